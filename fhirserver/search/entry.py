@@ -1,0 +1,75 @@
+"""Index entries: what a resource contributes to search, by parameter.
+
+Pure values that a store writes to its typed tables. Beside the parameters of R4, an entry
+may stand under a derived name: `code:text` (string), `identifier:of-type` (token with
+system `type-system|type-code`... see `fhirserver.search.index`), `subject:identifier` (token).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+
+class Token(NamedTuple):
+    """A code; `system` is '' when there is none."""
+
+    system: str
+    code: str
+
+
+class String(NamedTuple):
+    """A text, folded (case, accents, white space, punctuation) for search, and as it stands."""
+
+    folded: str
+    exact: str
+
+
+class Date(NamedTuple):
+    """[start, end) in microseconds since 1970."""
+
+    start: int
+    end: int
+
+
+class Number(NamedTuple):
+    """A number, or the bounds of a range; infinite where a bound is open."""
+
+    low: float
+    high: float
+
+
+class Quantity(NamedTuple):
+    """A quantity or the bounds of a range, with its coded unit ('' when there is none)."""
+
+    low: float
+    high: float
+    system: str
+    code: str
+    unit: str
+
+
+class Reference(NamedTuple):
+    """A target on this server (`type`, `id`), or with type '' an absolute URL, URN or canonical."""
+
+    type: str
+    id: str
+
+
+class Uri(NamedTuple):
+    value: str
+
+
+class Composite(NamedTuple):
+    """One tuple of component entries, from one element of the resource.
+
+    A component that has several values gives several tuples (their product).
+    """
+
+    components: tuple[Token | String | Date | Number | Quantity | Reference | Uri, ...]
+
+
+Entry: TypeAlias = Token | String | Date | Number | Quantity | Reference | Uri | Composite
+
+Entries: TypeAlias = Mapping[str, tuple[Entry, ...]]
+"""Entries by parameter code; all of one parameter are of one kind."""

@@ -1,0 +1,147 @@
+"""The store port: six verbs that every store implements.
+
+A store keeps one tenant's resources: for each (type, id) a chain of versions, the current
+one's search entries, and commits in a total order. No session, cursor or driver object
+leaves it. `tests/store/contract` runs on every store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+from fhirserver.errors import Conflict
+from fhirserver.model.resource import Draft
+from fhirserver.model.temporal import ALWAYS, Interval
+from fhirserver.search.entry import Entries
+from fhirserver.search.expression import Cursor, Expression, Query
+
+Method: TypeAlias = Literal["POST", "PUT", "PATCH", "DELETE"]
+
+
+class Version(NamedTuple):
+    """One version of a resource. `body` is None for a deletion; times in microseconds."""
+
+    type: str
+    id: str
+    version: int
+    last_updated: int
+    method: Method
+    body: bytes | None
+
+
+class Key(NamedTuple):
+    type: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A new version. Its precondition: the store holds exactly version `version` - 1.
+
+    Version 1 means that the resource never existed; one after a deletion continues the count.
+    `body` is None for a deletion, and `entries` then empty.
+    """
+
+    type: str
+    id: str
+    version: int
+    method: Method
+    body: Draft | None
+    entries: Entries = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A search that must find exactly `ids`, of which two at the most are looked for.
+
+    What was decided from a search (a conditional create, a reference by condition, a deletion
+    of what nobody refers to) states it, so that it still holds inside the commit.
+    """
+
+    types: tuple[str, ...]
+    where: Expression
+    ids: tuple[Key, ...]
+
+
+class Stale(Conflict):
+    """The store moved on since the change was prepared; prepare it again."""
+
+
+class Committed(NamedTuple):
+    """The number of the commit in the store's total order, and its instant (microseconds)."""
+
+    number: int
+    instant: int
+
+
+class SearchPage(NamedTuple):
+    """Current versions in order; `next` is None on the last page; `total` when asked for."""
+
+    versions: Sequence[Version]
+    total: int | None
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """Versions newest first: of an instance, of a type (`id` None) or of all (`type` None).
+
+    `since`: committed at or after that instant (microseconds). `at`: versions that were current
+    at some time of that interval.
+    """
+
+    type: str | None = None
+    id: str | None = None
+    since: int | None = None
+    at: Interval = ALWAYS
+    count: int = 50
+    after: Cursor | None = None
+
+
+class HistoryPage(NamedTuple):
+    """`total` counts all versions of the query, in the snapshot that the first page took."""
+
+    versions: Sequence[Version]
+    total: int
+    next: Cursor | None
+
+
+class Store(Protocol):
+    """The verbs. All reads see only durable commits; a read after an awaited commit sees it."""
+
+    async def read(self, type: str, id: str, version: int | None = None) -> Version | None:
+        """The current version (or the given one); None if there never was one."""
+
+    async def read_many(self, keys: Sequence[Key]) -> Sequence[Version]:
+        """The current versions of those keys that exist and are not deleted, in order of keys."""
+
+    async def history(self, query: HistoryQuery) -> HistoryPage: ...
+
+    async def search(self, query: Query) -> SearchPage:
+        """Current, undeleted resources that match.
+
+        A walk over the pages gives a resource that does not change while it lasts exactly once,
+        and no resource that was created after its first page.
+        """
+
+    async def commit(
+        self,
+        changes: Sequence[Change],
+        before: Sequence[Expectation] = (),
+        after: Sequence[Expectation] = (),
+    ) -> Committed:
+        """All changes, or none; durable when it returns.
+
+        `before` must hold on the state before the changes, `after` on the state with them.
+        Raises `Stale` when a precondition or expectation does not hold.
+        """
+
+    def scan(self, type: str | None = None) -> AsyncIterator[Version]:
+        """Every current, undeleted version (of a type), in the store's order."""
+
+    async def counts(self) -> dict[str, int]:
+        """How many current resources there are, by type (types with none left out)."""
+
+    async def close(self) -> None: ...
