@@ -1,0 +1,56 @@
+"""What an interaction works with: the guarded store, the definitions, the house rules."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from fhirserver.definitions.registry import Definitions
+from fhirserver.interactions.request import Answer, Request
+from fhirserver.search.expression import Cursor
+from fhirserver.search.index import Indexer
+from fhirserver.store.port import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """House rules that an operator sets (see docs/settings.md)."""
+
+    update_create: bool = True
+    conditional_delete: Literal["single", "multiple"] = "single"
+    integrity_on_write: bool = False
+    integrity_on_delete: bool = True
+    validation: Literal["reject", "off"] = "reject"
+    page_size: int = 50
+    max_page_size: int = 1000
+    max_includes: int = 1000
+    max_bundle_entries: int = 10_000
+    max_conditional_deletes: int = 1000
+
+
+class Sealer(Protocol):
+    """Turns a page's cursor and its request into an unreadable token, and back."""
+
+    def seal(self, cursor: Cursor, parameters: tuple[tuple[str, str], ...]) -> str: ...
+
+    def unseal(self, token: str) -> tuple[Cursor, tuple[tuple[str, str], ...]]:
+        """Raises `fhirserver.errors.Invalid` for a token that is not ours or has expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`store` is guarded: what the caller may not see is not in it.
+
+    `dispatch` re-enters the gate, for the entries of a bundle. `now` gives microseconds since
+    1970, `new_id` a fresh logical id.
+    """
+
+    store: Store
+    definitions: Definitions
+    indexer: Indexer
+    policy: Policy
+    sealer: Sealer
+    now: Callable[[], int]
+    new_id: Callable[[], str]
+    dispatch: Callable[[Request], Awaitable[Answer]]

@@ -1,0 +1,80 @@
+"""The one gate: authorise, do, audit. Every edge and every bundle entry passes it.
+
+`INTERACTIONS` is the table of what the server can do; route, capability entry, needed scope
+and audit code all come from its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from fhirserver.access.grant import guard
+from fhirserver.errors import NotSupported
+from fhirserver.interactions import (
+    batch,
+    capabilities,
+    create,
+    delete,
+    history,
+    patch,
+    read,
+    search,
+    transaction,
+    update,
+    vread,
+)
+from fhirserver.interactions.context import Context
+from fhirserver.interactions.request import Answer, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """A row: the code of CapabilityStatement (or ours), the SMART v2 scope letter, the doer."""
+
+    code: str
+    level: Literal["instance", "type", "system"]
+    scope: Literal["c", "r", "u", "d", "s", ""]
+    run: Callable[[Context, Request], Awaitable[Answer]]
+
+
+_ROWS = (
+    Interaction("read", "instance", "r", read.run),
+    Interaction("vread", "instance", "r", vread.run),
+    Interaction("update", "instance", "u", update.run),
+    Interaction("conditional-update", "type", "u", update.run_conditional),
+    Interaction("patch", "instance", "u", patch.run),
+    Interaction("conditional-patch", "type", "u", patch.run_conditional),
+    Interaction("delete", "instance", "d", delete.run),
+    Interaction("conditional-delete", "type", "d", delete.run_conditional),
+    Interaction("history-instance", "instance", "r", history.run),
+    Interaction("history-type", "type", "r", history.run),
+    Interaction("history-system", "system", "r", history.run),
+    Interaction("create", "type", "c", create.run),
+    Interaction("search-type", "type", "s", search.run),
+    Interaction("search-system", "system", "s", search.run),
+    Interaction("search-compartment", "instance", "s", search.run),
+    Interaction("transaction", "system", "", transaction.run),
+    Interaction("batch", "system", "", batch.run),
+    Interaction("capabilities", "system", "", capabilities.run),
+)
+INTERACTIONS = {row.code: row for row in _ROWS}
+
+
+class Gate:
+    """Runs requests against an unguarded context that nobody else holds."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = replace(context, dispatch=self.dispatch)
+
+    async def dispatch(self, request: Request) -> Answer:
+        """The answer to a request. Raises a `FhirError` for every refusal."""
+        row = INTERACTIONS.get(request.interaction)
+        if row is None:
+            raise NotSupported(f"This server has no interaction '{request.interaction}'.")
+        store = guard(self._context.store, request.grant)
+        context = self._context
+        if store is not context.store:
+            context = replace(context, store=store)
+        return await row.run(context, request)

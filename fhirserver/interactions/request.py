@@ -1,0 +1,65 @@
+"""An interaction as asked and as answered, apart from HTTP.
+
+https://hl7.org/fhir/R4/http.html. The REST edge and every entry of a batch or transaction
+make the same `Request`, so that they cannot differ in what they mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from fhirserver.access.grant import OPEN, Grant
+from fhirserver.model.json import Json, Resource
+
+Return: TypeAlias = Literal["minimal", "representation", "OperationOutcome"]
+Handling: TypeAlias = Literal["strict", "lenient"]
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a caller asks. `interaction` is the code of a row of `dispatch.INTERACTIONS`.
+
+    `base` is the service base URL that links are made with, without a final slash.
+    `parameters` are decoded query pairs in order (with those of a POST _search behind them).
+    `resource` is the body of create and update, or the Bundle; `patch` the body of a patch, a
+    JSON Patch list or a Parameters resource. `if_match` and `if_none_match` are header values.
+    `if_none_exist` holds the pairs of that header; for update, patch and delete without an id,
+    the condition is in `parameters`. `compartment` is (code, id) of a compartment search.
+    """
+
+    interaction: str
+    base: str
+    type: str | None = None
+    id: str | None = None
+    version: str | None = None
+    parameters: Pairs = ()
+    resource: Resource | None = None
+    patch: Json = None
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_modified_since: str | None = None
+    if_none_exist: Pairs | None = None
+    compartment: tuple[str, str] | None = None
+    handling: Handling = "strict"
+    prefer: Return | None = None
+    grant: Grant = OPEN
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the caller gets. `body` is a resource as JSON bytes; None where there is none.
+
+    `type`, `id`, `version`, `last_updated` (microseconds) name the version answered, for
+    Location, ETag and Last-Modified. `location` is relative to the base.
+    """
+
+    status: int
+    body: bytes | None = None
+    type: str | None = None
+    id: str | None = None
+    version: int | None = None
+    last_updated: int | None = None
+    location: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
