@@ -9,10 +9,12 @@
     |  +- Gone                  410  it was deleted
     +- MethodNotAllowed         405
     +- NotAcceptable            406
+    +- RequestTimeout           408  the rest of the request did not come
     +- Conflict                 409  the state of the store forbids it
     +- PreconditionFailed       412  If-Match, If-None-Match, If-None-Exist
     |  +- MultipleMatches       412  a condition selects several resources
     +- TooLarge                 413
+    +- UriTooLong               414
     +- UnsupportedMediaType     415
     +- Unprocessable            422  understood, but against the rules of FHIR
     +- Throttled                429
@@ -98,6 +100,11 @@ class NotAcceptable(FhirError):
     code = "not-supported"
 
 
+class RequestTimeout(FhirError):
+    status = 408
+    code = "timeout"
+
+
 class Conflict(FhirError):
     status = 409
     code = "conflict"
@@ -114,6 +121,11 @@ class MultipleMatches(PreconditionFailed):
 
 class TooLarge(FhirError):
     status = 413
+    code = "too-long"
+
+
+class UriTooLong(FhirError):
+    status = 414
     code = "too-long"
 
 
