@@ -1,0 +1,47 @@
+"""The definitions that come with the server: those of FHIR R4 4.0.1.
+
+The one place of the pure packages that reads files: the data folders `profiles`,
+`terminology` and `capability`, which lie in `fhirserver/data` when installed and at the
+root of a source tree otherwise. Nothing is read before it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from fhirserver.definitions.registry import Definitions
+
+# The file of each resource type; types come before the profiles on them.
+_FILES: Final = {
+    "StructureDefinition": (
+        "profiles/r4-core/types.ndjson",
+        "profiles/r4-core/profiles.ndjson",
+        "profiles/r4-core/extensions.ndjson",
+    ),
+    "SearchParameter": ("capability/search-parameters.ndjson",),
+    "CompartmentDefinition": ("capability/compartments.ndjson",),
+    "OperationDefinition": ("capability/operations.ndjson",),
+    "ValueSet": ("terminology/r4-core/value-sets.ndjson",),
+    "CodeSystem": ("terminology/r4-core/code-systems.ndjson",),
+}
+
+
+@cache
+def packaged() -> Definitions:
+    """The registry of FHIR R4, one for the whole process."""
+    return Definitions(_lines)
+
+
+def folder() -> Path:
+    """The folder that holds `profiles`, `terminology` and `capability`."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "data"
+    return installed if installed.is_dir() else package.parent
+
+
+def _lines(resource_type: str) -> Iterable[bytes]:
+    for name in _FILES.get(resource_type, ()):
+        yield from (folder() / name).read_bytes().splitlines()

@@ -1,0 +1,242 @@
+"""All definitions that the server works by.
+
+Built from JSON values, of the standard (`fhirserver.definitions.packaged`) or of anyone
+(`Definitions.of`). What is asked for is decoded and indexed on first use, and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from types import MappingProxyType
+
+from fhirserver.definitions.code_system import CodeSystem, code_system
+from fhirserver.definitions.compartment import Compartment, compartment
+from fhirserver.definitions.element import Child, Constraint, Element
+from fhirserver.definitions.operation import Operation, operation
+from fhirserver.definitions.search_parameter import SearchParameter, search_parameter
+from fhirserver.definitions.shelf import Header, Shelf
+from fhirserver.definitions.structure import Structure, structure
+from fhirserver.definitions.value_set import ValueSet, value_set
+from fhirserver.model.json import Resource, encode
+
+_NO_CHILDREN: Mapping[str, Child] = MappingProxyType({})
+
+
+class Definitions:
+    """The registry. `source(resource_type)` gives the JSON lines of the definitions."""
+
+    def __init__(self, source: Callable[[str], Iterable[bytes]]) -> None:
+        self._source = source
+        self._shelves: dict[str, Shelf] = {}
+        self._structures: dict[str, Structure | None] = {}
+        self._children: dict[str, Mapping[str, Child]] = {}
+        self._by_type: dict[str, Mapping[str, SearchParameter]] = {}
+        self._value_sets: dict[str, ValueSet | None] = {}
+        self._code_systems: dict[str, CodeSystem | None] = {}
+
+    @classmethod
+    def of(cls, resources: Iterable[Resource]) -> Definitions:
+        """A registry of the given StructureDefinitions, SearchParameters, ValueSets and so on."""
+        lines: dict[str, list[bytes]] = {}
+        for resource in resources:
+            lines.setdefault(resource["resourceType"], []).append(encode(resource))
+        return cls(lambda type_: lines.get(type_, ()))
+
+    def shelf(self, resource_type: str) -> Shelf:
+        """The definitions of a resource type as JSON, e.g. all ValueSets by URL."""
+        found = self._shelves.get(resource_type)
+        if found is None:
+            found = self._shelves[resource_type] = Shelf(self._source(resource_type))
+        return found
+
+    # --- structures ---------------------------------------------------------------------
+
+    @cached_property
+    def types(self) -> Mapping[str, Header]:
+        """The types by name: resources, data types, logical models; no profiles."""
+        headers = self.shelf("StructureDefinition").headers.values()
+        return {header.name: header for header in headers if header.is_type}
+
+    @cached_property
+    def resource_types(self) -> frozenset[str]:
+        """The names of the concrete resource types."""
+        return frozenset(
+            name
+            for name, header in self.types.items()
+            if header.kind == "resource" and not header.abstract
+        )
+
+    def structure(self, name_or_url: str) -> Structure | None:
+        """The structure of a type's name or of a canonical URL, with or without a version."""
+        if name_or_url not in self._structures:
+            known = name_or_url in self.types
+            url = self.types[name_or_url].url if known else _canonical(name_or_url)
+            definition = self.shelf("StructureDefinition").get(url)
+            if definition is None:
+                return None  # not kept: anyone may ask for any URL
+            self._structures[name_or_url] = structure(definition)
+        return self._structures[name_or_url]
+
+    def bases(self, type: str) -> tuple[str, ...]:
+        """A type and all that it specialises, the nearest first: Age, Quantity, Element."""
+        line = []
+        name: str | None = type
+        while name is not None and name not in line:
+            line.append(name)
+            header = self.types.get(name)
+            name = header.base if header else None
+        return tuple(line)
+
+    def is_subtype(self, type: str, of: str) -> bool:
+        """Whether every value of `type` is one of `of`; a type is its own subtype."""
+        return type == of or of in self.bases(type)
+
+    def children(self, path: str) -> Mapping[str, Child]:
+        """The JSON properties of a type or backbone element; none for primitives.
+
+        Inherited ones are there; a choice is given as its properties (`valueQuantity`).
+        `path` is the name of a type or a `Child.path`.
+        """
+        found = self._children.get(path)
+        if found is None:
+            owner = self.structure(path.partition(".")[0])
+            if owner is None or owner.is_profile:
+                return _NO_CHILDREN
+            found = _children(owner, path)
+            self._children[path] = found
+        return found
+
+    def choices(self, path: str) -> Mapping[str, tuple[str, ...]]:
+        """The properties of each choice: `value` -> (`valueQuantity`, ...)."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, child in self.children(path).items():
+            if child.element.choice:
+                found[child.element.name] = (*found.get(child.element.name, ()), name)
+        return found
+
+    def constraints(self, type: str) -> tuple[Constraint, ...]:
+        """The invariants that hold for every value of a type, inherited ones included."""
+        found: dict[str, Constraint] = {}
+        for name in self.bases(type):
+            owner = self.structure(name)
+            if owner is not None:
+                found = {item.key: item for item in owner.root.constraints} | found
+        return tuple(found.values())
+
+    # --- capability ---------------------------------------------------------------------
+
+    @cached_property
+    def _search_parameters(self) -> Mapping[str, SearchParameter]:
+        shelf = self.shelf("SearchParameter")
+        return {url: search_parameter(shelf[url]) for url in shelf}
+
+    def search_parameter(self, url: str) -> SearchParameter | None:
+        """The search parameter of a canonical URL."""
+        return self._search_parameters.get(_canonical(url))
+
+    def search_parameters(self, type: str) -> Mapping[str, SearchParameter]:
+        """The search parameters of a type by code, those of what it specialises included."""
+        found = self._by_type.get(type)
+        if found is None:
+            if type not in self.types:
+                return {}
+            bases = self.bases(type)
+            found = self._by_type[type] = {
+                parameter.code: parameter
+                for base in reversed(bases)
+                for parameter in self._search_parameters.values()
+                if base in parameter.base
+            }
+        return found
+
+    @cached_property
+    def compartments(self) -> Mapping[str, Compartment]:
+        """The compartments by code (`Patient`)."""
+        definitions = self.shelf("CompartmentDefinition").values()
+        return {item.code: item for item in map(compartment, definitions)}
+
+    def compartment(self, code: str) -> Compartment | None:
+        """The compartment of a code such as `Patient`."""
+        return self.compartments.get(code)
+
+    @cached_property
+    def _operations(self) -> Mapping[str, Operation]:
+        return {
+            item.url: item for item in map(operation, self.shelf("OperationDefinition").values())
+        }
+
+    def operations(self) -> tuple[Operation, ...]:
+        """All operations, in the order of their URLs."""
+        return tuple(self._operations.values())
+
+    def operation(self, url_or_code: str, type: str | None = None) -> Operation | None:
+        """The operation of a URL, or of a code (without `$`) on a type, or if None on any."""
+        found = self._operations.get(_canonical(url_or_code))
+        if found is not None:
+            return found
+        bases = None if type is None else self.bases(type)
+        for item in self._operations.values():
+            if item.code == url_or_code and (
+                bases is None or any(base in item.resources for base in bases)
+            ):
+                return item
+        return None
+
+    # --- terminology --------------------------------------------------------------------
+
+    def value_set(self, url: str) -> ValueSet | None:
+        """The value set of a canonical URL, with or without a version."""
+        url = _canonical(url)
+        if url not in self._value_sets:
+            definition = self.shelf("ValueSet").get(url)
+            if definition is None:
+                return None
+            self._value_sets[url] = value_set(definition)
+        return self._value_sets[url]
+
+    def code_system(self, url: str) -> CodeSystem | None:
+        """The code system of a canonical URL, with or without a version."""
+        shelf = self.shelf("CodeSystem")
+        # Some systems of HL7 version 2 have the version as part of their URL.
+        url = url if url in shelf else _canonical(url)
+        if url not in self._code_systems:
+            definition = shelf.get(url)
+            if definition is None:
+                return None
+            self._code_systems[url] = code_system(definition)
+        return self._code_systems[url]
+
+
+def _canonical(url: str) -> str:
+    return url.partition("|")[0]
+
+
+def _children(owner: Structure, path: str) -> Mapping[str, Child]:
+    prefix = f"{path}."
+    direct = [
+        item
+        for item in owner.elements.values()
+        if item.path.startswith(prefix) and "." not in item.path[len(prefix) :]
+    ]
+    if owner.kind == "primitive-type":
+        return _NO_CHILDREN
+    parents = {item.path.rpartition(".")[0] for item in owner.elements.values()}
+    found: dict[str, Child] = {}
+    for item in direct:
+        for name, type_ in _properties(owner, item):
+            nested = item.path in parents
+            found[name] = Child(
+                item, type_, item.path if nested else item.content_reference or type_
+            )
+    return found
+
+
+def _properties(owner: Structure, item: Element) -> Iterable[tuple[str, str]]:
+    if item.content_reference:
+        shared = owner.elements[item.content_reference]
+        return [(item.name, shared.types[0].code)]
+    if item.choice:
+        codes = dict.fromkeys(type_.code for type_ in item.types)
+        return [(f"{item.name}{code[0].upper()}{code[1:]}", code) for code in codes]
+    return [(item.name, type_.code) for type_ in item.types[:1]]
