@@ -19,9 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from fhirserver.definitions.element import type_code
-from fhirserver.definitions.registry import Definitions
 from fhirserver.model.json import Resource, decode, encode
-from fhirserver.terminology import expand
 
 # Examples of the packages, not definitions of the standard; some contradict those.
 EXAMPLES = {
@@ -83,7 +81,13 @@ OPERATION = [
 PARAMETER = ["name", "use", "min", "max", "type", "targetProfile", "searchType", "binding"]
 REGEX = "http://hl7.org/fhir/StructureDefinition/regex"
 MAX_VALUE_SET = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
-CONCEPT_PROPERTIES = {"child", "notSelectable", "abstract", "acme-plasma"}
+CONCEPT_PROPERTIES = {"child", "notSelectable", "acme-plasma"}
+# Value sets of a code system that is not here, whose official expansion is whole.
+EXPANSIONS = {
+    "http://dicom.nema.org/medical/dicom/current/output/chtml/part16/sect_CID_29.html",
+    "http://hl7.org/fhir/ValueSet/currencies",
+    "http://hl7.org/fhir/ValueSet/formatcodes",
+}
 
 
 def pick(source: Resource, names: Iterable[str]) -> Resource:
@@ -220,7 +224,7 @@ def include(definition: Resource) -> Resource:
 
 
 def expansion(definition: Resource) -> Resource:
-    """The official expansion, flat, as it is kept for sets that cannot be computed."""
+    """The official expansion, flat."""
     return {"contains": list(contains(definition["expansion"].get("contains", ())))}
 
 
@@ -305,30 +309,18 @@ def capability(package: Path, resources: set[str]) -> dict[str, list[Resource]]:
     }
 
 
-def terminology(package: Path, expansions: Path, required: set[str]) -> dict[str, list[Resource]]:
+def terminology(package: Path, expansions: Path) -> dict[str, list[Resource]]:
     systems = [
         code_system(item) for item in read(package, "CodeSystem") if size(item) <= MAX_CONCEPTS
     ]
     sets = [value_set(item) for item in read(package, "ValueSet") if size(item) <= MAX_CONCEPTS]
-    official = {item["url"]: item for item in read(expansions, "ValueSet")}
-    computed = Definitions.of([*systems, *sets])
-    for item in sets:
-        url = item["url"]
-        if url in required and url in official and expand(computed, url) is None:
-            item["expansion"] = expansion(official[url])
+    expanded = [item for item in read(expansions, "ValueSet") if item["url"] in EXPANSIONS]
+    sets = [item for item in sets if item["url"] not in EXPANSIONS]
+    sets += [value_set(item) | {"expansion": expansion(item)} for item in expanded]
+    sets.sort(key=lambda item: str(item["url"]))
     return {
         "terminology/r4-core/code-systems.ndjson": systems,
         "terminology/r4-core/value-sets.ndjson": sets,
-    }
-
-
-def required_value_sets(files: dict[str, list[Resource]]) -> set[str]:
-    return {
-        item["binding"]["valueSet"].partition("|")[0]
-        for lines in files.values()
-        for line in lines
-        for item in line.get("snapshot", line.get("differential"))["element"]
-        if item.get("binding", {}).get("strength") == "required"
     }
 
 
@@ -370,9 +362,8 @@ def main() -> None:
         for line in files["profiles/r4-core/types.ndjson"]
         if line["kind"] == "resource" and not line["abstract"]
     }
-    required = required_value_sets(files)
     files |= capability(arguments.examples, resources)
-    files |= terminology(arguments.examples, arguments.expansions, required)
+    files |= terminology(arguments.examples, arguments.expansions)
     write(
         arguments.target,
         files,

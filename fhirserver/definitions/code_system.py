@@ -23,9 +23,7 @@ class Concept:
     @property
     def abstract(self) -> bool:
         """Whether it only groups others and must not be used in data (`notSelectable`)."""
-        return True in self.properties.get("notSelectable", ()) or True in self.properties.get(
-            "abstract", ()
-        )
+        return True in self.properties.get("notSelectable", ())
 
 
 @dataclass(frozen=True, slots=True)
