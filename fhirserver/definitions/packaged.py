@@ -21,6 +21,7 @@ _FILES: Final = {
         "profiles/r4-core/profiles.ndjson",
         "profiles/r4-core/extensions.ndjson",
     ),
+    "CapabilityStatement": ("capability/base.json",),
     "SearchParameter": ("capability/search-parameters.ndjson",),
     "CompartmentDefinition": ("capability/compartments.ndjson",),
     "OperationDefinition": ("capability/operations.ndjson",),
@@ -44,4 +45,5 @@ def folder() -> Path:
 
 def _lines(resource_type: str) -> Iterable[bytes]:
     for name in _FILES.get(resource_type, ()):
-        yield from (folder() / name).read_bytes().splitlines()
+        data = (folder() / name).read_bytes()
+        yield from data.splitlines() if name.endswith(".ndjson") else (data,)
