@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from fhirserver.definitions.registry import Definitions
+from fhirserver.errors import Fault
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.search.expression import Cursor
 from fhirserver.search.index import Indexer
@@ -15,13 +17,19 @@ from fhirserver.store.port import Store
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """House rules that an operator sets (see docs/settings.md)."""
+    """House rules that an operator sets (see docs/settings.md).
+
+    `patch_narrative`: what becomes of a generated narrative when a patch changes the data
+    beside it and not the narrative; a server shall not keep one that has become unsafe
+    (https://hl7.org/fhir/R4/http.html#patch).
+    """
 
     update_create: bool = True
     conditional_delete: Literal["single", "multiple"] = "single"
     integrity_on_write: bool = False
     integrity_on_delete: bool = True
     validation: Literal["reject", "off"] = "reject"
+    patch_narrative: Literal["drop", "keep"] = "drop"
     page_size: int = 50
     max_page_size: int = 1000
     max_includes: int = 1000
@@ -38,12 +46,22 @@ class Sealer(Protocol):
         """Raises `fhirserver.errors.Invalid` for a token that is not ours or has expired."""
 
 
+async def _no_gate(request: Request) -> Answer:
+    raise Fault("No gate was given to this context.")
+
+
+def _no_guard(request: Request) -> None:
+    raise Fault("No gate was given to this context.")
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """`store` is guarded: what the caller may not see is not in it.
 
-    `dispatch` re-enters the gate, for the entries of a bundle. `now` gives microseconds since
-    1970, `new_id` a fresh logical id.
+    `now` gives microseconds since 1970, `new_id` a fresh logical id. The gate sets `dispatch`,
+    which re-enters it for the entries of a batch, and `admit`, which raises what it would
+    raise for a request that a transaction plans itself. `contended` is held by those who plan
+    a write again because others were faster, so that they do not outrun each other.
     """
 
     store: Store
@@ -53,4 +71,6 @@ class Context:
     sealer: Sealer
     now: Callable[[], int]
     new_id: Callable[[], str]
-    dispatch: Callable[[Request], Awaitable[Answer]]
+    dispatch: Callable[[Request], Awaitable[Answer]] = _no_gate
+    admit: Callable[[Request], None] = _no_guard
+    contended: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -1,0 +1,32 @@
+"""What a write answers with: nothing, the resource, or an outcome.
+
+https://hl7.org/fhir/R4/http.html#ops, "Prefer". Without a preference the resource is given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fhirserver.interactions.request import Answer, Return
+from fhirserver.model.json import encode
+from fhirserver.model.outcome import Issue, operation_outcome
+
+_DONE = {200: "is stored", 201: "was created", 204: "is deleted"}
+
+
+def preferred(answer: Answer, prefer: Return | None) -> Answer:
+    """The answer to a write with the body that the caller prefers."""
+    if prefer == "minimal" and answer.body is not None:
+        return replace(answer, body=None)
+    if prefer == "OperationOutcome":
+        status = 200 if answer.status == 204 else answer.status
+        return replace(answer, status=status, body=outcome(answer))
+    return answer
+
+
+def outcome(answer: Answer) -> bytes:
+    """The OperationOutcome that tells what a write did, as JSON bytes."""
+    what = f"{answer.type}/{answer.id}" if answer.id else "What matches"
+    version = f" as version {answer.version}" if answer.version else ""
+    text = f"{what} {_DONE.get(answer.status, 'was processed')}{version}."
+    return encode(operation_outcome([Issue("information", "informational", "", text)]))
