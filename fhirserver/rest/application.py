@@ -1,0 +1,203 @@
+"""The FHIR base as an ASGI application: a request in, its interaction, the response out.
+
+https://hl7.org/fhir/R4/http.html. Whatever goes wrong is answered with an OperationOutcome;
+what goes wrong on our side is logged under the request's id, without anything that the
+request or a resource says.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from fhirserver.definitions.registry import Definitions
+from fhirserver.errors import Fault, FhirError, MethodNotAllowed
+from fhirserver.interactions.request import Answer, Request
+from fhirserver.interactions.route import route
+from fhirserver.rest.asgi import Disconnected, HeaderList, Receive, Scope, Send
+from fhirserver.rest.asked import asked, uri_path, wants_indent
+from fhirserver.rest.base_url import BaseUrl
+from fhirserver.rest.binary import raw_content
+from fhirserver.rest.body import BodyLimits
+from fhirserver.rest.content_coding import gzip, takes_gzip
+from fhirserver.rest.cors import SAFE_METHODS, Cors
+from fhirserver.rest.headers import Headers, header_map
+from fhirserver.rest.negotiation import answered_type
+from fhirserver.rest.prefer import NO_PREFERENCES, applied
+from fhirserver.rest.reply import Reply, answered, refused, send_reply
+
+_LOG = logging.getLogger("fhirserver.rest")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_NO_HEADERS: Headers = {}
+_INTERACTION = "fhirserver.interaction"  # where the scope keeps it, for the log
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """How the FHIR base meets HTTP.
+
+    `uri_limit` in bytes; answers of `gzip_over` bytes and more are compressed for those who
+    take it. `log_requests` writes a line for each, of the interaction, not of its address.
+    """
+
+    base_url: BaseUrl
+    body: BodyLimits = field(default_factory=BodyLimits)
+    cors: Cors = field(default_factory=Cors)
+    uri_limit: int = 16 * 1024
+    gzip_over: int = 1400
+    log_requests: bool = False
+
+
+class FhirApplication:
+    """The base. `dispatch` is the gate's, `new_request_id` names a request that has no id."""
+
+    def __init__(
+        self,
+        dispatch: Callable[[Request], Awaitable[Answer]],
+        definitions: Definitions,
+        edge: Edge,
+        new_request_id: Callable[[], str],
+    ) -> None:
+        self._dispatch = dispatch
+        self._definitions = definitions
+        self._edge = edge
+        self._new_request_id = new_request_id
+        self._prefix = len(edge.base_url.path)
+        vary = b"Accept, Accept-Encoding"
+        if edge.cors.origins:
+            vary += b", Origin"
+        self._always: HeaderList = [
+            (b"vary", vary),
+            # Neither a shared cache nor a browser's disk is a place for patients' data.
+            (b"cache-control", b"no-store"),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one HTTP request."""
+        started = time.perf_counter()
+        headers = _NO_HEADERS
+        request_id = b""
+        try:
+            headers = header_map(scope["headers"])
+            request_id = self._request_id(headers)
+            if scope["method"] == "OPTIONS":
+                reply = self._options(scope, headers)
+            else:
+                reply = await self._reply(scope, headers, receive)
+        except FhirError as error:
+            reply = refused(error, indent=wants_indent(scope))
+        except Disconnected:
+            return
+        except Exception as error:  # noqa: BLE001 - the last resort; it is logged
+            reply = _failed(error, scope, request_id)
+        reply = await self._finished(reply, headers, request_id)
+        await send_reply(reply, send, head=scope["method"] == "HEAD")
+        if self._edge.log_requests:
+            _log_request(scope, reply.status, time.perf_counter() - started, request_id)
+
+    async def _reply(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:
+        edge = self._edge
+        method = scope["method"]
+        path = uri_path(scope, edge.uri_limit)[self._prefix :]
+        base = edge.base_url.of(scope["scheme"], headers, scope.get("client"))
+        if method not in SAFE_METHODS:
+            edge.cors.check(headers, base)
+        ask = await asked(
+            scope,
+            path,
+            headers,
+            receive,
+            base=base,
+            definitions=self._definitions,
+            limits=edge.body,
+        )
+        request = ask.request
+        scope[_INTERACTION] = request.interaction
+        answer = await self._dispatch(request)
+        content_type = ask.content_type
+        if content_type is None:
+            raw = _raw(answer, headers, base)
+            if raw is not None:
+                return raw
+            content_type = answered_type(headers.get(b"accept"), None)
+        reply = answered(answer, content_type, base, indent=ask.indent)
+        if ask.preferences is not NO_PREFERENCES:
+            reply.headers.extend(applied(ask.preferences, request.interaction))
+        return reply
+
+    def _options(self, scope: Scope, headers: Headers) -> Reply:
+        path = uri_path(scope, self._edge.uri_limit)[self._prefix :]
+        self._edge.base_url.of(scope["scheme"], headers, scope.get("client"))
+        if b"access-control-request-method" in headers:
+            return Reply(204, self._edge.cors.preflight(headers))
+        try:
+            route("OPTIONS", path, self._definitions)
+        except MethodNotAllowed as error:
+            return Reply(204, [(b"allow", f"{error.headers['Allow']}, OPTIONS".encode())])
+        raise Fault("An address takes the method OPTIONS that has none of its own.")
+
+    async def _finished(self, reply: Reply, headers: Headers, request_id: bytes) -> Reply:
+        status, lines, body, compressible = reply
+        lines += self._always
+        lines.append((b"x-request-id", request_id))
+        if b"origin" in headers and b"access-control-request-method" not in headers:
+            lines += self._edge.cors.headers(headers)
+        if compressible and len(body) >= self._edge.gzip_over:
+            coding = headers.get(b"accept-encoding")
+            if coding is not None and takes_gzip(coding):
+                body = await gzip(body)
+                lines.append((b"content-encoding", b"gzip"))
+        elif status == 413 and b"expect" in headers:
+            lines.append((b"connection", b"close"))  # else the body might come as a request
+        return Reply(status, lines, body, compressible)
+
+    def _request_id(self, headers: Headers) -> bytes:
+        given = headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given
+        return self._new_request_id().encode("ascii")
+
+
+def _raw(answer: Answer, headers: Headers, base: str) -> Reply | None:
+    """The content of a Binary that was read; None where it goes out as a resource."""
+    if answer.body is None:
+        return None
+    raw = raw_content(answer.body, headers.get(b"accept"))
+    if raw is None:
+        return None
+    lines, content = raw
+    described = answered(replace(answer, body=None), b"", base)
+    return Reply(answer.status, lines + described.headers, content, compressible=False)
+
+
+def _failed(error: Exception, scope: Scope, request_id: bytes) -> Reply:
+    """The response to a request on which the server itself failed, and the note in the log."""
+    name = request_id.decode("ascii")
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    # Not the exception's text: it may quote the request or a resource.
+    _LOG.error(
+        "request %s failed: %s in %s at %s",
+        name,
+        type(error).__name__,
+        scope.get(_INTERACTION, "the edge"),
+        places,
+    )
+    fault = Fault(f"The server failed. Try again, or tell its operator the request id {name}.")
+    return refused(fault, indent=wants_indent(scope))
+
+
+def _log_request(scope: Scope, status: int, seconds: float, request_id: bytes) -> None:
+    _LOG.info(
+        "%s %s %d %.1f ms %s",
+        scope["method"],
+        scope.get(_INTERACTION, "-"),
+        status,
+        seconds * 1000,
+        request_id.decode("ascii"),
+    )

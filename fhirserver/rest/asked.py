@@ -1,0 +1,168 @@
+"""An HTTP request as the `Request` of its interaction.
+
+https://hl7.org/fhir/R4/http.html#summary.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fhirserver.definitions.registry import Definitions
+from fhirserver.errors import UriTooLong
+from fhirserver.interactions.request import Pairs, Request
+from fhirserver.interactions.route import BUNDLE, Route, bundle_interaction, route
+from fhirserver.rest.asgi import Receive, Scope
+from fhirserver.rest.binary import BINARY
+from fhirserver.rest.body import BodyLimits, read_body
+from fhirserver.rest.headers import Headers, header_text
+from fhirserver.rest.negotiation import answered_type, asks_for_fhir
+from fhirserver.rest.payload import binary_resource_of, form_of, patch_of, resource_of
+from fhirserver.rest.prefer import NO_PREFERENCES, Preferences, preferences
+from fhirserver.rest.query import path_text, query_pairs
+
+_FORMAT = "_format"
+_PRETTY = "_pretty"
+_OF_THE_EDGE = frozenset({_FORMAT, _PRETTY})
+
+_WRITES_RESOURCE = frozenset({"create", "update", "conditional-update"})
+_WRITES_PATCH = frozenset({"patch", "conditional-patch"})
+_READS = frozenset({"read", "vread"})
+
+
+class Asked(NamedTuple):
+    """`content_type` is what to answer with; None leaves it to the Binary that is read."""
+
+    request: Request
+    content_type: bytes | None
+    indent: bool
+    preferences: Preferences
+
+
+async def asked(
+    scope: Scope,
+    path: str,
+    headers: Headers,
+    receive: Receive,
+    *,
+    base: str,
+    definitions: Definitions,
+    limits: BodyLimits,
+) -> Asked:
+    """The request and how its answer is wanted; `path` is below the base.
+
+    Raises the `FhirError` of whatever is wrong with it, the format asked for included, before
+    anything is done.
+    """
+    method = scope["method"]
+    target = route(method, path, definitions)
+    query = scope["query_string"]
+    parameters = query_pairs(query) if query else ()
+    body = b""
+    if method in ("POST", "PUT", "PATCH"):
+        body = await read_body(receive, headers, limits)
+        if target.interaction.startswith("search"):
+            parameters += form_of(body, headers)
+    format, indent = None, False
+    if parameters:
+        format, indent = _format_of(parameters)
+        parameters = tuple(pair for pair in parameters if pair[0] not in _OF_THE_EDGE)
+    accept = headers.get(b"accept")
+    content_type = None
+    if target.type != BINARY or format or target.interaction not in _READS or asks_for_fhir(accept):
+        content_type = answered_type(accept, format)
+    prefer = headers.get(b"prefer")
+    preferred = preferences(prefer) if prefer else NO_PREFERENCES
+    if method in ("GET", "HEAD"):
+        request = _reading(target, base, parameters, headers, preferred)
+    else:
+        request = _writing(target, base, parameters, headers, preferred, body)
+    return Asked(request, content_type, indent, preferred)
+
+
+def uri_path(scope: Scope, limit: int) -> str:
+    """The decoded path of a request. Raises `UriTooLong` for an address over the limit."""
+    raw_path = scope.get("raw_path")
+    if raw_path is None:
+        return str(scope["path"])
+    if len(raw_path) + len(scope["query_string"]) > limit:
+        raise UriTooLong(
+            f"The address is longer than {limit} bytes: send a search as POST [type]/_search."
+        )
+    return path_text(raw_path)
+
+
+def wants_indent(scope: Scope) -> bool:
+    """Whether the query asks for `_pretty`, for answers to requests that are malformed too."""
+    return b"_pretty=true" in scope["query_string"].split(b"&")
+
+
+def _reading(
+    target: Route, base: str, parameters: Pairs, headers: Headers, preferred: Preferences
+) -> Request:
+    return Request(
+        target.interaction,
+        base,
+        target.type,
+        target.id,
+        target.version,
+        parameters,
+        if_none_match=header_text(headers, b"if-none-match"),
+        if_modified_since=header_text(headers, b"if-modified-since"),
+        compartment=target.compartment,
+        handling=preferred.handling or "strict",
+    )
+
+
+def _writing(
+    target: Route,
+    base: str,
+    parameters: Pairs,
+    headers: Headers,
+    preferred: Preferences,
+    body: bytes,
+) -> Request:
+    interaction = target.interaction
+    resource = patch = None
+    if interaction in _WRITES_RESOURCE:
+        if target.type == BINARY:
+            resource = binary_resource_of(body, headers, target.id)
+        else:
+            resource = resource_of(body, headers)
+    elif interaction == BUNDLE:
+        resource = resource_of(body, headers)
+        interaction = bundle_interaction(resource)
+    elif interaction in _WRITES_PATCH:
+        patch = patch_of(body, headers)
+    return Request(
+        interaction,
+        base,
+        target.type,
+        target.id,
+        target.version,
+        parameters,
+        resource=resource,
+        patch=patch,
+        if_match=header_text(headers, b"if-match"),
+        if_none_match=header_text(headers, b"if-none-match"),
+        if_none_exist=_if_none_exist(headers.get(b"if-none-exist")),
+        compartment=target.compartment,
+        handling=preferred.handling or "strict",
+        prefer=preferred.returned,
+    )
+
+
+def _format_of(parameters: Pairs) -> tuple[str | None, bool]:
+    format, indent = None, False
+    for name, value in parameters:
+        if name == _FORMAT:
+            format = value or None
+        elif name == _PRETTY:
+            indent = value == "true"
+    return format, indent
+
+
+def _if_none_exist(value: bytes | None) -> Pairs | None:
+    if value is None:
+        return None
+    address, mark, query = value.partition(b"?")
+    return query_pairs(query if mark and b"=" not in address else value)
