@@ -4,7 +4,7 @@
     mkdir examples expansions
     tar xzf hl7.fhir.r4.examples-4.0.1.tgz -C examples
     tar xzf hl7.fhir.r4.expansions-4.0.1.tgz -C expansions
-    python tools/build_definitions.py examples expansions
+    python tools/build_definitions.py examples/package expansions/package
 
 What is kept is the machine-checkable part of each definition, in FHIR's own JSON, one line
 each, sorted by URL: no narrative, descriptions or mappings. The result depends on nothing
@@ -100,7 +100,7 @@ def pick(source: Resource, names: Iterable[str]) -> Resource:
 
 def structure(definition: Resource, inherited: Callable[[str], set[str]]) -> Resource:
     """A StructureDefinition: the snapshot where there is one, else the differential."""
-    out = {"resourceType": "StructureDefinition"} | pick(definition, STRUCTURE)
+    out: Resource = {"resourceType": "StructureDefinition"} | pick(definition, STRUCTURE)
     out["abstract"] = definition["abstract"]
     if "context" in definition:
         out["context"] = [pick(item, ("type", "expression")) for item in definition["context"]]
@@ -169,7 +169,7 @@ def invariants(types: dict[str, Resource]) -> Callable[[str], set[str]]:
 
 def search_parameter(definition: Resource, resources: set[str]) -> Resource:
     """A SearchParameter; a target that is every resource is left out."""
-    out = {"resourceType": "SearchParameter"} | pick(definition, SEARCH_PARAMETER)
+    out: Resource = {"resourceType": "SearchParameter"} | pick(definition, SEARCH_PARAMETER)
     out |= {name: definition[name] for name in ("multipleOr", "multipleAnd") if name in definition}
     if set(definition.get("target", ())) >= resources - {"Parameters"}:
         del out["target"]
@@ -186,7 +186,7 @@ def compartment(definition: Resource) -> Resource:
 
 
 def operation(definition: Resource) -> Resource:
-    out = {"resourceType": "OperationDefinition"} | pick(definition, OPERATION)
+    out: Resource = {"resourceType": "OperationDefinition"} | pick(definition, OPERATION)
     out |= {name: definition[name] for name in ("system", "type", "instance")}
     out["parameter"] = [parameter(item) for item in definition.get("parameter", ())]
     return out
@@ -273,8 +273,7 @@ def size(resource: Resource) -> int:
 
 def read(package: Path, resource_type: str) -> list[Resource]:
     """The definitions of a type in a package, without examples, by URL."""
-    folder = package / "package" if (package / "package").is_dir() else package
-    found = [decode(path.read_bytes()) for path in folder.glob(f"{resource_type}-*.json")]
+    found = [decode(path.read_bytes()) for path in package.glob(f"{resource_type}-*.json")]
     kept = [
         item
         for item in found
@@ -324,7 +323,7 @@ def terminology(package: Path, expansions: Path) -> dict[str, list[Resource]]:
     }
 
 
-def write(target: Path, files: dict[str, list[Resource]], origins: dict[str, Path]) -> None:
+def write(target: Path, files: dict[str, list[Resource]], origins: list[Path]) -> None:
     sums: dict[Path, list[str]] = {}
     for name, lines in files.items():
         path = target / name
@@ -339,10 +338,10 @@ def write(target: Path, files: dict[str, list[Resource]], origins: dict[str, Pat
         (folder / "SOURCE.toml").write_text(source(origins) + "\n" + "\n".join(rows))
 
 
-def source(origins: dict[str, Path]) -> str:
+def source(origins: list[Path]) -> str:
     rows = ["# Written by tools/build_definitions.py; do not edit.\n"]
-    for folder in origins.values():
-        manifest = decode((folder / "package" / "package.json").read_bytes())
+    for folder in origins:
+        manifest = decode((folder / "package.json").read_bytes())
         rows.append(
             f'[[origin]]\npackage = "{manifest["name"]}"\nversion = "{manifest["version"]}"\n'
             f'licence = "{manifest["license"]}"\nurl = "{manifest["url"]}"\n'
@@ -352,8 +351,10 @@ def source(origins: dict[str, Path]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Builds the data folders from the packages.")
-    parser.add_argument("examples", type=Path, help="hl7.fhir.r4.examples, unpacked")
-    parser.add_argument("expansions", type=Path, help="hl7.fhir.r4.expansions, unpacked")
+    parser.add_argument("examples", type=Path, help="the package folder of hl7.fhir.r4.examples")
+    parser.add_argument(
+        "expansions", type=Path, help="the package folder of hl7.fhir.r4.expansions"
+    )
     parser.add_argument("--target", type=Path, default=Path(__file__).resolve().parents[1])
     arguments = parser.parse_args()
     files = structures(arguments.examples)
@@ -364,11 +365,7 @@ def main() -> None:
     }
     files |= capability(arguments.examples, resources)
     files |= terminology(arguments.examples, arguments.expansions)
-    write(
-        arguments.target,
-        files,
-        {"examples": arguments.examples, "expansions": arguments.expansions},
-    )
+    write(arguments.target, files, [arguments.examples, arguments.expansions])
 
 
 if __name__ == "__main__":

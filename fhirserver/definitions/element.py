@@ -18,6 +18,10 @@ _REGEX = "http://hl7.org/fhir/StructureDefinition/regex"
 _MAX_VALUE_SET = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
 _SYSTEM = "http://hl7.org/fhirpath/System."
 
+_CHOICES = ("fixed", "pattern", "minValue", "maxValue")
+# What nearly every element has, so that the others need no look.
+_PLAIN = frozenset({"path", "id", "min", "max", "type", "isSummary", "isModifier", "binding"})
+
 
 @dataclass(frozen=True, slots=True)
 class TypeRef:
@@ -119,6 +123,7 @@ def element(definition: Resource) -> Element:
     name = path.rpartition(".")[2]
     reference = definition.get("contentReference")
     max_ = definition.get("max", "1")
+    values = _values(definition)
     return Element(
         id=definition.get("id", path),
         path=path,
@@ -128,14 +133,14 @@ def element(definition: Resource) -> Element:
         types=tuple(_type_ref(definition, type_) for type_ in definition.get("type", ())),
         choice=name.endswith("[x]"),
         content_reference=reference.partition("#")[2] if reference else None,
-        binding=_binding(definition.get("binding")),
+        binding=_binding(definition["binding"]) if "binding" in definition else None,
         constraints=tuple(_constraint(item) for item in definition.get("constraint", ())),
-        fixed=_choice(definition, "fixed"),
-        pattern=_choice(definition, "pattern"),
-        min_value=_choice(definition, "minValue"),
-        max_value=_choice(definition, "maxValue"),
+        fixed=values.get("fixed"),
+        pattern=values.get("pattern"),
+        min_value=values.get("minValue"),
+        max_value=values.get("maxValue"),
         max_length=definition.get("maxLength"),
-        slicing=_slicing(definition.get("slicing")),
+        slicing=_slicing(definition["slicing"]) if "slicing" in definition else None,
         slice_name=definition.get("sliceName"),
         is_modifier=definition.get("isModifier", False),
         is_summary=definition.get("isSummary", False),
@@ -179,8 +184,8 @@ def _type_ref(definition: Resource, type_: Resource) -> TypeRef:
     )
 
 
-def _binding(binding: Resource | None) -> Binding | None:
-    if not binding or "valueSet" not in binding:
+def _binding(binding: Resource) -> Binding | None:
+    if "valueSet" not in binding:
         return None
     widest = next(
         (
@@ -202,9 +207,7 @@ def _constraint(constraint: Resource) -> Constraint:
     )
 
 
-def _slicing(slicing: Resource | None) -> Slicing | None:
-    if slicing is None:
-        return None
+def _slicing(slicing: Resource) -> Slicing:
     return Slicing(
         tuple(
             Discriminator(item["type"], item["path"]) for item in slicing.get("discriminator", ())
@@ -214,8 +217,11 @@ def _slicing(slicing: Resource | None) -> Slicing | None:
     )
 
 
-def _choice(definition: Resource, prefix: str) -> Json | None:
-    for name, value in definition.items():
-        if name.startswith(prefix) and name[len(prefix) : len(prefix) + 1].isupper():
-            return value
-    return None
+def _values(definition: Resource) -> dict[str, Json]:
+    """The `fixed[x]`, `pattern[x]`, `minValue[x]` and `maxValue[x]`, by that name."""
+    return {
+        prefix: definition[name]
+        for name in definition.keys() - _PLAIN
+        for prefix in _CHOICES
+        if name.startswith(prefix)
+    }

@@ -29,11 +29,12 @@ class Definitions:
     def __init__(self, source: Callable[[str], Iterable[bytes]]) -> None:
         self._source = source
         self._shelves: dict[str, Shelf] = {}
-        self._structures: dict[str, Structure | None] = {}
+        self._structures: dict[str, Structure] = {}
         self._children: dict[str, Mapping[str, Child]] = {}
+        self._choices: dict[str, Mapping[str, tuple[str, ...]]] = {}
         self._by_type: dict[str, Mapping[str, SearchParameter]] = {}
-        self._value_sets: dict[str, ValueSet | None] = {}
-        self._code_systems: dict[str, CodeSystem | None] = {}
+        self._value_sets: dict[str, ValueSet] = {}
+        self._code_systems: dict[str, CodeSystem] = {}
 
     @classmethod
     def of(cls, resources: Iterable[Resource]) -> Definitions:
@@ -69,14 +70,15 @@ class Definitions:
 
     def structure(self, name_or_url: str) -> Structure | None:
         """The structure of a type's name or of a canonical URL, with or without a version."""
-        if name_or_url not in self._structures:
-            known = name_or_url in self.types
-            url = self.types[name_or_url].url if known else _canonical(name_or_url)
+        header = self.types.get(name_or_url)
+        url = _canonical(name_or_url) if header is None else header.url
+        found = self._structures.get(url)
+        if found is None:
             definition = self.shelf("StructureDefinition").get(url)
             if definition is None:
-                return None  # not kept: anyone may ask for any URL
-            self._structures[name_or_url] = structure(definition)
-        return self._structures[name_or_url]
+                return None
+            found = self._structures[url] = structure(definition)
+        return found
 
     def bases(self, type: str) -> tuple[str, ...]:
         """A type and all that it specialises, the nearest first: Age, Quantity, Element."""
@@ -104,15 +106,18 @@ class Definitions:
             if owner is None or owner.is_profile:
                 return _NO_CHILDREN
             found = _children(owner, path)
-            self._children[path] = found
+            if found:  # not kept otherwise: anyone may ask for any path
+                self._children[path] = found
         return found
 
     def choices(self, path: str) -> Mapping[str, tuple[str, ...]]:
         """The properties of each choice: `value` -> (`valueQuantity`, ...)."""
-        found: dict[str, tuple[str, ...]] = {}
-        for name, child in self.children(path).items():
-            if child.element.choice:
-                found[child.element.name] = (*found.get(child.element.name, ()), name)
+        found = self._choices.get(path)
+        if found is None:
+            children = self.children(path)
+            found = _choices(children)
+            if children:
+                self._choices[path] = found
         return found
 
     def constraints(self, type: str) -> tuple[Constraint, ...]:
@@ -188,24 +193,26 @@ class Definitions:
     def value_set(self, url: str) -> ValueSet | None:
         """The value set of a canonical URL, with or without a version."""
         url = _canonical(url)
-        if url not in self._value_sets:
+        found = self._value_sets.get(url)
+        if found is None:
             definition = self.shelf("ValueSet").get(url)
             if definition is None:
                 return None
-            self._value_sets[url] = value_set(definition)
-        return self._value_sets[url]
+            found = self._value_sets[url] = value_set(definition)
+        return found
 
     def code_system(self, url: str) -> CodeSystem | None:
         """The code system of a canonical URL, with or without a version."""
         shelf = self.shelf("CodeSystem")
         # Some systems of HL7 version 2 have the version as part of their URL.
         url = url if url in shelf else _canonical(url)
-        if url not in self._code_systems:
+        found = self._code_systems.get(url)
+        if found is None:
             definition = shelf.get(url)
             if definition is None:
                 return None
-            self._code_systems[url] = code_system(definition)
-        return self._code_systems[url]
+            found = self._code_systems[url] = code_system(definition)
+        return found
 
 
 def _canonical(url: str) -> str:
@@ -229,6 +236,14 @@ def _children(owner: Structure, path: str) -> Mapping[str, Child]:
             found[name] = Child(
                 item, type_, item.path if nested else item.content_reference or type_
             )
+    return found
+
+
+def _choices(children: Mapping[str, Child]) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, child in children.items():
+        if child.element.choice:
+            found[child.element.name] = (*found.get(child.element.name, ()), name)
     return found
 
 
