@@ -17,19 +17,13 @@ from fhirserver.store.port import Store
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """House rules that an operator sets (see docs/settings.md).
-
-    `patch_narrative`: what becomes of a generated narrative when a patch changes the data
-    beside it and not the narrative; a server shall not keep one that has become unsafe
-    (https://hl7.org/fhir/R4/http.html#patch).
-    """
+    """House rules that an operator sets (see docs/settings.md)."""
 
     update_create: bool = True
     conditional_delete: Literal["single", "multiple"] = "single"
     integrity_on_write: bool = False
     integrity_on_delete: bool = True
     validation: Literal["reject", "off"] = "reject"
-    patch_narrative: Literal["drop", "keep"] = "drop"
     page_size: int = 50
     max_page_size: int = 1000
     max_includes: int = 1000
