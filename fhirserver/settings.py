@@ -1,0 +1,221 @@
+"""What an operator sets: environment variables `FHIRSERVER_*` and a TOML file.
+
+The file is `FHIRSERVER_CONFIG`, or `fhirserver.toml` in the working folder; it holds the
+same names in lower case without the prefix. What is given in code or on the command line
+goes before the environment, and that before the file. `docs/settings.md` lists all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "FHIRSERVER_"
+CONFIG_VARIABLE = "FHIRSERVER_CONFIG"
+CONFIG_FILE = Path("fhirserver.toml")
+
+_SQLITE = "sqlite:///"
+_WORDS = re.compile(r"[\s,]+")
+
+Words = Annotated[tuple[str, ...], NoDecode]
+"""Several values: a TOML list, or text with commas or spaces between."""
+
+
+class Settings(BaseSettings):
+    """The settings. Raises pydantic's `ValidationError`, which names every wrong one."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    # where it runs
+    data: Path = Field(
+        default=Path("fhirserver-data"),
+        description="Folder of all that the server keeps. It is made if it is not there.",
+    )
+    store: str = Field(
+        default="",
+        description="Where resources are kept: `sqlite:///PATH`. Empty: `fhir.db` in the data "
+        "folder.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
+    )
+    workers: int = Field(
+        default=1, ge=1, le=256, description="Processes that serve; they share the SQLite store."
+    )
+    base_url: str | None = Field(
+        default=None,
+        description="Service base URL that links are made with, such as "
+        "`https://fhir.example.org/fhir`. Unset: as the Host of each request says.",
+    )
+    allowed_hosts: Words = Field(
+        default=(),
+        description="Names (without port) that the server is called by; `.example.org` means all "
+        "below it, `*` any. Unset: the host of `base_url` and of this machine while "
+        "`auth` is `none`, else any.",
+    )
+    trusted_proxies: Words = Field(
+        default=(),
+        description="Addresses or networks of reverse proxies whose X-Forwarded-Proto and "
+        "X-Forwarded-Host are believed.",
+    )
+
+    # who may use it
+    auth: Literal["smart", "none"] = Field(
+        default="smart",
+        description="`smart`: SMART App Launch (not in this version yet). `none`: everybody who "
+        "reaches it may do everything; only on a loopback address.",
+    )
+    cors_origins: Words = Field(
+        default=(),
+        description="Origins whose web pages may use the FHIR base, such as "
+        "`https://app.example.org`; `*` for any.",
+    )
+
+    # how much
+    body_limit: int = Field(
+        default=16 * 1024 * 1024,
+        ge=1024,
+        description="Largest request body in bytes, also unpacked.",
+    )
+    body_seconds: float = Field(default=60.0, gt=0, description="Time in which a body must arrive.")
+    uri_limit: int = Field(
+        default=16 * 1024, ge=256, le=65_000, description="Longest path and query in bytes."
+    )
+    gzip_over: int = Field(
+        default=1400,
+        ge=0,
+        description="Answers of that many bytes are compressed for clients that take gzip.",
+    )
+    page_size: int = Field(
+        default=50, ge=1, description="Entries of a page when `_count` is not given."
+    )
+    max_page_size: int = Field(
+        default=1000, ge=1, description="Most entries of a page, whatever `_count`."
+    )
+    max_includes: int = Field(default=1000, ge=0, description="Most included resources of a page.")
+    max_bundle_entries: int = Field(
+        default=10_000, ge=1, description="Most entries of a batch or transaction."
+    )
+    max_conditional_deletes: int = Field(
+        default=1000, ge=1, description="Most resources that one conditional delete removes."
+    )
+
+    # house rules
+    update_create: bool = Field(
+        default=True, description="Whether PUT to an id that does not exist creates the resource."
+    )
+    conditional_delete: Literal["single", "multiple"] = Field(
+        default="single", description="Whether a conditional delete may remove several resources."
+    )
+    integrity_on_write: bool = Field(
+        default=False, description="Whether a write must not refer to resources that do not exist."
+    )
+    integrity_on_delete: bool = Field(
+        default=True, description="Whether a resource that others refer to cannot be deleted."
+    )
+    validation: Literal["reject", "off"] = Field(
+        default="reject", description="Whether a resource that breaks the rules of FHIR is refused."
+    )
+
+    # what it tells
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severity that is logged (to standard error)."
+    )
+    log_requests: bool = Field(
+        default=False,
+        description="Whether each request of the FHIR base is logged: method, interaction, "
+        "status, time and id, but no address, which may name a patient.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Code first, then the environment, then the file."""
+        file = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
+        return init_settings, env_settings, file
+
+    @field_validator("allowed_hosts", "trusted_proxies", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return [word for word in _WORDS.split(value) if word] if isinstance(value, str) else value
+
+    @field_validator("base_url")
+    @classmethod
+    def _absolute(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            raise ValueError("write an absolute URL such as https://fhir.example.org/fhir")
+        return value.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network)
+        return value
+
+    @field_validator("store")
+    @classmethod
+    def _known_store(cls, value: str) -> str:
+        if value and not (value.startswith(_SQLITE) and len(value) > len(_SQLITE)):
+            scheme = value.partition(":")[0]
+            raise ValueError(f"'{scheme}' is not a store of this version: use sqlite:///PATH")
+        return value
+
+    @model_validator(mode="after")
+    def _open_only_here(self) -> Settings:
+        if self.auth == "none" and not is_loopback(self.host):
+            raise ValueError(
+                f"auth 'none' lets everybody do everything, so it is for a loopback address "
+                f"only, and {self.host} is none: set host to 127.0.0.1"
+            )
+        if self.page_size > self.max_page_size:
+            raise ValueError("page_size is larger than max_page_size")
+        return self
+
+    @property
+    def database(self) -> Path:
+        """The file of the SQLite store. `sqlite:////var/x.db` is absolute, as in SQLAlchemy."""
+        return Path(self.store.removeprefix(_SQLITE)) if self.store else self.data / "fhir.db"
+
+
+def config_file() -> Path | None:
+    """The TOML file in use. Raises `FileNotFoundError` for one that is named but not there."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        if not Path(named).is_file():
+            raise FileNotFoundError(f"{CONFIG_VARIABLE} names {named}, which is not there.")
+        return Path(named)
+    return CONFIG_FILE if CONFIG_FILE.is_file() else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
