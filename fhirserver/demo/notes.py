@@ -13,12 +13,12 @@ from fhirserver.demo.systems import LOINC
 from fhirserver.demo.visits import Visit
 from fhirserver.model.json import Resource
 
-_SECTIONS = {
-    "61150-9": "Subjective",
-    "61149-1": "Objective",
-    "51848-0": "Assessment",
-    "18776-5": "Plan",
-}
+_SECTIONS = (
+    ("Subjective", "61150-9", "Subjective note"),
+    ("Objective", "61149-1", "Objective note"),
+    ("Assessment", "51848-0", "Assessment note"),
+    ("Plan", "18776-5", "Plan of care note"),
+)
 
 
 def progress_note(visit: Visit, about: Resource, author: Resource) -> Resource:
@@ -37,12 +37,10 @@ def progress_note(visit: Visit, about: Resource, author: Resource) -> Resource:
         "section": [
             {
                 "title": title,
-                "code": concept(
-                    LOINC, code, f"{title} note" if title != "Plan" else "Plan of care"
-                ),
+                "code": concept(LOINC, code, display),
                 "text": {"status": "generated", "div": _div(texts[title])},
             }
-            for code, title in _SECTIONS.items()
+            for title, code, display in _SECTIONS
         ],
     }
 
