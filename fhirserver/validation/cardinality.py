@@ -10,7 +10,7 @@ from typing import Final
 
 from fhirserver.definitions.element import Child
 from fhirserver.model.json import Json, Resource
-from fhirserver.validation.finding import MOST, Check, Found, error, joined, place, refused, under
+from fhirserver.validation.finding import MOST, Check, Found, error, joined, refused, under
 
 NULL: Final = "A null here needs a partner: a value, or an id or extension in '_…' beside it."
 """The text of a finding that the object withdraws if the partner is there."""
@@ -55,7 +55,10 @@ def many_primitive(check: Check, max: int | None) -> Check:
 
 
 def required(children: Mapping[str, Child]) -> Check | None:
-    """The check that what must be there is there; None if nothing must."""
+    """The check that what must be there is there; None if nothing must.
+
+    The place told is the object that lacks it: what is missing has none.
+    """
     groups: dict[str, set[str]] = {}
     for name, child in children.items():
         if child.element.min:
@@ -69,7 +72,7 @@ def required(children: Mapping[str, Child]) -> Check | None:
         for name, names in needed:
             if name not in value and names.isdisjoint(value):
                 text = f"The required element '{name}' is missing."
-                found = joined(found, [error("required", text, place(name))])
+                found = joined(found, [error("required", text)])
         return found
 
     return rule

@@ -30,9 +30,7 @@ MIN_INTEGER: Final = -2_147_483_648
 _TEXT = re.compile("[\t\n\r\x20-\ud7ff\ue000-\U0010ffff]+")
 # The standard's `\\s` is the white space of ASCII.
 _URI = re.compile("[^\\s\x00-\x1f\ud800-\udfff]+", re.ASCII)
-_CODE = re.compile(
-    "[^\\s\x00-\x1f\ud800-\udfff]+(\\s[^\\s\x00-\x1f\ud800-\udfff]+)*", re.ASCII
-)
+_CODE = re.compile("[^\\s\x00-\x1f\ud800-\udfff]+(\\s[^\\s\x00-\x1f\ud800-\udfff]+)*", re.ASCII)
 _OID = re.compile(r"urn:oid:[0-2](\.(0|[1-9][0-9]*))+", re.ASCII)
 _UUID = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

@@ -50,7 +50,7 @@ class Structures:
             return found
         if "id" not in value:
             text = "A contained resource needs an id, by which it is referred to."
-            found = joined(found, [error("required", text, ".id")])
+            found = joined(found, [error("required", text)])
         if "contained" in value:
             text = "A contained resource contains no others: move them up beside it."
             found = joined(found, [error("structure", text, ".contained")])
@@ -169,7 +169,7 @@ def _with_partner(bad: list[Issue], name: str, value: Resource) -> list[Issue]:
 def _without_type(value: Resource) -> list[Issue]:
     if "resourceType" not in value:
         text = "A resource needs its type: add 'resourceType'."
-        return [error("required", text, ".resourceType")]
+        return [error("required", text)]
     expected = "a resource type of FHIR R4"
     return under(".resourceType", refused("value", expected, value["resourceType"]))
 
