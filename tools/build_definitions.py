@@ -25,13 +25,12 @@ from fhirserver.model.json import Resource, decode, encode
 EXAMPLES = {
     "http://hl7.org/fhir/CompartmentDefinition/example",
     "http://h7.org/fhir/OperationDefinition/example",
+    "http://hl7.org/fhir/SearchParameter/example",
     "http://hl7.org/fhir/SearchParameter/example-extension",
     "http://hl7.org/fhir/SearchParameter/example-reference",
     "http://hl7.org/fhir/StructureDefinition/example-composition",
     "http://hl7.org/fhir/StructureDefinition/example-section-library",
 }
-# The example that names the URL of the real parameter `_id`, told by its id.
-EXAMPLE_IDS = {("SearchParameter", "example")}
 
 MAX_CONCEPTS = 2000
 """Larger value sets and code systems are left out; no required binding needs them."""
@@ -274,11 +273,7 @@ def size(resource: Resource) -> int:
 def read(package: Path, resource_type: str) -> list[Resource]:
     """The definitions of a type in a package, without examples, by URL."""
     found = [decode(path.read_bytes()) for path in package.glob(f"{resource_type}-*.json")]
-    kept = [
-        item
-        for item in found
-        if item["url"] not in EXAMPLES and (resource_type, item["id"]) not in EXAMPLE_IDS
-    ]
+    kept = [item for item in found if item["url"] not in EXAMPLES]
     return sorted(kept, key=lambda item: str(item["url"]))
 
 
