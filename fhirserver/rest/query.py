@@ -9,10 +9,10 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from fhirserver.errors import Invalid
+from fhirserver.interactions import query as text_query
 from fhirserver.interactions.request import Pairs
 
 _BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_MAX_PAIRS = 5000
 
 
 def query_pairs(query: bytes) -> Pairs:
@@ -21,12 +21,7 @@ def query_pairs(query: bytes) -> Pairs:
     A name without `=` has the value ''. Raises `Invalid` for what is not UTF-8 in percent
     encoding, and for more pairs than any request needs.
     """
-    if not query:
-        return ()
-    parts = [part.partition(b"=") for part in query.split(b"&") if part]
-    if len(parts) > _MAX_PAIRS:
-        raise Invalid(f"More than {_MAX_PAIRS} parameters: ask for less at once.")
-    return tuple((_text(name, "query"), _text(value, "query")) for name, _, value in parts)
+    return text_query.query_pairs(_utf8(query, "query")) if query else ()
 
 
 def path_text(raw_path: bytes) -> str:
@@ -37,19 +32,15 @@ def path_text(raw_path: bytes) -> str:
     """
     if b"%" not in raw_path and raw_path.isascii():
         return raw_path.decode("ascii")
-    segments = [_text(segment.replace(b"+", b"%2B"), "path") for segment in raw_path.split(b"/")]
+    if _BROKEN.search(raw_path):
+        raise Invalid("The path has a '%' without two hexadecimal digits: write %25.")
+    segments = [_utf8(unquote_to_bytes(segment), "path") for segment in raw_path.split(b"/")]
     if any("/" in segment or not segment.isprintable() for segment in segments):
         raise Invalid("The path has an encoded character that no FHIR address contains.")
     return "/".join(segments)
 
 
-def _text(data: bytes, place: str) -> str:
-    if b"+" in data:
-        data = data.replace(b"+", b" ")
-    if b"%" in data:
-        if _BROKEN.search(data):
-            raise Invalid(f"The {place} has a '%' without two hexadecimal digits: write %25.")
-        data = unquote_to_bytes(data)
+def _utf8(data: bytes, place: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
