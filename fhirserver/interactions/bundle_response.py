@@ -1,0 +1,45 @@
+"""The entries of a batch-response or transaction-response.
+
+https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.response
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fhirserver.errors import FhirError
+from fhirserver.interactions.bundle import Entry, EntryResponse
+from fhirserver.interactions.bundle_entry import BundleEntry
+from fhirserver.interactions.prefer import outcome
+from fhirserver.interactions.request import Answer
+from fhirserver.model.json import encode
+from fhirserver.model.outcome import issues_of, operation_outcome
+
+_READING = frozenset({"GET", "HEAD"})
+
+
+def response_entry(entry: BundleEntry, answer: Answer) -> Entry:
+    """What an entry came to. A write gives the resource only to whom prefers it."""
+    prefer = entry.request.prefer
+    writes = entry.verb not in _READING
+    shown = entry.verb != "HEAD" and (not writes or prefer == "representation")
+    return Entry(
+        resource=answer.body if shown else None,
+        response=EntryResponse(
+            _status(answer.status),
+            location=answer.location,
+            version=answer.version,
+            last_modified=answer.last_updated,
+            outcome=outcome(answer) if writes and prefer == "OperationOutcome" else None,
+        ),
+    )
+
+
+def refused_entry(error: FhirError) -> Entry:
+    """What an entry came to that was refused."""
+    body = encode(operation_outcome(issues_of(error)))
+    return Entry(response=EntryResponse(_status(error.status), outcome=body))
+
+
+def _status(status: int) -> str:
+    return f"{status} {HTTPStatus(status).phrase}"

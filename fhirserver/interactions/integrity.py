@@ -1,0 +1,122 @@
+"""Referential integrity: of deletions (on by default) and of writes (a setting).
+
+https://hl7.org/fhir/R4/http.html#integrity. What is decided here from the store is stated as
+an expectation, so that it holds inside the commit too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import NoReturn
+
+from fhirserver.errors import Conflict, Unprocessable
+from fhirserver.interactions.context import Context
+from fhirserver.interactions.plan import Step
+from fhirserver.interactions.request import Request
+from fhirserver.model.outcome import Issue
+from fhirserver.model.reference import literal, references
+from fhirserver.search.entry import Reference
+from fhirserver.search.expression import (
+    And,
+    Expression,
+    IdIs,
+    Not,
+    Or,
+    Query,
+    ReferenceIs,
+    Target,
+    TypeIs,
+)
+from fhirserver.store.port import Expectation, Key
+
+_NAMED = 3  # so many referrers are told
+_TOGETHER = 200  # so many targets are looked for by one search
+
+
+async def integrity(
+    context: Context, request: Request, steps: Sequence[Step]
+) -> tuple[Expectation, ...]:
+    """What must hold after the steps for every reference to point to something.
+
+    Raises `Conflict` for a deletion of what others refer to, and `Unprocessable` for a
+    reference to what is not there.
+    """
+    after: tuple[Expectation, ...] = ()
+    if context.policy.integrity_on_delete:
+        deleted = [step.key for step in steps if step.change and step.change.body is None]
+        for start in range(0, len(deleted), _TOGETHER):
+            after += await _unreferenced(context, deleted[start : start + _TOGETHER], steps)
+    if context.policy.integrity_on_write:
+        after += await _resolved(context, request, steps)
+    return after
+
+
+def selection(keys: Collection[Key]) -> Expression:
+    """The expression that exactly the resources of those keys match."""
+    by_type: dict[str, list[str]] = {}
+    for type, id in keys:
+        by_type.setdefault(type, []).append(id)
+    return Or(tuple(And((TypeIs((type,)), IdIs(tuple(ids)))) for type, ids in by_type.items()))
+
+
+async def _unreferenced(
+    context: Context, deleted: Sequence[Key], steps: Sequence[Step]
+) -> tuple[Expectation, ...]:
+    """That nobody refers to what is deleted."""
+    changed = [step.key for step in steps if step.change]
+    gone = frozenset(deleted)
+    refers = ReferenceIs(None, tuple(Target(type, id) for type, id in deleted))
+    for step in steps:
+        if step.change and any(
+            isinstance(entry, Reference) and entry in gone
+            for entries in step.change.entries.values()
+            for entry in entries
+        ):
+            _refuse_deletion([step.key])
+    page = await context.store.search(
+        Query((), And((refers, Not(selection(changed)))), count=_NAMED)
+    )
+    if page.versions:
+        _refuse_deletion([Key(version.type, version.id) for version in page.versions])
+    return (Expectation((), refers, ()),)
+
+
+def _refuse_deletion(referrers: Sequence[Key]) -> NoReturn:
+    names = ", ".join(f"{type}/{id}" for type, id in referrers)
+    raise Conflict(
+        f"Other resources refer to what is to be deleted, among them {names}. "
+        "Delete or change these first, or all together in one transaction."
+    )
+
+
+async def _resolved(
+    context: Context, request: Request, steps: Sequence[Step]
+) -> tuple[Expectation, ...]:
+    """That every literal reference to this server points to a resource."""
+    written = {step.key for step in steps if step.change and step.change.body is not None}
+    deleted = {step.key for step in steps if step.change and step.change.body is None}
+    places = [place for step in steps for place in _references(context, request, step)]
+    asked = list(dict.fromkeys(key for key, _ in places if key not in written))
+    found = {
+        Key(version.type, version.id)
+        for version in await context.store.read_many([key for key in asked if key not in deleted])
+    }
+    issues = [
+        Issue("error", "not-found", expression, f"There is no {key.type}/{key.id}.")
+        for key, expression in places
+        if key not in written and key not in found
+    ]
+    if issues:
+        raise Unprocessable("A reference points to nothing.", issues=issues)
+    return tuple(Expectation((key.type,), IdIs((key.id,)), (key,)) for key in asked)
+
+
+def _references(context: Context, request: Request, step: Step) -> Iterator[tuple[Key, str]]:
+    if step.resource is None:
+        return
+    root = step.target.type if step.entry is None else f"Bundle.entry[{step.entry}].resource"
+    for holder, expression in references(step.resource, root):
+        found = literal(holder["reference"])
+        if found and found.base in ("", request.base):
+            if found.type in context.definitions.resource_types:
+                yield Key(found.type, found.id), f"{expression}.reference"
