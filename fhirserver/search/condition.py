@@ -1,0 +1,222 @@
+"""From one parameter of a query, with its value, to what it means.
+
+https://hl7.org/fhir/R4/search.html#chaining and #has. A name is `code[:modifier]`, behind
+any number of hops `code[:Type].` along a reference and `_has:Type:code:` against one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Never
+
+from fhirserver.definitions.search_parameter import SearchParameter
+from fhirserver.errors import Invalid, TooCostly
+from fhirserver.search.escape import split, unescape
+from fhirserver.search.expression import (
+    EVERYTHING,
+    NOTHING,
+    And,
+    Chain,
+    Expression,
+    Has,
+    IdIs,
+    Missing,
+    Not,
+    Or,
+    TypeIs,
+)
+from fhirserver.search.parameter import ANY_TYPE, Knowledge, Parameter, Values, parameter
+from fhirserver.search.params import PARAMETER_TYPES
+from fhirserver.search.params.date import date_search
+from fhirserver.search.refusal import Unsupported, choice
+from fhirserver.search.request import Limits
+
+_LAST_UPDATED = Parameter(
+    "_lastUpdated", "date", SearchParameter("_lastUpdated", "", (), "date", None), ()
+)
+
+
+class Conditions:
+    """Compiles the conditions of one search, and counts what they cost."""
+
+    def __init__(self, knowledge: Knowledge, limits: Limits) -> None:
+        self._knowledge = knowledge
+        self._limits = limits
+        self._cost = 0
+
+    def condition(self, types: tuple[str, ...], name: str, value: str) -> Expression:
+        """What `name=value` means for resources of one of `types`; () are all types.
+
+        Raises `Unsupported` for what is not understood, `Invalid` for a value that does not
+        fit, `TooCostly` beyond the limits.
+        """
+        by_meaning: dict[Expression, list[str]] = {}
+        for type_ in types or ("Resource",):
+            meaning = self._of_type(type_, name, value, 0)
+            by_meaning.setdefault(meaning, []).append(type_)
+        if len(by_meaning) == 1:
+            return next(iter(by_meaning))
+        return Or(
+            tuple(And((TypeIs(tuple(some)), meaning)) for meaning, some in by_meaning.items())
+        )
+
+    def parameter(self, type_: str, code: str) -> Parameter:
+        """The parameter of a type. Raises `Unsupported` where it cannot be searched by."""
+        found = parameter(self._knowledge.definitions, type_, code)
+        if found is None:
+            self._refuse_parameter(type_, code)
+        return found
+
+    def _refuse_parameter(self, type_: str, code: str) -> Never:
+        known = self._knowledge.definitions.search_parameters(type_)
+        if code in known:
+            raise Unsupported(f"This server does not search {type_} by '{code}' yet.")
+        where = "all types" if type_ == "Resource" else type_
+        usable = (item.code for item in known.values() if item.expression)
+        raise Unsupported(f"'{code}' is not a search parameter of {where}: use {choice(usable)}.")
+
+    # --- names -----------------------------------------------------------------------------
+
+    def _of_type(self, type_: str, name: str, value: str, depth: int) -> Expression:
+        self._cost += 1
+        if self._cost > self._limits.conditions or depth > self._limits.depth:
+            raise TooCostly(
+                f"Search by chains of at most {self._limits.depth} hops, and name their types "
+                "(subject:Patient.name) where a reference may point to many."
+            )
+        if name.startswith("_has:"):
+            return self._has(type_, name, value, depth)
+        head, dot, rest = name.partition(".")
+        if dot:
+            return self._chain(type_, head, rest, value, depth)
+        code, colon, modifier = name.partition(":")
+        if colon and not modifier:
+            raise Unsupported("Write a modifier behind the colon, or leave the colon out.")
+        special = _SPECIAL.get(code)
+        if special is not None:
+            return special(self, modifier, value)
+        found = self.parameter(type_, code)
+        if modifier == "missing":
+            return Missing(code, found.kind, _truth(value))
+        return self._lowered(found, modifier, self.values(value))
+
+    def _lowered(self, found: Parameter, modifier: str, values: Values) -> Expression:
+        modifiers = PARAMETER_TYPES[found.kind].modifiers
+        lower = modifiers.get(modifier)
+        if lower is None and modifier in self._knowledge.definitions.resource_types:
+            if found.targets and modifier not in found.targets:
+                raise Unsupported(
+                    f"'{found.code}' refers to {choice(found.targets)}, not to {modifier}."
+                )
+            lower = modifiers.get(ANY_TYPE)
+        if lower is None or modifier == ANY_TYPE:
+            allowed = choice(f":{item}" for item in (*modifiers, "missing") if item)
+            raise Unsupported(f"'{found.code}' does not take ':{modifier}': use {allowed}.")
+        return lower(found, modifier, values, self._knowledge)
+
+    def _chain(self, type_: str, head: str, rest: str, value: str, depth: int) -> Expression:
+        code, _, target = head.partition(":")
+        types = self._targets(self._reference(type_, code), target)
+        by_meaning: dict[Expression, list[str]] = {}
+        refusals: list[Invalid] = []
+        for candidate in types:
+            try:
+                meaning = self._of_type(candidate, rest, value, depth + 1)
+            except Invalid as error:
+                refusals.append(error)
+            else:
+                by_meaning.setdefault(meaning, []).append(candidate)
+        if not by_meaning:
+            raise _foremost(refusals, code, rest)
+        parts = tuple(Chain(code, tuple(some), meaning) for meaning, some in by_meaning.items())
+        return parts[0] if len(parts) == 1 else Or(parts)
+
+    def _targets(self, found: Parameter, target: str) -> tuple[str, ...]:
+        every = self._knowledge.definitions.resource_types
+        if not target:
+            return found.targets or tuple(sorted(every))
+        if target not in (found.targets or every):
+            allowed = choice(found.targets) if found.targets else "resources of R4"
+            raise Unsupported(f"'{found.code}' refers to {allowed}, not to '{target}'.")
+        return (target,)
+
+    def _has(self, type_: str, name: str, value: str, depth: int) -> Expression:
+        parts = name.split(":", 3)
+        if len(parts) < 4 or not all(parts):
+            raise Unsupported("Write _has as _has:Type:reference:parameter.")
+        _, source, code, rest = parts
+        if source not in self._knowledge.definitions.resource_types:
+            raise Unsupported(f"'{source}' is not a resource type of R4.")
+        found = self._reference(source, code)
+        if found.targets and type_ not in ("Resource", *found.targets):
+            raise Unsupported(f"'{code}' of {source} refers to {choice(found.targets)}.")
+        return Has(source, code, self._of_type(source, rest, value, depth + 1))
+
+    def _reference(self, type_: str, code: str) -> Parameter:
+        found = self.parameter(type_, code)
+        if found.kind != "reference":
+            raise Unsupported(f"'{code}' of {type_} is not a reference.")
+        return found
+
+    # --- values ----------------------------------------------------------------------------
+
+    def values(self, value: str) -> Values:
+        """The alternatives of a value, still escaped.
+
+        Raises `Unsupported` for an empty one, `TooCostly` for too many.
+        """
+        values = tuple(split(value, ","))
+        if not all(values):
+            raise Unsupported("Give a value, or leave the parameter out.")
+        if len(values) > self._limits.values:
+            raise TooCostly(f"Give at most {self._limits.values} values.")
+        return values
+
+    def id_is(self, modifier: str, value: str) -> Expression:
+        """`_id=a,b`"""
+        if modifier == "missing":
+            return NOTHING if _truth(value) else EVERYTHING
+        found = IdIs(tuple(map(unescape, self.values(value))))
+        if modifier not in ("", "not"):
+            raise Unsupported(f"'_id' does not take ':{modifier}': use :missing or :not.")
+        return Not(found) if modifier else found
+
+    def last_updated(self, modifier: str, value: str) -> Expression:
+        """`_lastUpdated=ge2020`"""
+        if modifier == "missing":
+            return NOTHING if _truth(value) else EVERYTHING
+        if modifier:
+            raise Unsupported(f"'_lastUpdated' does not take ':{modifier}': use :missing.")
+        return date_search(_LAST_UPDATED, "", self.values(value), self._knowledge)
+
+    def in_list(self, modifier: str, value: str) -> Expression:
+        """`_list=42`: https://hl7.org/fhir/R4/search.html#list"""
+        ids = tuple(unescape(item).removeprefix("List/") for item in self.values(value))
+        if modifier or any(item.startswith("$") for item in ids):
+            raise Unsupported("Search by _list with the id of a List; named lists are not kept.")
+        return Has("List", "item", IdIs(ids))
+
+
+def _foremost(refusals: Iterable[Invalid], code: str, rest: str) -> Invalid:
+    """The refusal to tell when no type that a chain may reach takes the rest of it."""
+    refusals = list(refusals)
+    for error in refusals:
+        if not isinstance(error, Unsupported):
+            return error
+    if len(refusals) == 1:
+        return refusals[0]
+    return Unsupported(f"Nothing that '{code}' may refer to can be searched by '{rest}'.")
+
+
+def _truth(value: str) -> bool:
+    if value not in ("true", "false"):
+        raise Invalid("Write :missing with true or false.")
+    return value == "true"
+
+
+_SPECIAL: dict[str, Callable[[Conditions, str, str], Expression]] = {
+    "_id": Conditions.id_is,
+    "_lastUpdated": Conditions.last_updated,
+    "_list": Conditions.in_list,
+}
+"""Parameters of every type that are not in the index."""

@@ -1,0 +1,112 @@
+"""Quantity parameters: a number with or without a unit.
+
+https://hl7.org/fhir/R4/search.html#quantity. Units are compared as they are coded; values are
+not converted from one unit to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+from typing import Any
+
+from fhirserver.errors import Invalid
+from fhirserver.search.entry import Quantity
+from fhirserver.search.escape import split, unescape
+from fhirserver.search.expression import Expression, Or, QuantityIs
+from fhirserver.search.parameter import Convert, Knowledge, Parameter, ParameterType, Values
+from fhirserver.search.params.number import as_float, asked_number
+from fhirserver.search.prefix import COMPARATORS, split_prefix
+
+CURRENCY = "urn:iso:std:iso:4217"
+"""The system of the currency of Money."""
+
+
+def _string(value: Any, name: str) -> str:
+    found = value.get(name)
+    return found if isinstance(found, str) else ""
+
+
+def _made(low: float, high: float, unit: Any) -> Quantity:
+    return Quantity(
+        low, high, _string(unit, "system"), _string(unit, "code"), _string(unit, "unit")
+    )
+
+
+def _quantity(value: Any) -> Iterable[Quantity]:
+    number = as_float(value.get("value"))
+    if number is None:
+        return ()
+    comparator = value.get("comparator", "")
+    low = -inf if comparator in ("<", "<=") else number
+    high = inf if comparator in (">", ">=") else number
+    return (_made(low, high, value),)
+
+
+def _money(value: Any) -> Iterable[Quantity]:
+    number = as_float(value.get("value"))
+    if number is None:
+        return ()
+    currency = _string(value, "currency")
+    return (Quantity(number, number, CURRENCY if currency else "", currency, currency),)
+
+
+def _range(value: Any) -> Iterable[Quantity]:
+    low, high = value.get("low") or {}, value.get("high") or {}
+    first, last = as_float(low.get("value")), as_float(high.get("value"))
+    if first is None and last is None:
+        return ()
+    first = -inf if first is None else first
+    return (_made(first, max(first, inf if last is None else last), low or high),)
+
+
+def _sampled(value: Any) -> Iterable[Quantity]:
+    """The bounds of sampled data: https://hl7.org/fhir/R4/datatypes.html#SampledData"""
+    origin = value.get("origin") or {}
+    zero = as_float(origin.get("value")) or 0.0
+    factor = as_float(value.get("factor", 1)) or 1.0
+    limits = {"L": as_float(value.get("lowerLimit")), "U": as_float(value.get("upperLimit"))}
+    samples: list[float] = []
+    for sample in _string(value, "data").split():
+        limit = limits.get(sample)
+        if limit is not None:
+            samples.append(limit)
+        elif sample not in ("E", "L", "U"):
+            samples.append(zero + factor * float(sample))
+    return (_made(min(samples), max(samples), origin),) if samples else ()
+
+
+_CONVERT: dict[str, Convert] = {
+    "Quantity": _quantity,
+    "Age": _quantity,
+    "Count": _quantity,
+    "Distance": _quantity,
+    "Duration": _quantity,
+    "SimpleQuantity": _quantity,
+    "MoneyQuantity": _quantity,
+    "Money": _money,
+    "Range": _range,
+    "SampledData": _sampled,
+}
+
+
+def quantity_search(parameter: Parameter, _: str, values: Values, __: Knowledge) -> Expression:
+    """What finds the quantities that compare with one of the values, each with its own prefix."""
+    found = tuple(_compared(parameter, value) for value in values)
+    return found[0] if len(found) == 1 else Or(found)
+
+
+def _compared(parameter: Parameter, text: str) -> QuantityIs:
+    number, *unit = (unescape(part) for part in split(text, "|"))
+    if len(unit) not in (0, 2):
+        raise Invalid(
+            f"'{text}' is not a quantity: write number, number|system|code or number||code."
+        )
+    comparator, rest = split_prefix(parameter, number)
+    system, code = unit or ("", "")
+    return QuantityIs(
+        parameter.code, comparator, *asked_number(rest, comparator), system or None, code or None
+    )
+
+
+QUANTITY = ParameterType(convert=_CONVERT, modifiers={"": quantity_search}, comparators=COMPARATORS)

@@ -1,0 +1,137 @@
+"""What elements the expression of a search parameter selects, told from the definitions alone.
+
+https://hl7.org/fhir/R4/searchparameter.html#SearchParameter.expression. The query side has no
+resource at hand, but must know whether a token parameter looks at codes (whose system is
+implicit), at contact points or at identifiers, and which types a reference may point to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from fhirserver.definitions.element import Binding
+from fhirserver.definitions.registry import Definitions
+from fhirserver.fhirpath.parser import parse
+from fhirserver.fhirpath.syntax import (
+    Binary,
+    Call,
+    Expr,
+    External,
+    Indexer,
+    Literal,
+    Member,
+    TypeOperation,
+    Union,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """An element that may be selected: its FHIR type, and where its children are defined.
+
+    `binding` is that of a coded element. `only`, where not None, is the one type of resource
+    that a reference is taken for (`where(resolve() is Patient)`).
+    """
+
+    type: str
+    path: str
+    binding: Binding | None = None
+    only: str | None = None
+
+
+Selection: TypeAlias = tuple[Selected, ...]
+
+DATE_TIME = {"DateTime": "dateTime"}
+"""Types that R4's expressions misspell."""
+
+
+def selection(definitions: Definitions, type: str, expression: str, path: str = "") -> Selection:
+    """What `expression` selects in a resource of `type`, or in its element at `path`."""
+    return _Walk(definitions, type, Selected(type, path or type)).select(parse(expression))
+
+
+def branches(definitions: Definitions, type: str, expression: Expr) -> tuple[Expr, ...]:
+    """The operands of a union that begin with `type` or what it specialises.
+
+    R4 states one expression for a parameter of several types: `Patient.name | Person.name`.
+    """
+    operands = expression.operands if isinstance(expression, Union) else (expression,)
+    own = definitions.bases(type)
+    return tuple(operand for operand in operands if (name := root(operand)) is None or name in own)
+
+
+def root(expression: Expr) -> str | None:
+    """The type that an expression begins with: `Patient` of `Patient.name.where(...)`."""
+    match expression:
+        case Member(None, name):
+            return name if name[:1].isupper() else None
+        case Member(source) | Call(source) | Indexer(source) if source is not None:
+            return root(source)
+        case TypeOperation(_, operand):
+            return root(operand)
+        case Binary(_, left):
+            return root(left)
+        case _:
+            return None
+
+
+class _Walk:
+    def __init__(self, definitions: Definitions, type: str, start: Selected) -> None:
+        self._definitions = definitions
+        self._type = type
+        self._start = start
+
+    def select(self, part: Expr) -> Selection:
+        match part:
+            case Union(operands):
+                return tuple(dict.fromkeys(item for one in operands for item in self.select(one)))
+            case Member(None, name):
+                return self._first(name)
+            case Member(source, name):
+                assert source is not None
+                return self._children(self.select(source), name)
+            case TypeOperation("as", operand, to):
+                return self._of_type(self.select(operand), to.name)
+            case Indexer(source):
+                return self.select(source)
+            case External("resource"):
+                return (Selected(self._type, self._type),)
+            case Call():
+                return self._call(part)
+            case Binary() | TypeOperation() | Literal():
+                return (Selected("boolean", "boolean"),)
+            case _:
+                return ()
+
+    def _first(self, name: str) -> Selection:
+        if name[:1].isupper():
+            return (self._start,) if name in self._definitions.bases(self._start.type) else ()
+        return self._children((self._start,), name)
+
+    def _children(self, of: Iterable[Selected], name: str) -> Selection:
+        return tuple(
+            Selected(child.type, child.path, child.element.binding)
+            for item in of
+            for child in self._definitions.children(item.path).values()
+            if child.element.name == name
+        )
+
+    def _call(self, call: Call) -> Selection:
+        source = self.select(call.source) if call.source else (self._start,)
+        match call.name, call.arguments:
+            case "where", (TypeOperation("is", Call(None, "resolve"), type_),):
+                return tuple(replace(item, only=type_.name) for item in source)
+            case "where", _:
+                return source
+            case "as" | "ofType", (Member(_, name),):
+                return self._of_type(source, name)
+            case "extension", _:
+                return (Selected("Extension", "Extension"),)
+            case _:
+                return (Selected("boolean", "boolean"),)
+
+    def _of_type(self, items: Iterable[Selected], name: str) -> Selection:
+        name = DATE_TIME.get(name, name)
+        return tuple(item for item in items if self._definitions.is_subtype(item.type, name))
