@@ -87,19 +87,24 @@ class Properties(dict[str, Check]):
         if child is not None:
             check = self[name] = self._value(name, child)
             return check
-        child = self._children.get(name[1:])
-        if child is not None and name[0] == "_" and child.path in primitive.CHECKS:
+        child = self._partnered(name)
+        if child is not None:
             check = self[name] = self._partner(child)
             return check
         return self._unknown(name)
 
     def place(self, name: str) -> str:
         """The FHIRPath step to a property: that of a choice tells the type."""
-        child = self._children.get(name) or self._children.get(name.removeprefix("_"))
+        child = self._children.get(name) or self._partnered(name)
         if child is None:
             return place(name)
         step = place(child.element.name)
         return f"{step}.ofType({child.type})" if child.element.choice else step
+
+    def _partnered(self, name: str) -> Child | None:
+        """The primitive whose id and extensions a property holds: `_birthDate`."""
+        child = self._children.get(name[1:]) if name.startswith("_") else None
+        return child if child is not None and child.path in primitive.CHECKS else None
 
     def _value(self, name: str, child: Child) -> Check:
         check = self._structures.check(child.path)
@@ -159,10 +164,12 @@ def _with_partner(bad: list[Issue], name: str, value: Resource) -> list[Issue]:
     """
     if all(item.text is not NULL for item in bad):
         return bad
-    partner = value.get(name[1:] if name[0] == "_" else f"_{name}")
+    beside = name.startswith("_")
+    partner = value.get(name[1:] if beside else f"_{name}")
     if not isinstance(partner, list):
         return bad
-    there = {f"[{index}]" for index, item in enumerate(partner) if item is not None}
+    # Of two nulls that stand together only the value's is told.
+    there = {f"[{index}]" for index, item in enumerate(partner) if beside or item is not None}
     return [item for item in bad if item.text is not NULL or item.expression not in there]
 
 

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/validation.html. Pure: no server, store or network.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from fhirserver.definitions.packaged import packaged
@@ -32,7 +33,7 @@ def validate(
     found = _found(compiled(known), resource)
     type_ = resource.get("resourceType") if isinstance(resource, dict) else None
     root = type_ if isinstance(type_, str) and type_ in known.resource_types else ""
-    issues = [] if found is None else _told(under(root, found))
+    issues = [] if found is None else _told(root, found)
     if profiles:
         issues += unchecked(profiles, root, known)
     return issues
@@ -51,8 +52,11 @@ def _found(structures: Structures, resource: Json) -> Found:
         return [error("too-costly", "The resource is nested too deeply to be checked.")]
 
 
-def _told(issues: list[Issue]) -> list[Issue]:
-    if len(issues) <= MOST:
-        return issues
-    more = f"There are more findings: only the first {MOST} are told."
-    return [*issues[:MOST], Issue("information", "informational", "", more)]
+def _told(root: str, found: list[Issue]) -> list[Issue]:
+    issues = under(root, found[:MOST])
+    if not root:
+        issues = [replace(issue, expression=issue.expression.lstrip(".")) for issue in issues]
+    if len(found) > MOST:
+        more = f"There are more findings: only the first {MOST} are told."
+        issues.append(Issue("information", "informational", root, more))
+    return issues

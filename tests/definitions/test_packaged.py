@@ -89,14 +89,15 @@ def test_every_value_set_and_code_system_can_be_read() -> None:
 
 
 @pytest.mark.slow
-def test_the_build_command_gives_the_same_bytes(definitions_package: Path, tmp_path: Path) -> None:
-    expansions = _expansions(definitions_package)
+def test_the_build_command_gives_the_same_bytes(
+    definitions_package: Path, expansions_package: Path, tmp_path: Path
+) -> None:
     subprocess.run(
         [
             sys.executable,
             str(ROOT / "tools/build_definitions.py"),
             str(definitions_package),
-            str(expansions),
+            str(expansions_package),
             "--target",
             str(tmp_path),
         ],
@@ -116,15 +117,6 @@ def test_nothing_of_the_package_was_left_out(definitions_package: Path) -> None:
             for path in definitions_package.glob(f"{type_}-*.json")
         }
         assert urls - set(registry.shelf(type_)) == left_out
-
-
-def _expansions(definitions_package: Path) -> Path:
-    """The expansions package, unpacked beside the other one."""
-    for name in ("hl7.fhir.r4.expansions-4.0.1", "expansions"):
-        found = definitions_package.parent.parent / name / "package"
-        if found.is_dir():
-            return found
-    pytest.skip("no hl7.fhir.r4.expansions beside the definitions package")
 
 
 LEFT_OUT = {
