@@ -200,6 +200,14 @@ class Settings(BaseSettings):
         """The file of the SQLite store. `sqlite:////var/x.db` is absolute, as in SQLAlchemy."""
         return Path(self.store.removeprefix(_SQLITE)) if self.store else self.data / "fhir.db"
 
+    def environment(self) -> dict[str, str]:
+        """The environment variables that say the same, for processes that this one starts."""
+        return {
+            f"{PREFIX}{name.upper()}": ",".join(value) if isinstance(value, tuple) else str(value)
+            for name in self.model_fields_set
+            if (value := getattr(self, name)) is not None
+        }
+
 
 def config_file() -> Path | None:
     """The TOML file in use. Raises `FileNotFoundError` for one that is named but not there."""

@@ -1,0 +1,32 @@
+"""The commands. Each is a function of its own module, which imports what it needs when it runs,
+so that `fhirserver --help` is quick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import typer
+
+from fhirserver.cli.check import check
+from fhirserver.cli.serve import serve
+
+COMMANDS: Final[dict[str, Callable[..., Any]]] = {
+    "serve": serve,
+    "check": check,
+}
+"""Name and function of each command, in the order of the help."""
+
+
+def main() -> None:
+    """Runs the command that the process was started with."""
+    app = typer.Typer(
+        name="fhirserver",
+        help="A FHIR R4 server in one process.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for name, function in COMMANDS.items():
+        app.command(name)(function)
+    app()

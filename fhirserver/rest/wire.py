@@ -20,6 +20,9 @@ MAX_HEAD: Final = 64 * 1024
 HEAD_SECONDS: Final = 30.0
 """Time from the connection, or the first byte of a request, to the end of its headers."""
 
+LINGER_SECONDS: Final = 2.0
+"""Time for a client that was refused to read why."""
+
 _TOO_LARGE = f"The request line and headers are larger than {MAX_HEAD} bytes."
 _NOT_HTTP = "This is not a request of HTTP/1.1."
 
@@ -27,6 +30,7 @@ _NOT_HTTP = "This is not a request of HTTP/1.1."
 class FhirProtocol(HttpToolsProtocol):
     """One connection."""
 
+    _is_refused = False
     _in_head = False
     _head_size = 0
     _deadline: asyncio.TimerHandle | None = None
@@ -56,6 +60,8 @@ class FhirProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of one request or several; a head that goes on too long ends the connection."""
+        if self._is_refused:
+            return
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
             self._head_size += len(data)
@@ -77,8 +83,12 @@ class FhirProtocol(HttpToolsProtocol):
             b"connection: close\r\n\r\n",
             body,
         ]
+        self._is_refused = True
+        self._stop_waiting()
         self.transport.write(b"".join(lines))
-        self.transport.close()
+        # Closed at once, with bytes still coming in, the answer would be lost on its way.
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self._give_up)
 
     def _await_head(self) -> None:
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)

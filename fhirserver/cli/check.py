@@ -1,0 +1,101 @@
+"""`fhirserver check`: whether what the server stands on is whole, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+
+import typer
+
+from fhirserver.cli.configuration import settings_of
+
+if TYPE_CHECKING:
+    from fhirserver.settings import Settings
+
+_WRONG: Final = 1
+
+
+class Finding(NamedTuple):
+    """`state` is ok, note (worth knowing) or wrong."""
+
+    state: str
+    text: str
+
+
+def check(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
+    ] = None,
+) -> None:
+    """Check settings, definitions, store, indexes and capability."""
+    from rich.console import Console
+
+    settings = settings_of(data=data)
+    console = Console(highlight=False, soft_wrap=True)
+    wrong = False
+    for title, examine in SECTIONS.items():
+        console.print(f"[bold]{title}[/bold]")
+        for finding in _examined(examine, settings):
+            wrong = wrong or finding.state == "wrong"
+            console.print(f"  [{_COLOURS[finding.state]}]{finding.state:<6}[/]", end="")
+            console.print(finding.text, markup=False)
+    console.print("Something is wrong." if wrong else "All is well.")
+    raise typer.Exit(_WRONG if wrong else 0)
+
+
+def of_settings(settings: Settings) -> Iterator[Finding]:
+    """Where settings come from, and which of them will not do what they say."""
+    import os
+
+    from fhirserver.settings import CONFIG_VARIABLE, PREFIX, Settings, config_file
+
+    file = config_file()
+    yield Finding("ok", f"file: {file or 'none'}")
+    for name in sorted(settings.model_fields_set):
+        yield Finding("ok", f"{name} = {getattr(settings, name)}")
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            yield Finding("note", f"the environment variable {name} is no setting")
+    if settings.auth != "none":
+        yield Finding("note", "auth smart is not available in this version: serve --auth none")
+
+
+def of_definitions(settings: Settings) -> Iterator[Finding]:
+    """Whether the packaged definitions are those that were built, and how many there are."""
+    import tomllib
+
+    from fhirserver.definitions.packaged import folder, packaged
+
+    for source in sorted(folder().glob("[pct]*/**/SOURCE.toml")):
+        said = tomllib.loads(source.read_text())
+        for origin in said["origin"]:
+            yield Finding("ok", f"{origin['package']} {origin['version']} ({origin['licence']})")
+        for file in said["file"]:
+            content = (source.parent / file["name"]).read_bytes()
+            place = f"{source.parent.relative_to(folder())}/{file['name']}"
+            if sha256(content).hexdigest() == file["sha256"]:
+                yield Finding("ok", f"{place}: {file.get('definitions', 1)} definitions")
+            else:
+                yield Finding("wrong", f"{place} is not the file that was built: install again")
+    yield Finding("ok", f"{len(packaged().resource_types)} resource types")
+
+
+def _examined(
+    examine: Callable[[Settings], Iterator[Finding]], settings: Settings
+) -> Iterator[Finding]:
+    try:
+        yield from examine(settings)
+    except Exception as error:  # noqa: BLE001 - whatever is broken is a finding
+        yield Finding("wrong", f"{type(error).__name__}: {error}")
+
+
+_COLOURS: Final = {"ok": "green", "note": "yellow", "wrong": "red"}
+
+SECTIONS: Final[dict[str, Callable[[Settings], Iterator[Finding]]]] = {
+    "Settings": of_settings,
+    "Definitions": of_definitions,
+}
+"""What is checked, in order."""

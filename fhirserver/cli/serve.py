@@ -1,0 +1,103 @@
+"""`fhirserver serve`: the server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from fhirserver.cli.configuration import refuse, settings_of
+
+if TYPE_CHECKING:
+    from fhirserver.settings import Settings
+
+_KEEP_ALIVE: Final = 65  # seconds; longer than the minute after which proxies give up
+_GRACE: Final = 30  # seconds for requests under way when the server is told to stop
+_FAILED: Final = 3  # exit code of a server that could not start
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on [8080].")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that serve [1].")] = None,
+    auth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="smart|none",
+            help="Authorization [smart]. `none` only on a loopback address.",
+        ),
+    ] = None,
+) -> None:
+    """Run the server."""
+    settings = settings_of(host=host, port=port, data=data, workers=workers, auth=auth)
+    if settings.auth != "none":
+        refuse(
+            "Authorization (--auth smart, the default) is not available in this version.",
+            "To run an open server that only this machine reaches: fhirserver serve --auth none",
+        )
+    run(settings)
+
+
+def run(settings: Settings) -> None:
+    """Serves until the process is told to stop; lets requests under way end first."""
+    import uvicorn
+
+    os.environ |= settings.environment()  # for the workers, which are processes of their own
+    config = uvicorn.Config(
+        "fhirserver.app:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        loop="uvloop",
+        http="fhirserver.rest.wire:FhirProtocol",
+        ws="none",
+        lifespan="on",
+        log_config=_log_config(settings.log_level),
+        access_log=False,  # it would write addresses, which may name patients
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    socket = config.bind_socket()
+    tell_addresses(settings.host, socket.getsockname()[1])
+    if settings.workers > 1:
+        from uvicorn.supervisors import Multiprocess
+
+        Multiprocess(config, sockets=[socket]).run()
+        return
+    server = uvicorn.Server(config)
+    server.run(sockets=[socket])
+    if not server.started:
+        raise typer.Exit(_FAILED)
+
+
+def tell_addresses(host: str, port: int) -> None:
+    """Prints where the server is found."""
+    name = f"[{host}]" if ":" in host else host
+    typer.echo(f"FHIR base    http://{name}:{port}/fhir")
+    typer.echo(f"Start page   http://{name}:{port}/")
+    typer.echo("Open server: everybody on this machine may read and change everything.")
+
+
+def _log_config(level: str) -> dict[str, Any]:
+    least = level.upper()
+    chatty = least if least == "DEBUG" else "WARNING"
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "loggers": {
+            "fhirserver": {"level": least},
+            "uvicorn": {"level": chatty},
+            "uvicorn.error": {"level": chatty},
+        },
+    }

@@ -1,0 +1,167 @@
+"""A real server on a real socket."""
+
+import asyncio
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+from rest.exchange import Desk
+
+from fhirserver.definitions.packaged import packaged
+from fhirserver.model.json import decode
+from fhirserver.rest import wire
+from fhirserver.rest.application import Edge, FhirApplication
+from fhirserver.rest.base_url import BaseUrl
+from fhirserver.rest.body import BodyLimits
+
+
+@contextmanager
+def serving(app):
+    config = uvicorn.Config(
+        app, port=0, http=wire.FhirProtocol, loop="uvloop", lifespan="off", log_level="critical"
+    )
+    server = uvicorn.Server(config)
+    listening = config.bind_socket()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield listening.getsockname()
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
+
+
+@pytest.fixture(scope="module")
+def address():
+    edge = Edge(BaseUrl("/fhir"), BodyLimits(size=1_000_000, seconds=0.3))
+    with serving(FhirApplication(Desk().dispatch, packaged(), edge, lambda: "1")) as found:
+        yield found
+
+
+def exchange(address, *parts: bytes) -> bytes:
+    """What comes back until the server closes the connection or is silent."""
+    with socket.create_connection(address, timeout=5) as connection:
+        for part in parts:
+            connection.sendall(part)
+        received = b""
+        connection.settimeout(0.5)
+        try:
+            while chunk := connection.recv(65536):
+                received += chunk
+        except TimeoutError:
+            pass
+        return received
+
+
+def outcome(response: bytes):
+    found = decode(response.partition(b"\r\n\r\n")[2])
+    assert found["resourceType"] == "OperationOutcome"
+    return found["issue"][0]
+
+
+READ = b"GET /fhir/Patient/p1 HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def test_a_read(address):
+    response = exchange(address, READ + b"Connection: close\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert response.endswith(b'"active":true}')
+
+
+def test_a_request_in_pieces(address):
+    response = exchange(address, READ[:7], READ[7:], b"Connection: close\r\n", b"\r\n")
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_requests_one_after_the_other_on_a_connection(address):
+    response = exchange(address, (READ + b"\r\n") * 3 + READ + b"Connection: close\r\n\r\n")
+    assert response.count(b"HTTP/1.1 200 OK") == 4
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"nonsense\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01",  # TLS
+        b"GET /fhir/Patient/p1 HTTP/9.9\r\n\r\n",
+        b"GET fhir:: HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        READ + b"Bad Header: x\r\n\r\n",
+        b"POST /fhir HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /fhir HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"POST /fhir HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_answered_with_an_outcome(address, request_bytes):
+    response = exchange(address, request_bytes)
+    assert response.startswith(b"HTTP/1.1 400 ")
+    assert outcome(response)["code"] == "structure"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"GET /" + b"x" * 10_000] + [b"x" * 10_000] * 8,
+        [READ, *[b"X-%d: %s\r\n" % (i, b"y" * 1000) for i in range(80)]],
+    ],
+)
+def test_a_head_without_end(address, parts):
+    response = exchange(address, *parts)
+    assert response.startswith(b"HTTP/1.1 431 ")
+    assert outcome(response)["code"] == "too-long"
+
+
+def test_a_head_that_does_not_come(address, monkeypatch):
+    monkeypatch.setattr(wire, "HEAD_SECONDS", 0.1)
+    assert exchange(address) == b""
+    assert exchange(address, READ) == b""
+
+
+def test_a_body_that_does_not_come(address):
+    head = b"POST /fhir/Patient HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
+    response = exchange(address, head, b"{")
+    assert response.startswith(b"HTTP/1.1 408 ")
+    assert outcome(response)["code"] == "timeout"
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 50000000\r\n", b"Transfer-Encoding: chunked\r\n"]
+)
+def test_a_body_of_50_megabytes_is_refused_and_the_connection_stays_usable(address, framing):
+    head = b"POST /fhir/Patient HTTP/1.1\r\nHost: localhost\r\n"
+    head += b"Content-Type: application/fhir+json\r\n" + framing + b"\r\n"
+    piece = b" " * 1_000_000
+    if b"chunked" in framing:
+        parts = [b"%x\r\n%s\r\n" % (len(piece), piece)] * 50 + [b"0\r\n\r\n"]
+    else:
+        parts = [piece] * 50
+    response = exchange(address, head, *parts, READ + b"Connection: close\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 413 ")
+    assert response.count(b"HTTP/1.1 200 OK") == 1
+
+
+def test_clients_that_go_away_do_no_harm(address):
+    head = b"POST /fhir/Patient HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
+    for part in (b"GET", READ, head, head + b"{"):
+        with socket.create_connection(address) as connection:
+            connection.sendall(part)
+    assert exchange(address, READ + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_expect_100_continue_is_answered_before_the_body_is_sent(address):
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(
+        b"POST /fhir/Patient HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n"
+        b"Expect: 100-continue\r\n\r\n"
+    )
+    response = await reader.read()
+    assert response.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close" in response
+    writer.close()
+    await writer.wait_closed()

@@ -1,0 +1,108 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from fhirserver.app import policy_of
+from fhirserver.interactions.context import Policy
+from fhirserver.settings import Settings, config_file, is_loopback
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("FHIRSERVER_CONFIG", "FHIRSERVER_AUTH", "FHIRSERVER_PORT", "FHIRSERVER_DATA"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def row(name: str) -> str:
+    field = Settings.model_fields[name]
+    default = field.default
+    if isinstance(default, bool):
+        default = str(default).lower()
+    shown = f"`{default}`" if default not in (None, "", ()) else "unset"
+    return f"| `FHIRSERVER_{name.upper()}` | {shown} | {field.description} |"
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented_as_it_is(name):
+    assert row(name) in DOCUMENT.read_text().splitlines()
+
+
+def test_nothing_else_is_documented():
+    documented = re.findall(r"^\| `FHIRSERVER_(\w+)` \|", DOCUMENT.read_text(), re.MULTILINE)
+    assert documented == [name.upper() for name in Settings.model_fields]
+
+
+def test_every_house_rule_can_be_set():
+    assert policy_of(Settings()) == Policy()
+
+
+def test_code_goes_before_environment_and_that_before_the_file(monkeypatch, tmp_path):
+    (tmp_path / "fhirserver.toml").write_text('port = 1\nhost = "localhost"\nworkers = 2\n')
+    monkeypatch.setenv("FHIRSERVER_PORT", "2")
+    monkeypatch.setenv("FHIRSERVER_HOST", "::1")
+    settings = Settings(port=3)
+    assert (settings.port, settings.host, settings.workers) == (3, "::1", 2)
+
+
+def test_the_file_can_be_named(monkeypatch, tmp_path):
+    (tmp_path / "other.toml").write_text('cors_origins = ["https://a.example"]\n')
+    monkeypatch.setenv("FHIRSERVER_CONFIG", str(tmp_path / "other.toml"))
+    assert Settings().cors_origins == ("https://a.example",)
+    monkeypatch.setenv("FHIRSERVER_CONFIG", str(tmp_path / "absent.toml"))
+    with pytest.raises(FileNotFoundError):
+        config_file()
+
+
+def test_several_values_in_one_variable(monkeypatch):
+    monkeypatch.setenv("FHIRSERVER_CORS_ORIGINS", "https://a.example, https://b.example")
+    assert Settings().cors_origins == ("https://a.example", "https://b.example")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"auth": "none", "host": "0.0.0.0"},
+        {"auth": "none", "host": "fhir.example.org"},
+        {"auth": "some"},
+        {"store": "mongodb://localhost"},
+        {"store": "sqlite:///"},
+        {"base_url": "example.org/fhir"},
+        {"base_url": "https://example.org/fhir?x=1"},
+        {"trusted_proxies": "somewhere"},
+        {"port": 70_000},
+        {"page_size": 20, "max_page_size": 10},
+        {"spelt_wrong": 1},
+    ],
+)
+def test_what_cannot_be_set(wrong):
+    with pytest.raises(ValidationError):
+        Settings(**wrong)
+
+
+def test_a_word_nobody_knows_in_the_file_is_refused(tmp_path):
+    (tmp_path / "fhirserver.toml").write_text("spelt_wrong = 1\n")
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_the_open_server_may_listen_on_this_machine():
+    for host in ("127.0.0.1", "::1", "localhost", "127.1.2.3"):
+        assert Settings(auth="none", host=host).auth == "none"
+    assert not is_loopback("127.0.0.1.example.org")
+
+
+def test_where_the_database_is():
+    assert Settings(data=Path("d")).database == Path("d/fhir.db")
+    assert Settings(store="sqlite:////var/x.db").database == Path("/var/x.db")
+
+
+def test_processes_that_are_started_see_the_same_settings(monkeypatch):
+    settings = Settings(auth="none", port=1, cors_origins=("https://a", "https://b"), base_url=None)
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == settings
