@@ -11,8 +11,8 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -65,6 +65,18 @@ def create_app(settings: Settings | None = None) -> Application:
             "server on this machine only, set auth to 'none'."
         )
     return _Application(settings)
+
+
+@asynccontextmanager
+async def open_gate(
+    settings: Settings,
+) -> AsyncIterator[Callable[[Request], Awaitable[Answer]]]:
+    """The gate's dispatch over the store of the settings, for commands that need no HTTP."""
+    running = _Running(settings)
+    try:
+        yield running.dispatch
+    finally:
+        await running.store.close()
 
 
 def new_id() -> str:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from fhirserver.cli.configuration import refuse, settings_of
 
 if TYPE_CHECKING:
-    from fhirserver.cli.progress import LoadProgress
-    from fhirserver.load.engine import Tally
+    from fhirserver.load.engine import Tally, Watcher
     from fhirserver.load.journal import Journal
     from fhirserver.load.source import Source
     from fhirserver.settings import Settings
 
 _REFUSED: Final = 1
+_RESUME: Final = "The same command goes on from here."
 
 
 def load(
@@ -48,20 +49,24 @@ def load(
     ] = 4,
 ) -> None:
     """Load resources from files; goes on where a stopped load was."""
+    import asyncio
+
     from rich.console import Console
 
     from fhirserver.cli.progress import LoadProgress
     from fhirserver.load.journal import Journal
     from fhirserver.load.source import sources
+    from fhirserver.load.target import Unreachable
 
     if url and data:
         refuse("Give --url (a running server) or --data (a store), not both.")
     if url:
         kept = journal or _journal_for(url)
-        goal: _Server | Settings = _Server(url, token)
+        run = partial(into_server, url, token)
     else:
-        goal = settings_of(data=data)
-        kept = journal or goal.data / "load.journal"
+        settings = settings_of(data=data)
+        kept = journal or settings.data / "load.journal"
+        run = partial(into_store, settings)
     found, refused = sources(paths)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with (
@@ -70,31 +75,49 @@ def load(
     ):
         for refusal in refused:
             progress.refused(refusal)
-        tally = _loaded(found, goal, done, progress, in_flight)
+        try:
+            tally = asyncio.run(run(found, done, progress, in_flight))
+        except Unreachable as error:
+            refuse(str(error), _RESUME)
+        except KeyboardInterrupt:
+            refuse("Stopped.", _RESUME)
     progress.tell(tally, kept)
     raise typer.Exit(_REFUSED if progress.refusals else 0)
 
 
-class _Server(NamedTuple):
-    url: str
-    token: str | None
+async def into_store(
+    settings: Settings, found: list[Source], done: Journal, watcher: Watcher, in_flight: int
+) -> Tally:
+    """Loads through the gate of a store; what is referred to may come later."""
+    from fhirserver.app import open_gate
+    from fhirserver.load.engine import Load
+    from fhirserver.load.gate import GateTarget
+
+    base = settings.base_url or f"http://{settings.host}:{settings.port}/fhir"
+    async with open_gate(settings.model_copy(update={"integrity_on_write": False})) as dispatch:
+        return await Load(GateTarget(dispatch, base), done, watcher, in_flight).run(found)
 
 
-def _loaded(
+async def into_server(
+    url: str,
+    token: str | None,
     found: list[Source],
-    goal: _Server | Settings,
     done: Journal,
-    progress: LoadProgress,
+    watcher: Watcher,
     in_flight: int,
 ) -> Tally:
-    import asyncio
+    """Loads into a running server."""
+    from fhirserver.load.engine import Load
+    from fhirserver.load.http import HttpTarget
 
-    from fhirserver.load.target import Unreachable
-
-    run = _into_server if isinstance(goal, _Server) else _into_store
+    target = HttpTarget(url, token, in_flight)
     try:
-        return asyncio.run(run(found, goal, done, progress, in_flight))
-    except Unreachable as error:
-        refuse(str(error), "The same command goes on from here.")
-    except KeyboardInterrupt:
-        refuse("Stopped. The same command goes on from here.")
+        return await Load(target, done, watcher, in_flight).run(found)
+    finally:
+        target.close()
+
+
+def _journal_for(url: str) -> Path:
+    """A file in the working folder, one for each server."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", url.partition("//")[2]).strip("-")
+    return Path(f"fhirserver-load-{name}.journal")
