@@ -27,8 +27,18 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def definitions_package() -> Path:
-    """The unpacked `hl7.fhir.r4.examples` package, named by FHIRSERVER_DEFINITIONS_PACKAGE."""
-    folder = Path(os.environ.get("FHIRSERVER_DEFINITIONS_PACKAGE", "/nonexistent"))
+    """The unpacked `hl7.fhir.r4.examples` package."""
+    return _folder("FHIRSERVER_DEFINITIONS_PACKAGE")
+
+
+@pytest.fixture(scope="session")
+def expansions_package() -> Path:
+    """The unpacked `hl7.fhir.r4.expansions` package."""
+    return _folder("FHIRSERVER_EXPANSIONS_PACKAGE")
+
+
+def _folder(variable: str) -> Path:
+    folder = Path(os.environ.get(variable, "/nonexistent"))
     if not folder.is_dir():
-        pytest.skip("FHIRSERVER_DEFINITIONS_PACKAGE names no folder")
+        pytest.skip(f"{variable} names no folder")
     return folder
