@@ -79,7 +79,7 @@ class FhirApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
-        started = time.perf_counter()
+        started = time.perf_counter() if self._edge.log_requests else 0.0
         headers = _NO_HEADERS
         request_id = b""
         try:

@@ -88,6 +88,8 @@ def uri_path(scope: Scope, limit: int) -> str:
         raise UriTooLong(
             f"The address is longer than {limit} bytes: send a search as POST [type]/_search."
         )
+    if b"%" not in raw_path and raw_path.isascii():
+        return str(scope["path"])
     return path_text(raw_path)
 
 

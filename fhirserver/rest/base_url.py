@@ -23,7 +23,7 @@ ANY_HOST = "*"
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:\d{1,5})?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # hashed as what it is, not by its fields
 class BaseUrl:
     """How to find the base: `fixed`, or http(s)://Host + `path` for an allowed host.
 

@@ -6,7 +6,7 @@ joined; of any other field a second, different line contradicts the first and is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
 from fhirserver.errors import Invalid
@@ -49,9 +49,8 @@ _OURS = frozenset(
 )
 
 
-def header_map(lines: Iterable[tuple[bytes, bytes]]) -> Headers:
+def header_map(lines: Collection[tuple[bytes, bytes]]) -> Headers:
     """The header fields by name. Raises `Invalid` where lines contradict each other."""
-    lines = list(lines)
     headers = dict(lines)
     return headers if len(headers) == len(lines) else _joined(lines)
 
@@ -67,7 +66,7 @@ def header_text(headers: Headers, name: bytes) -> str | None:
         raise Invalid(f"The header '{name.decode()}' is not UTF-8: percent-encode it.") from None
 
 
-def _joined(lines: list[tuple[bytes, bytes]]) -> Headers:
+def _joined(lines: Collection[tuple[bytes, bytes]]) -> Headers:
     headers: dict[bytes, bytes] = {}
     for name, value in lines:
         first = headers.setdefault(name, value)

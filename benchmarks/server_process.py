@@ -1,0 +1,86 @@
+"""Servers as processes of their own, for the benchmarks."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A process that serves on a port of this machine."""
+
+    pid: int
+    port: int
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICK
+
+    def resident_megabytes(self, field: str = "VmRSS") -> float:
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        found = re.search(rf"{field}:\s+(\d+) kB", status)
+        assert found
+        return int(found[1]) / 1024
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, content_type: str = ""
+    ) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        headers = {"Content-Type": content_type} if body is not None else {}
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        return response.status, content
+
+
+@contextmanager
+def process(command: list[str], port_pattern: str) -> Iterator[ServerProcess]:
+    """A started server, whose port the pattern finds in what it prints; stopped at the end."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout
+        try:
+            for line in started.stdout:
+                found = re.search(port_pattern, line)
+                if found:
+                    yield ServerProcess(started.pid, int(found[1]))
+                    return
+            raise SystemExit(f"{command} ended without telling its port")
+        finally:
+            started.send_signal(signal.SIGTERM)
+            started.wait(30)
+
+
+@contextmanager
+def fhirserver(data: Path, *options: str) -> Iterator[ServerProcess]:
+    """`fhirserver serve` on a free port, answering."""
+    serve = [sys.executable, "-m", "fhirserver", "serve", "--auth", "none", "--port", "0"]
+    command = [*serve, "--data", str(data), *options]
+    with process(command, r"FHIR base +http://127\.0\.0\.1:(\d+)/fhir") as server:
+        wait_for(server, "/readyz")
+        yield server
+
+
+def wait_for(server: ServerProcess, path: str, seconds: float = 30) -> None:
+    """Waits until the path answers 200."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if server.request("GET", path)[0] == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.005)
+    raise SystemExit(f"{path} did not answer in {seconds} seconds")
