@@ -13,11 +13,11 @@ from urllib.parse import quote
 from fhirserver.errors import Invalid
 from fhirserver.interactions.bundle import Link
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.parameters import check_parameters, single
 from fhirserver.interactions.request import Pairs, Request
 from fhirserver.search.expression import Cursor
 
 CURSOR = "_cursor"
-_OF_THE_EDGE = frozenset({CURSOR, "_format", "_pretty"})
 _PLAIN = "-._~!$'()*,:@/?"  # what RFC 3986 lets a query show, less the separators
 
 
@@ -51,15 +51,11 @@ def asked_page(context: Context, request: Request, path: str) -> Page | None:
     Raises `Invalid` for a token that is not of this address and caller, and for parameters
     beside it; `Gone` for an expired one.
     """
-    tokens = [value for name, value in request.parameters if name == CURSOR]
-    if not tokens:
+    token = single(request, CURSOR)
+    if token is None:
         return None
-    others = sorted({name for name, _ in request.parameters} - _OF_THE_EDGE)
-    if others:
-        raise Invalid(f"A page link takes no other parameters: leave out {', '.join(others)}.")
-    if len(tokens) > 1:
-        raise Invalid(f"Give {CURSOR} once.")
-    cursor, (binding, *parameters) = context.sealer.unseal(tokens[0])
+    check_parameters(request, (CURSOR,))
+    cursor, (binding, *parameters) = context.sealer.unseal(token)
     if binding != (path, request.grant.subject):
         raise Invalid("This page link was made for another address or caller.")
     return Page(cursor or None, tuple(parameters))
@@ -75,6 +71,5 @@ def query_string(parameters: Pairs) -> str:
     if not parameters:
         return ""
     return "?" + "&".join(
-        f"{quote(name, safe=_PLAIN)}={quote(value, safe=_PLAIN)}"
-        for name, value in parameters
+        f"{quote(name, safe=_PLAIN)}={quote(value, safe=_PLAIN)}" for name, value in parameters
     )

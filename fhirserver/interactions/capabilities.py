@@ -1,0 +1,186 @@
+"""The CapabilityStatement, computed from the tables that the server works by.
+
+https://hl7.org/fhir/R4/http.html#capabilities. Interactions are the rows of the gate,
+search parameters those that are indexed, flags those of the policy; `capability/base.json`
+holds the prose. Built once, and kept as bytes between which the base URL is put.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib.metadata import version
+
+from fhirserver.definitions.registry import Definitions
+from fhirserver.definitions.search_parameter import SearchParameter
+from fhirserver.definitions.structure import CORE
+from fhirserver.errors import Invalid
+from fhirserver.interactions.context import Context, Policy
+from fhirserver.interactions.parameters import check_parameters, single
+from fhirserver.interactions.request import Answer, Request
+from fhirserver.model.json import Resource, encode
+from fhirserver.search.index import Indexer
+
+RELEASED = "2026-11-20"
+"""When this version of the software was made; the statement changes with nothing else."""
+
+_BASE = b"{base}"  # stands in the prose where the service base URL belongs
+_ANYWHERE = ("_has", "_list", "_type")  # beside those of every type, which the types list
+_OF_TYPE = (
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+)  # https://hl7.org/fhir/R4/valueset-type-restful-interaction.html
+_OF_SYSTEM = ("transaction", "batch", "search-system", "history-system")
+_TRIAL_USE = frozenset(
+    {
+        "security",
+        "versioning",
+        "readHistory",
+        "updateCreate",
+        "conditionalCreate",
+        "conditionalRead",
+        "conditionalUpdate",
+        "conditionalDelete",
+        "referencePolicy",
+        "searchInclude",
+        "searchRevInclude",
+    }
+)  # elements of `rest` and `rest.resource` that R4 does not call normative
+
+
+async def run(context: Context, request: Request) -> Answer:
+    """The statement of the mode asked for: full (the default), normative or terminology.
+
+    Raises `Invalid` for another mode.
+    """
+    check_parameters(request, ("mode",))
+    build = _MODES.get(single(request, "mode") or "full")
+    if build is None:
+        raise Invalid(f"There is no such mode of a statement: ask for {', '.join(_MODES)}.")
+    parts = build(context.definitions, context.indexer, context.policy)
+    return Answer(200, encode(request.base)[1:-1].join(parts))
+
+
+def statement(definitions: Definitions, indexer: Indexer, policy: Policy) -> Resource:
+    """The CapabilityStatement, with `{base}` where the service base URL belongs."""
+    out = _prose(definitions)
+    (rest,) = out["rest"]
+    codes = _gate()
+    referring = _referring(definitions, indexer)
+    rest["resource"] = [
+        _resource(type, indexer.parameters(type), referring[type], codes, policy)
+        for type in sorted(definitions.resource_types)
+    ]
+    rest["interaction"] = [{"code": code} for code in _OF_SYSTEM if code in codes]
+    rest["searchParam"] = [{"name": name, "type": "special"} for name in _ANYWHERE]
+    rest["compartment"] = [item.url for item in definitions.compartments.values()]
+    return out
+
+
+def _prose(definitions: Definitions) -> Resource:
+    (prose,) = definitions.shelf("CapabilityStatement").values()
+    prose["date"] = RELEASED
+    prose["software"] |= {"version": version("fhirserver"), "releaseDate": RELEASED}
+    return prose
+
+
+def _gate() -> frozenset[str]:
+    """The codes of the gate's rows; the gate itself imports this module."""
+    from fhirserver.interactions.dispatch import INTERACTIONS
+
+    return frozenset(INTERACTIONS)
+
+
+def _referring(definitions: Definitions, indexer: Indexer) -> Mapping[str, list[str]]:
+    """For each type, the reference parameters that may point to it, as `_revinclude` values."""
+    out: dict[str, list[str]] = {type: [] for type in definitions.resource_types}
+    for type in sorted(definitions.resource_types):
+        for code, parameter in indexer.parameters(type).items():
+            if parameter.type == "reference":
+                for target in parameter.target or definitions.resource_types:
+                    if target in out:
+                        out[target].append(f"{type}:{code}")
+    return out
+
+
+def _resource(
+    type: str,
+    parameters: Mapping[str, SearchParameter],
+    referring: list[str],
+    codes: frozenset[str],
+    policy: Policy,
+) -> Resource:
+    include = [f"{type}:{code}" for code, item in parameters.items() if item.type == "reference"]
+    out: Resource = {
+        "type": type,
+        "profile": CORE + type,
+        "interaction": [{"code": code} for code in _OF_TYPE if code in codes],
+        "versioning": "versioned",
+        "readHistory": "vread" in codes,
+        "updateCreate": policy.update_create,
+        "conditionalCreate": True,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": "conditional-update" in codes,
+        "conditionalDelete": policy.conditional_delete,
+        "referencePolicy": _reference_policy(policy),
+        "searchInclude": ["*", *include],
+        "searchRevInclude": ["*", *referring],
+        "searchParam": [
+            {"name": code, "definition": item.url, "type": item.type}
+            for code, item in parameters.items()
+        ],
+    }
+    return out
+
+
+def _reference_policy(policy: Policy) -> list[str]:
+    enforced = policy.integrity_on_write and policy.integrity_on_delete
+    return ["literal", "logical", "enforced"] if enforced else ["literal", "logical"]
+
+
+def _without_trial_use(element: Resource) -> Resource:
+    return {name: value for name, value in element.items() if name not in _TRIAL_USE}
+
+
+def _split(resource: Resource) -> list[bytes]:
+    return encode(resource).split(_BASE)
+
+
+@lru_cache(maxsize=8)
+def _full(definitions: Definitions, indexer: Indexer, policy: Policy) -> list[bytes]:
+    return _split(statement(definitions, indexer, policy))
+
+
+@lru_cache(maxsize=8)
+def _normative(definitions: Definitions, indexer: Indexer, policy: Policy) -> list[bytes]:
+    out = statement(definitions, indexer, policy)
+    (rest,) = out["rest"]
+    rest["resource"] = [_without_trial_use(item) for item in rest["resource"]]
+    out["rest"] = [_without_trial_use(rest)]
+    return _split(out)
+
+
+@lru_cache(maxsize=8)
+def _terminology(definitions: Definitions, indexer: Indexer, policy: Policy) -> list[bytes]:
+    """A TerminologyCapabilities: there are no operations on terminology, and it says none."""
+    prose = _prose(definitions)
+    kept = ("url", "name", "title", "status", "date", "publisher", "kind", "software")
+    return _split(
+        {"resourceType": "TerminologyCapabilities"}
+        | {name: prose[name] for name in kept if name in prose}
+        | {"implementation": prose["implementation"]}
+    )
+
+
+_MODES: dict[str, Callable[[Definitions, Indexer, Policy], list[bytes]]] = {
+    "full": _full,
+    "normative": _normative,
+    "terminology": _terminology,
+}
