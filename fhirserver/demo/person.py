@@ -91,7 +91,7 @@ def person(index: int, dice: Dice, today: date) -> Person:
     """The person with that number."""
     low, high = dice.weighted(_AGES)
     birth = years_before(today, dice.between(low, high)) - timedelta(days=dice.between(10, 360))
-    died = age_on(birth, today) > 70 and dice.chance(0.08)
+    died = age_on(birth, today) > 70 and dice.chance(0.15)
     sex: Sex = "female" if dice.chance(0.51) else "male"
     culture = dice.weighted([(culture, culture.weight) for culture in CULTURES])
     given = culture.female if sex == "female" else culture.male
