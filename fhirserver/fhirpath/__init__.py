@@ -20,7 +20,12 @@ from fhirserver.fhirpath.errors import (
     FhirPathSyntaxError,
     FhirPathTypeError,
 )
-from fhirserver.fhirpath.expression import Expression, compile, element, resource_node
+from fhirserver.fhirpath.expression import (
+    Expression,
+    compile,
+    element,
+    resource_node,
+)
 from fhirserver.fhirpath.node import Located, Node
 from fhirserver.model.json import Json
 

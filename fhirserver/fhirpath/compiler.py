@@ -45,7 +45,7 @@ from fhirserver.fhirpath.syntax import (
 )
 from fhirserver.fhirpath.variables import external
 
-_SPECIAL = {"this": logic.this, "index": logic.index, "total": logic.total}
+_SPECIAL = {"index": logic.index, "total": logic.total}
 
 
 def compile_part(part: Expr, text: str, shapes: Shapes, *, lenient: bool) -> Code:
@@ -78,17 +78,8 @@ class _Compiler:
         if path:
             return self._located(self._path(start, path, part), part)
         match part:
-            case Empty():
-                return lambda frame: EMPTY
-            case Literal(value):
-                constant: Collection = [value]
-                return lambda frame: constant
-            case Special("this"):
-                return logic.this
-            case Special(name):
-                return self._located(_SPECIAL[name], part)
-            case External(name):
-                return self._located(lambda frame: external(frame, name), part)
+            case Empty() | Literal() | Special() | External():
+                return self._leaf(part)
             case Call():
                 return self._located(self._call(part), part)
             case Indexer(source, at):
@@ -100,10 +91,26 @@ class _Compiler:
             case Union(operands):
                 return self._located(logic.union([self._inner(item) for item in operands]), part)
             case TypeOperation(operator, operand, type_):
-                source = self.compile(operand)
-                return self._located(self._type(operator, source, type_, part), part)
+                code = self._type(operator, self.compile(operand), type_, part)
+                return self._located(code, part)
             case Member() | SortKey():
                 raise AssertionError(part)
+            case _:
+                assert_never(part)
+
+    def _leaf(self, part: Empty | Literal | Special | External) -> Code:
+        match part:
+            case Empty():
+                return lambda frame: EMPTY
+            case Literal(value):
+                constant: Collection = [value]
+                return lambda frame: constant
+            case Special("this"):
+                return logic.this
+            case Special(name):
+                return self._located(_SPECIAL[name], part)
+            case External(name):
+                return self._located(lambda frame: external(frame, name), part)
             case _:
                 assert_never(part)
 

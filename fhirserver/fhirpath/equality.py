@@ -55,8 +55,11 @@ def equal_values(left: SystemValue, right: SystemValue) -> bool | None:
             return left is right
         case (int() | Decimal(), int() | Decimal()) | (str(), str()):
             return left == right
-        case (Date() | DateTime(), Date() | DateTime()) | (Time(), Time()):
-            found = temporal.compare(left, right)
+        case (Date() | DateTime() as ours, Date() | DateTime() as theirs):
+            found = temporal.compare(ours, theirs)
+            return None if found is None else found == 0
+        case (Time() as ours, Time() as theirs):
+            found = temporal.compare(ours, theirs)
             return None if found is None else found == 0
         case (Quantity() | int() | Decimal(), Quantity() | int() | Decimal()):
             found = quantity.compare(as_quantity(left), as_quantity(right))
@@ -182,14 +185,16 @@ def compare_values(left: SystemValue, right: SystemValue) -> int | None:
             return (left > right) - (left < right)
         case (int() | Decimal(), int() | Decimal()):
             return (left > right) - (left < right)
-        case (Date() | DateTime(), Date() | DateTime()) | (Time(), Time()):
-            return temporal.compare(left, right)
+        case (Date() | DateTime() as ours, Date() | DateTime() as theirs):
+            return temporal.compare(ours, theirs)
+        case (Time() as ours, Time() as theirs):
+            return temporal.compare(ours, theirs)
         case (Quantity() | int() | Decimal(), Quantity() | int() | Decimal()):
             return quantity.compare(as_quantity(left), as_quantity(right))
         case _:
             pass
-    ours, theirs = SYSTEM_TYPES[type(left)], SYSTEM_TYPES[type(right)]
-    raise FhirPathExecutionError(f"A {ours} and a {theirs} have no order: convert one of them.")
+    first, second = SYSTEM_TYPES[type(left)], SYSTEM_TYPES[type(right)]
+    raise FhirPathExecutionError(f"A {first} and a {second} have no order: convert one of them.")
 
 
 # --- sets -------------------------------------------------------------------------------------

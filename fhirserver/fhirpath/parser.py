@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Final, NoReturn
+from typing import Final, assert_never
 
 from fhirserver.fhirpath.decimals import MAX_INTEGER
 from fhirserver.fhirpath.errors import FhirPathSyntaxError, position
@@ -111,13 +111,13 @@ class _Parser:
         self._next += 1
         return token
 
-    def _fail(self, text: str, at: int) -> NoReturn:
-        raise FhirPathSyntaxError(text, position(self._text, at))
+    def _error(self, text: str, at: int) -> FhirPathSyntaxError:
+        return FhirPathSyntaxError(text, position(self._text, at))
 
-    def _unexpected(self, wanted: str) -> NoReturn:
+    def _unexpected(self, wanted: str) -> FhirPathSyntaxError:
         token = self._token
         found = f"'{token.text}'" if token.kind is not Kind.END else token.kind.value
-        self._fail(f"Here should be {wanted}, not {found}.", token.at)
+        return self._error(f"Here should be {wanted}, not {found}.", token.at)
 
     def _is_symbol(self, text: str) -> bool:
         token = self._token
@@ -125,18 +125,20 @@ class _Parser:
 
     def _expect(self, symbol: str) -> None:
         if not self._is_symbol(symbol):
-            self._unexpected(f"'{symbol}'")
+            raise self._unexpected(f"'{symbol}'")
         self._next += 1
 
     def expect_end(self) -> None:
         if self._token.kind is not Kind.END:
-            self._unexpected("an operator or the end")
+            raise self._unexpected("an operator or the end")
 
     def expression(self, minimum: int) -> Expr:
         """An expression whose operators all bind tighter than `minimum`."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            self._fail(f"Nest the expression at most {MAX_DEPTH} levels deep.", self._token.at)
+            raise self._error(
+                f"Nest the expression at most {MAX_DEPTH} levels deep.", self._token.at
+            )
         left = self._polarity()
         while (precedence := self._operator()) > minimum:
             left = self._infix(left, precedence)
@@ -169,7 +171,7 @@ class _Parser:
 
     def _name(self, wanted: str) -> str:
         if self._token.kind not in (Kind.WORD, Kind.DELIMITED):
-            self._unexpected(wanted)
+            raise self._unexpected(wanted)
         return self._advance().text
 
     def _polarity(self) -> Expr:
@@ -204,7 +206,9 @@ class _Parser:
             case Kind.SYMBOL:
                 return self._symbol()
             case Kind.END:
-                self._unexpected("an expression")
+                raise self._unexpected("an expression")
+            case _:
+                assert_never(token.kind)
 
     def _symbol(self) -> Expr:
         token = self._advance()
@@ -220,19 +224,19 @@ class _Parser:
                 return External(self._advance().text, token.at)
             return External(self._name("the name of a variable"), token.at)
         self._next -= 1
-        self._unexpected("an expression")
+        raise self._unexpected("an expression")
 
     def _invocation(self, source: Expr | None) -> Expr:
         token = self._token
         if token.kind is Kind.SPECIAL:
             if source is not None:
-                self._fail(
+                raise self._error(
                     f"{token.text} begins a path: write it without what is before.", token.at
                 )
             return Special(self._advance().text[1:], token.at)
         if source is None and token.kind is Kind.WORD:
             if token.text in _RESERVED:
-                self._unexpected("an expression")
+                raise self._unexpected("an expression")
             if token.text in ("true", "false"):
                 self._next += 1
                 return Literal(token.text == "true", token.at)
@@ -275,12 +279,16 @@ class _Parser:
             return Literal(Decimal(token.text), token.at)
         digits = token.text.lstrip("0") or "0"
         if len(digits) > 10 or int(digits) > MAX_INTEGER:
-            self._fail(f"An Integer is at most {MAX_INTEGER}: add .0 for a Decimal.", token.at)
+            raise self._error(
+                f"An Integer is at most {MAX_INTEGER}: add .0 for a Decimal.", token.at
+            )
         return Literal(int(digits), token.at)
 
     def _temporal(self) -> Expr:
         token = self._advance()
         value = _TEMPORAL[token.kind](token.text.removesuffix("T"))
         if value is None:
-            self._fail(f"'{token.text}' is not a {token.kind.value} of the calendar.", token.at)
+            raise self._error(
+                f"'{token.text}' is not a {token.kind.value} of the calendar.", token.at
+            )
         return Literal(value, token.at)

@@ -41,14 +41,8 @@ _ESCAPES = str.maketrans(
 def text(part: Expr) -> str:
     """The text of an expression; parsing it gives an equal expression."""
     match part:
-        case Empty():
-            return "{}"
-        case Literal(value):
-            return literal(value)
-        case Special(name):
-            return f"${name}"
-        case External(name):
-            return f"%{_name(name)}"
+        case Empty() | Literal() | Special() | External():
+            return _leaf(part)
         case Member(source, name):
             return f"{_before(source)}{_name(name)}"
         case Call(source, name, arguments):
@@ -65,6 +59,20 @@ def text(part: Expr) -> str:
             return f"{_operand(operand)} {operator} {type_text(type_)}"
         case SortKey(key, descending):
             return f"{text(key)} {'desc' if descending else 'asc'}"
+        case _:
+            assert_never(part)
+
+
+def _leaf(part: Empty | Literal | Special | External) -> str:
+    match part:
+        case Empty():
+            return "{}"
+        case Literal(value):
+            return literal(value)
+        case Special(name):
+            return f"${name}"
+        case External(name):
+            return f"%{_name(name)}"
         case _:
             assert_never(part)
 

@@ -50,7 +50,8 @@ def text(items: Collection) -> str | None:
     found = system(item)
     if isinstance(found, str):
         return found
-    return _nothing(item, "String")
+    _reject(item, "String")
+    return None
 
 
 def integer(items: Collection) -> int | None:
@@ -61,7 +62,8 @@ def integer(items: Collection) -> int | None:
     found = system(item)
     if isinstance(found, int) and not isinstance(found, bool):
         return found
-    return _nothing(item, "Integer")
+    _reject(item, "Integer")
+    return None
 
 
 def number(items: Collection) -> int | Decimal | None:
@@ -72,7 +74,8 @@ def number(items: Collection) -> int | Decimal | None:
     found = system(item)
     if isinstance(found, int | Decimal) and not isinstance(found, bool):
         return found
-    return _nothing(item, "number")
+    _reject(item, "number")
+    return None
 
 
 def amount(items: Collection) -> int | Decimal | Quantity | None:
@@ -83,7 +86,8 @@ def amount(items: Collection) -> int | Decimal | Quantity | None:
     found = system(item)
     if isinstance(found, int | Decimal | Quantity) and not isinstance(found, bool):
         return found
-    return _nothing(item, "number or Quantity")
+    _reject(item, "number or Quantity")
+    return None
 
 
 def quantity(items: Collection) -> Quantity | None:
@@ -98,8 +102,7 @@ def describe(item: Item) -> str:
     return f"{namespace}.{name}" if name else "object of unknown type"
 
 
-def _nothing(item: Item, wanted: str) -> None:
-    """None for a primitive without a value; an error for what is of another type."""
-    if isinstance(item, Node) and item.shape.is_primitive and item.value is None:
-        return
-    raise FhirPathExecutionError(f"Here should be a {wanted}, not a {describe(item)}.")
+def _reject(item: Item, wanted: str) -> None:
+    """Raises for an item of a wrong type; a primitive without a value is none, but empty."""
+    if not isinstance(item, Node) or not item.shape.is_primitive or item.value is not None:
+        raise FhirPathExecutionError(f"Here should be a {wanted}, not a {describe(item)}.")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from fhirserver.fhirpath.context import bounded_text
@@ -184,7 +185,7 @@ class _Reader:
     def _repeated(self, group: _Group, inside: list[_Atom], most: int | None) -> None:
         """Checks a repeated group, which goes on as one atom."""
         starts = [group.start, *group.alternatives, len(self._atoms)]
-        branches = [self._atoms[a:b] for a, b in zip(starts, starts[1:], strict=False)]
+        branches = [self._atoms[a:b] for a, b in pairwise(starts)]
         firsts = [branch[0] for branch in branches if branch]
         if len(firsts) != len(branches) or not _are_apart(firsts):
             self._refuse()
