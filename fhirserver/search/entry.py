@@ -1,8 +1,8 @@
 """Index entries: what a resource contributes to search, by parameter.
 
 Pure values that a store writes to its typed tables. Beside the parameters of R4, an entry
-may stand under a derived name: `code:text` (string), `identifier:of-type` (token with
-system `type-system|type-code`... see `fhirserver.search.index`), `subject:identifier` (token).
+may stand under a derived name (`code:text`, `identifier:of-type`, `subject:identifier`,
+`code:present`, `_reference`): see `fhirserver.search.index`.
 """
 
 from __future__ import annotations
@@ -66,10 +66,11 @@ class Composite(NamedTuple):
     A component that has several values gives several tuples (their product).
     """
 
-    components: tuple[Token | String | Date | Number | Quantity | Reference | Uri, ...]
+    components: tuple[Simple, ...]
 
 
-Entry: TypeAlias = Token | String | Date | Number | Quantity | Reference | Uri | Composite
+Simple: TypeAlias = Token | String | Date | Number | Quantity | Reference | Uri
+Entry: TypeAlias = Simple | Composite
 
 Entries: TypeAlias = Mapping[str, tuple[Entry, ...]]
 """Entries by parameter code; all of one parameter are of one kind."""

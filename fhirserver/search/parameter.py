@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from fhirserver.definitions.element import Binding
 from fhirserver.definitions.registry import Definitions
 from fhirserver.definitions.search_parameter import SearchParameter
-from fhirserver.search.entry import Entry
+from fhirserver.search.entry import Simple
 from fhirserver.search.expression import Comparator, Expression, Kind
 from fhirserver.search.selection import Selection, selection
 from fhirserver.terminology import Terminology
@@ -65,7 +65,7 @@ Lower: TypeAlias = Callable[[Parameter, str, Values, Knowledge], Expression]
 Raises `Unsupported` for what is not understood, `Invalid` for a value that does not fit.
 """
 
-Convert: TypeAlias = Callable[[Any], Iterable[Entry]]
+Convert: TypeAlias = Callable[[Any], Iterable[Simple]]
 """From the JSON value of an element to its entries; odd data gives none."""
 
 ANY_TYPE = "[type]"

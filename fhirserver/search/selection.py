@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TypeAlias
 
 from fhirserver.definitions.element import Binding
@@ -43,13 +44,21 @@ class Selected:
 
 Selection: TypeAlias = tuple[Selected, ...]
 
-DATE_TIME = {"DateTime": "dateTime"}
-"""Types that R4's expressions misspell."""
+_MISSPELLED = {"as(DateTime)": "as(dateTime)"}
+"""What R4's expressions mean by what they say."""
+
+
+@lru_cache(maxsize=4096)
+def parsed(expression: str) -> Expr:
+    """The parts of a search parameter's expression, with R4's slips put right."""
+    for slip, meant in _MISSPELLED.items():
+        expression = expression.replace(slip, meant)
+    return parse(expression)
 
 
 def selection(definitions: Definitions, type: str, expression: str, path: str = "") -> Selection:
     """What `expression` selects in a resource of `type`, or in its element at `path`."""
-    return _Walk(definitions, type, Selected(type, path or type)).select(parse(expression))
+    return _Walk(definitions, type, Selected(type, path or type)).select(parsed(expression))
 
 
 def branches(definitions: Definitions, type: str, expression: Expr) -> tuple[Expr, ...]:
@@ -133,5 +142,4 @@ class _Walk:
                 return (Selected("boolean", "boolean"),)
 
     def _of_type(self, items: Iterable[Selected], name: str) -> Selection:
-        name = DATE_TIME.get(name, name)
         return tuple(item for item in items if self._definitions.is_subtype(item.type, name))

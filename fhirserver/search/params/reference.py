@@ -7,6 +7,7 @@ without that version, a canonical URL as well; one into `contained` gives no ent
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from fhirserver.errors import Invalid
@@ -39,7 +40,12 @@ _FEW = 12
 
 def references(url: Any) -> Iterable[Reference]:
     """The entries of a URL that refers to something; those of this server are still absolute."""
-    if url.__class__ is not str or not url or url[0] == "#":
+    return _of_url(url) if url.__class__ is str else ()
+
+
+@lru_cache(maxsize=8192)
+def _of_url(url: str) -> Iterable[Reference]:
+    if not url or url[0] == "#":
         return ()
     found = literal(url)
     if found is None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fhirserver.errors import Invalid
-from fhirserver.search.entry import Entry, String
+from fhirserver.search.entry import Simple, String
 from fhirserver.search.escape import unescape
 from fhirserver.search.expression import StringIs, StringMode
 from fhirserver.search.parameter import Convert, Knowledge, Parameter, ParameterType, Values
@@ -95,7 +95,7 @@ def _text(value: Any) -> Iterable[String]:
     return strings(value) if isinstance(value, str) and value else ()
 
 
-def concept_texts(value: Any) -> Iterable[Entry]:
+def concept_texts(value: Any) -> Iterable[Simple]:
     """The text and displays of a CodeableConcept."""
     found = list(_of("text")(value))
     for coding in value.get("coding") or ():

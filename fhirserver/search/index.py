@@ -1,0 +1,122 @@
+"""Index entries of a resource: what it can be found by.
+
+https://hl7.org/fhir/R4/search.html, https://hl7.org/fhir/R4/searchparameter-registry.html.
+Beside the parameters of its type, a resource has entries under derived names:
+
+- `code:text` (string): the texts and displays of what `code` selects, for `:text`;
+- `identifier:of-type` (token): the type's system, and `code|value`, for `:of-type`;
+- `subject:identifier` (token): the identifiers of logical references, for `:identifier`;
+- `code:present` (an empty token): `code` selects something of which no entry comes;
+- `_reference` (reference): what no reference parameter covers, for referential integrity.
+
+`_id` and `_lastUpdated` are not entries but known of every resource. Contained resources are
+not indexed; a composite parameter that has no whole tuple is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fhirserver.definitions.registry import Definitions
+from fhirserver.definitions.search_parameter import SearchParameter
+from fhirserver.fhirpath.shapes import Shapes
+from fhirserver.model.json import Resource
+from fhirserver.search.entry import Entries, Entry, Reference, Token
+from fhirserver.search.parameter import KINDS
+from fhirserver.search.params.reference import at_home, references
+from fhirserver.search.plan import Plan
+from fhirserver.search.request import ANY
+
+UNCOVERED = "_reference"
+"""The pseudo parameter of references that no search parameter covers."""
+
+_PRESENT: tuple[Entry, ...] = (Token("", ""),)
+
+
+class Indexer:
+    """Finds the entries of resources, by plans that are made once for each type."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+        self._shapes = Shapes(definitions)
+        self._plans: dict[str, Plan] = {}
+
+    def parameters(self, type: str) -> Mapping[str, SearchParameter]:
+        """The parameters that a type can be searched by, by code."""
+        return {
+            code: found
+            for code, found in self._definitions.search_parameters(type).items()
+            if found.type in KINDS and found.expression
+        }
+
+    def entries(self, resource: Resource, base_url: str = "") -> Entries:
+        """The entries of a resource, by parameter or derived name.
+
+        References below `base_url` count as references to this server. Odd data gives no
+        entries, never an error.
+        """
+        plan = self._plan(resource)
+        out: dict[str, tuple[Entry, ...]] = {}
+        for name, found in plan.entries(resource, base_url).items():
+            if not found:
+                out[f"{name}:present"] = _PRESENT
+            elif len(found) == 1:
+                out[name] = (found[0],)
+            else:
+                out[name] = tuple(dict.fromkeys(found))
+        covered = {entry for code in plan.reference_codes for entry in out.get(code, ())}
+        uncovered = _uncovered(resource, base_url, covered)
+        if uncovered:
+            out[UNCOVERED] = uncovered
+        return out
+
+    def references(
+        self, resource: Resource, param: str, base_url: str = ""
+    ) -> tuple[Reference, ...]:
+        """What a resource refers to by a reference parameter, or by all of them (`*`)."""
+        found = self._plan(resource).references(resource, base_url)
+        codes = found if param == ANY else (param,)
+        entries = dict.fromkeys(entry for code in codes for entry in found.get(code, ()))
+        return tuple(entry for entry in entries if isinstance(entry, Reference))
+
+    def _plan(self, resource: Resource) -> Plan:
+        type_ = resource.get("resourceType", "")
+        plan = self._plans.get(type_)
+        if plan is None:
+            plan = Plan(self._definitions, self._shapes, type_)
+            if type_ in self._definitions.resource_types:
+                self._plans[type_] = plan
+        return plan
+
+
+def _uncovered(resource: Resource, base_url: str, covered: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The references anywhere in a resource that are not among the covered ones."""
+    found: dict[Entry, None] = {}
+    for url in dict.fromkeys(_urls(resource)):
+        for reference in references(url):
+            found[reference if reference.type else at_home(reference, base_url)] = None
+    return tuple(entry for entry in found if entry not in covered)
+
+
+def _urls(resource: Resource) -> Iterable[str]:
+    """The text of every literal reference; what a Bundle or Parameters carries has its own."""
+    urls: list[str] = []
+    stack: list[Any] = [resource]
+    while stack:
+        node = stack.pop()
+        if node.__class__ is list:
+            stack += [item for item in node if item.__class__ is dict or item.__class__ is list]
+            continue
+        for name, value in node.items():
+            kind = value.__class__
+            if kind is str:
+                if name == "reference":
+                    urls.append(value)
+            elif kind is list:
+                stack.append(value)
+            elif kind is dict:
+                if name == "resource" and "resourceType" in value:
+                    continue
+                stack.append(value)
+    return urls

@@ -1,0 +1,278 @@
+"""How the entries of one resource type are found: made once, run for each resource.
+
+Parameters that select the same elements share the selection, and those of one kind the
+conversion. A selection runs only where the resource has a property that it begins with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice, product
+from typing import Any, NamedTuple, TypeAlias
+
+from fhirserver.definitions.registry import Definitions
+from fhirserver.definitions.search_parameter import SearchParameter
+from fhirserver.errors import Invalid
+from fhirserver.fhirpath.node import Node
+from fhirserver.fhirpath.paths import Walk
+from fhirserver.fhirpath.references import Scope
+from fhirserver.fhirpath.shapes import Shape, Shapes
+from fhirserver.fhirpath.syntax import Expr
+from fhirserver.model.json import Resource
+from fhirserver.search.entry import Composite, Entry, Reference, Simple
+from fhirserver.search.expression import Kind
+from fhirserver.search.parameter import Convert, Parameter, parameter
+from fhirserver.search.params import PARAMETER_TYPES
+from fhirserver.search.params.composite import MAX_TUPLES
+from fhirserver.search.params.reference import at_home
+from fhirserver.search.select import Select, selects
+from fhirserver.search.selection import branches, parsed
+
+Found: TypeAlias = dict[str, Sequence[Entry]]
+"""Entries by name; an empty one where something was selected that gives none."""
+
+NOT_INDEXED = frozenset({"_id", "_lastUpdated"})
+"""Parameters of every type that a store knows without entries."""
+
+_ODD = (AttributeError, TypeError, ValueError, KeyError, Invalid)
+"""What a conversion may meet in data that nobody validated."""
+
+
+class Plan:
+    """The selections of a type, by the JSON property that each needs."""
+
+    def __init__(self, definitions: Definitions, shapes: Shapes, type: str) -> None:
+        parameters = [
+            found
+            for code in definitions.search_parameters(type)
+            if code not in NOT_INDEXED and (found := parameter(definitions, type, code))
+        ]
+        make = _Maker(definitions, shapes, type)
+        referring = [item for item in parameters if item.kind == "reference"]
+        self.reference_codes = frozenset(item.code for item in referring)
+        self._all = _Sources(make.sources(parameters))
+        self._referring = _Sources(make.sources(referring))
+
+    def entries(self, resource: Resource, base_url: str) -> Found:
+        """What is found of all parameters, not yet freed of repetitions."""
+        return self._all.run(resource, base_url)
+
+    def references(self, resource: Resource, base_url: str) -> Found:
+        """The same of reference parameters alone."""
+        return self._referring.run(resource, base_url)
+
+
+class _Use(NamedTuple):
+    """The parameters of one kind that share a selection, and how they read it.
+
+    `derived` holds the names that further entries stand under, each with how to read them.
+    """
+
+    codes: tuple[str, ...]
+    kind: Kind
+    convert: Mapping[str, Convert]
+    derived: tuple[tuple[tuple[str, ...], Mapping[str, Convert]], ...]
+
+    def add(self, nodes: list[Node], base_url: str, found: Found) -> None:
+        entries = _converted(nodes, self.convert)
+        if self.kind == "reference":
+            entries = _at_home(entries, base_url)
+        _add(found, self.codes, entries)
+        for names, convert in self.derived:
+            entries = _converted(nodes, convert)
+            if entries:
+                _add(found, names, entries)
+
+
+class _Source(NamedTuple):
+    """One selection and who uses it."""
+
+    select: Select
+    uses: tuple[_Use, ...]
+
+    def run(self, resource: Resource, scope: Scope, base_url: str, found: Found) -> None:
+        nodes: list[Node] = []
+        self.select.walk(resource, None, nodes, scope)
+        if nodes:
+            nodes = [node for node in nodes if node.value is not None]
+        if nodes:
+            for use in self.uses:
+                use.add(nodes, base_url, found)
+
+
+class _Component(NamedTuple):
+    """A component's selections by the shape that they begin at."""
+
+    kind: Kind
+    walks: Mapping[Shape, tuple[Walk, ...]]
+
+    def read(self, node: Node, scope: Scope, base_url: str) -> list[Simple]:
+        nodes: list[Node] = []
+        for walk in self.walks.get(node.shape, ()):
+            walk(node.value, node.extra, nodes, scope)
+        entries = _converted(nodes, PARAMETER_TYPES[self.kind].convert)
+        return _at_home(entries, base_url) if self.kind == "reference" else entries
+
+
+class _Tuples(NamedTuple):
+    """A composite parameter: from each selected element, the product of its components."""
+
+    code: str
+    select: Select
+    components: tuple[_Component, ...]
+
+    def run(self, resource: Resource, scope: Scope, base_url: str, found: Found) -> None:
+        nodes: list[Node] = []
+        self.select.walk(resource, None, nodes, scope)
+        for node in nodes:
+            parts: list[list[Simple]] = []
+            # The last component is the value, which is missing more often than the code.
+            for component in reversed(self.components):
+                read = component.read(node, scope, base_url)
+                if not read:
+                    break
+                parts.append(read)
+            else:
+                parts.reverse()
+                rows = islice(product(*parts), MAX_TUPLES)
+                _add(found, (self.code,), [Composite(row) for row in rows])
+
+
+class _Sources:
+    """Selections by the properties that they need."""
+
+    def __init__(self, sources: Iterable[_Source | _Tuples]) -> None:
+        self._always: list[_Source | _Tuples] = []
+        self._by_key: dict[str, list[_Source | _Tuples]] = {}
+        for source in sources:
+            if source.select.keys is None:
+                self._always.append(source)
+            for key in source.select.keys or ():
+                self._by_key.setdefault(key, []).append(source)
+
+    def run(self, resource: Resource, base_url: str) -> Found:
+        found: Found = {}
+        scope = Scope(resource)
+        by_key = self._by_key
+        for key in resource:
+            if key in by_key:
+                for source in by_key[key]:
+                    source.run(resource, scope, base_url, found)
+        for source in self._always:
+            source.run(resource, scope, base_url, found)
+        return found
+
+
+class _Maker:
+    def __init__(self, definitions: Definitions, shapes: Shapes, type: str) -> None:
+        self._definitions = definitions
+        self._shapes = shapes
+        self._type = type
+        self._shape = shapes.of(type)
+
+    def sources(self, parameters: Iterable[Parameter]) -> list[_Source | _Tuples]:
+        shared: dict[Expr, list[Parameter]] = {}
+        made: list[_Source | _Tuples] = []
+        for item in parameters:
+            for branch in self._branches(item.definition):
+                if item.kind == "composite":
+                    made += self._tuples(item, branch)
+                else:
+                    shared.setdefault(branch, []).append(item)
+        for branch, items in shared.items():
+            made += [
+                _Source(select, _uses(items))
+                for select in selects(self._shapes, self._shape, branch)
+            ]
+        return made
+
+    def _branches(self, definition: SearchParameter) -> tuple[Expr, ...]:
+        return branches(self._definitions, self._type, parsed(definition.expression or ""))
+
+    def _tuples(self, item: Parameter, branch: Expr) -> list[_Tuples]:
+        made: list[_Tuples] = []
+        for select in selects(self._shapes, self._shape, branch):
+            within = {self._shapes.of(place.type, place.path): None for place in item.elements}
+            components = [
+                _Component(
+                    component.kind,
+                    {
+                        shape: tuple(
+                            found.walk
+                            for found in selects(self._shapes, shape, parsed(part.expression))
+                        )
+                        for shape in within
+                    },
+                )
+                for component, part in zip(item.components, item.definition.components, strict=True)
+            ]
+            made.append(_Tuples(item.code, self._gated(select, item), tuple(components)))
+        return made
+
+    def _gated(self, select: Select, item: Parameter) -> Select:
+        """The selection of a whole resource, run only where it has the last component."""
+        if select.keys is not None:
+            return select
+        last = parsed(item.definition.components[-1].expression)
+        keys = [found.keys for found in selects(self._shapes, self._shape, last)]
+        if not keys or None in keys:
+            return select
+        return Select(select.walk, frozenset().union(*(some for some in keys if some)))
+
+
+def _uses(items: Iterable[Parameter]) -> tuple[_Use, ...]:
+    codes: dict[Kind, list[str]] = {}
+    for item in items:
+        codes.setdefault(item.kind, []).append(item.code)
+    return tuple(
+        _Use(
+            tuple(names),
+            kind,
+            PARAMETER_TYPES[kind].convert,
+            tuple(
+                (tuple(f"{name}:{suffix}" for name in names), convert)
+                for suffix, convert in PARAMETER_TYPES[kind].derived.items()
+            ),
+        )
+        for kind, names in codes.items()
+    )
+
+
+def _add(found: Found, names: Iterable[str], entries: Sequence[Entry]) -> None:
+    for name in names:
+        already = found.get(name)
+        found[name] = [*already, *entries] if already else entries
+
+
+def _converted(nodes: Iterable[Node], table: Mapping[str, Convert]) -> list[Simple]:
+    out: list[Simple] = []
+    for node in nodes:
+        convert = table.get(node.shape.name)
+        value = node.value
+        if convert is None:
+            if node.shape.name != "Extension":
+                continue
+            value, convert = _extension_value(value, table)
+        if convert is not None and value is not None:
+            try:
+                out += convert(value)
+            except _ODD:
+                continue
+    return out
+
+
+def _extension_value(value: Any, table: Mapping[str, Convert]) -> tuple[Any, Convert | None]:
+    """The value of an extension: parameters that select the extension mean that."""
+    if isinstance(value, dict):
+        for name, found in value.items():
+            if name.startswith("value"):
+                type_ = name[5:]
+                return found, table.get(type_) or table.get(type_[:1].lower() + type_[1:])
+    return None, None
+
+
+def _at_home(entries: list[Simple], base_url: str) -> list[Simple]:
+    return [
+        at_home(entry, base_url) if isinstance(entry, Reference) and not entry.type else entry
+        for entry in entries
+    ]

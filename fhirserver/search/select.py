@@ -1,0 +1,106 @@
+"""From the expression of a search parameter to a function that finds its elements.
+
+Nearly all are plain paths, which `fhirserver.fhirpath.paths` compiles to walks over the JSON;
+the few others are evaluated as FHIRPath.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from fhirserver.fhirpath.compiler import compile_part
+from fhirserver.fhirpath.context import Code, Frame, Run
+from fhirserver.fhirpath.errors import FhirPathError
+from fhirserver.fhirpath.node import Node
+from fhirserver.fhirpath.paths import (
+    ExtensionOf,
+    Names,
+    OfType,
+    Step,
+    Walk,
+    build,
+    is_of,
+    names_type,
+    nowhere,
+    steps,
+)
+from fhirserver.fhirpath.references import Scope
+from fhirserver.fhirpath.shapes import Shape, Shapes
+from fhirserver.fhirpath.syntax import Expr, External, Union
+
+
+class Select(NamedTuple):
+    """`walk` adds the selected nodes to a list; it can add none without one of the JSON `keys`.
+
+    `keys` None: whatever properties the element has.
+    """
+
+    walk: Walk
+    keys: frozenset[str] | None
+
+
+def selects(shapes: Shapes, shape: Shape, expression: Expr) -> list[Select]:
+    """How to find what an expression selects in elements of a shape: one for each branch."""
+    operands = expression.operands if isinstance(expression, Union) else (expression,)
+    return [found for part in operands if (found := _select(shapes, shape, part))]
+
+
+def _select(shapes: Shapes, shape: Shape, part: Expr) -> Select | None:
+    start, path = steps(part, lenient=True)
+    if start is None:
+        walk = build(path, shape)
+        return None if walk is nowhere else Select(walk, _keys(path, shape))
+    if start == External("resource"):
+        return Select(_from_root(path, shapes), None)
+    return Select(_evaluated(compile_part(part, "", shapes, lenient=True), shapes, shape), None)
+
+
+def _keys(path: tuple[Step, ...], shape: Shape) -> frozenset[str] | None:
+    """The JSON properties of which the first step needs one."""
+    match path:
+        case (Names(name, True), *rest) if names_type(shape, name):
+            return _keys(tuple(rest), shape)
+        case (Names(name), *rest) if name in shape.members:
+            ways = shape.members[name].alternatives
+            if rest and isinstance(rest[0], OfType):
+                wanted = rest[0].type
+                ways = tuple(way for way in ways if way.shape is None or is_of(way.shape, wanted))
+            return frozenset(way.property for way in ways)
+        case (ExtensionOf(), *_):
+            return frozenset({"extension"})
+        case _:
+            return None
+
+
+def _from_root(path: tuple[Step, ...], shapes: Shapes) -> Walk:
+    """A walk that begins at the resource, wherever it is asked for."""
+    walks: dict[Shape, Walk] = {}
+
+    def walk(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+        assert scope is not None
+        shape = shapes.of_value(scope.root)
+        if shape not in walks:
+            walks[shape] = build(path, shape)
+        walks[shape](scope.root, None, out, scope)
+
+    return walk
+
+
+def _evaluated(code: Code, shapes: Shapes, shape: Shape) -> Walk:
+    """A walk that evaluates FHIRPath; what cannot be evaluated selects nothing."""
+    boolean = shapes.of("boolean")
+
+    def walk(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+        node = Node(value, shape, extra)
+        try:
+            found: Iterable[Any] = code(Frame(Run(node, node, node, shapes), [node]))
+        except FhirPathError:
+            return
+        for item in found:
+            if isinstance(item, Node):
+                out.append(item)
+            elif isinstance(item, bool):
+                out.append(Node(item, boolean))
+
+    return walk
