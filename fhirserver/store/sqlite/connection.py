@@ -1,0 +1,87 @@
+"""Connections to a store file: how they are opened, bounded in time, and what failures mean."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
+from pathlib import Path
+
+import apsw
+
+from fhirserver.errors import FhirError, TooCostly, Unavailable
+
+BUSY_TIMEOUT = 15_000  # milliseconds that a writer waits for another process's commit
+_STEPS = 20_000  # virtual machine steps between two looks at the time
+_CACHE_KIB = 32 * 1024
+_MMAP = 1 << 30
+
+_TEXTS: tuple[tuple[type[apsw.Error], str], ...] = (
+    (apsw.FullError, "The disk of the store is full. Nothing of this request was written."),
+    (apsw.BusyError, "The store is busy with another writer. Try again."),
+    (apsw.LockedError, "The store is locked by another program. Try again."),
+    (apsw.ReadOnlyError, "The store file may only be read. Give the server write access to it."),
+    (apsw.CantOpenError, "The store file cannot be opened. Check its folder and access rights."),
+    (apsw.NotADBError, "The store file is not a SQLite file. Name another, or restore it."),
+    (apsw.CorruptError, "The store file is damaged. Restore it from a backup."),
+    (apsw.IOError, "The disk of the store failed. Nothing of this request was written."),
+    (apsw.NoMemError, "The server has no memory left for this request."),
+)
+
+
+class Connection(apsw.Connection):
+    """A connection whose statements stop at a deadline, when one is set."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._deadline = inf
+        self.set_busy_timeout(BUSY_TIMEOUT)
+        self.pragma("synchronous", "full")
+        self.pragma("cache_size", -_CACHE_KIB)
+        self.pragma("mmap_size", _MMAP)
+        self.pragma("temp_store", "memory")
+        self.set_progress_handler(self._is_late, _STEPS)
+
+    def _is_late(self) -> bool:
+        return self._deadline is not inf and time.monotonic() > self._deadline
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Statements inside raise `apsw.InterruptError` when the time is over."""
+        self._deadline = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._deadline = inf
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All reads inside see the same commit."""
+        self.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self.in_transaction:
+                self.execute("COMMIT")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns what SQLite raises into `Unavailable` or `TooCostly`, with a text that helps."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise refusal(error) from error
+
+
+def refusal(error: apsw.Error) -> FhirError:
+    """What a failure of SQLite means to the caller; an error of our own is raised again."""
+    if isinstance(error, apsw.InterruptError):
+        return TooCostly("The search takes too long. Add a more selective parameter.")
+    for kind, text in _TEXTS:
+        if isinstance(error, kind):
+            return Unavailable(text)
+    if isinstance(error, apsw.TooBigError) or "too " in str(error):
+        return TooCostly("The search is too complex. Ask for less at once.")
+    raise error

@@ -1,0 +1,125 @@
+"""Types, search parameters and systems as small integers.
+
+Rows of these tables are never changed or removed, so what one connection once saw stays
+true. `UNKNOWN` stands for what the store never saw: no row has it, so it finds nothing.
+"""
+
+from __future__ import annotations
+
+import apsw
+
+from fhirserver.store.port import Key
+
+UNKNOWN = -1
+_MANY = 100_000  # interned texts kept in memory; beyond that they are read again
+
+
+class Dictionary:
+    """Numbers of names, as one connection sees them."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._types: dict[str, int] = {"": 0}
+        self._type_names: dict[int, str] = {0: ""}
+        self._params: dict[tuple[int, str], int] = {}
+        self._symbols: dict[str, int] = {"": 0}
+
+    def type(self, name: str) -> int:
+        known = self._types.get(name)
+        if known is None:
+            known = self._look_up("SELECT tid FROM type WHERE name=?", (name,))
+            if known != UNKNOWN:
+                self._types[name] = known
+                self._type_names[known] = name
+        return known
+
+    def type_name(self, tid: int) -> str:
+        name = self._type_names.get(tid)
+        if name is None:
+            name = str(self._connection.execute("SELECT name FROM type WHERE tid=?", (tid,)).get)
+            self._type_names[tid] = name
+        return name
+
+    def types(self) -> list[int]:
+        """All types that any resource or reference ever had, external ones left out."""
+        rows = self._connection.execute("SELECT tid FROM type WHERE tid>0 ORDER BY tid")
+        return [tid for (tid,) in rows]
+
+    def param(self, tid: int, code: str) -> int:
+        known = self._params.get((tid, code))
+        if known is None:
+            known = self._look_up("SELECT pid FROM param WHERE tid=? AND code=?", (tid, code))
+            if known != UNKNOWN:
+                self._params[tid, code] = known
+        return known
+
+    def symbol(self, text: str) -> int:
+        known = self._symbols.get(text)
+        if known is None:
+            known = self._look_up("SELECT sid FROM symbol WHERE text=?", (text,))
+            if known != UNKNOWN:
+                self._remember_symbol(text, known)
+        return known
+
+    def resource(self, tid: int, id: str) -> int:
+        """The `rid` of a resource, be it there, deleted or only referred to."""
+        return self._look_up("SELECT rid FROM resource WHERE tid=? AND id=?", (tid, id))
+
+    def _look_up(self, statement: str, args: tuple[int | str, ...]) -> int:
+        for (number,) in self._connection.execute(statement, args):
+            return int(number)
+        return UNKNOWN
+
+    def _remember_symbol(self, text: str, sid: int) -> None:
+        if len(self._symbols) > _MANY:
+            self._symbols = {"": 0}
+        self._symbols[text] = sid
+
+
+class Interning(Dictionary):
+    """A dictionary that gives new names a number, inside the writer's transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        super().__init__(connection)
+        self._added = False
+
+    def mark(self) -> None:
+        """From here on, `forget` takes back what was added."""
+        self._added = False
+
+    def forget(self) -> None:
+        """The transaction was rolled back: numbers given in it do not exist."""
+        if self._added:
+            self.__init__(self._connection)  # type: ignore[misc]
+
+    def intern_type(self, name: str) -> int:
+        tid = self.type(name)
+        if tid == UNKNOWN:
+            tid = self._add("INSERT INTO type(name) VALUES(?)", (name,))
+            self._types[name] = tid
+            self._type_names[tid] = name
+        return tid
+
+    def intern_param(self, tid: int, code: str) -> int:
+        pid = self.param(tid, code)
+        if pid == UNKNOWN:
+            pid = self._add("INSERT INTO param(tid, code) VALUES(?,?)", (tid, code))
+            self._params[tid, code] = pid
+        return pid
+
+    def intern_symbol(self, text: str) -> int:
+        sid = self.symbol(text)
+        if sid == UNKNOWN:
+            sid = self._add("INSERT INTO symbol(text) VALUES(?)", (text,))
+            self._remember_symbol(text, sid)
+        return sid
+
+    def _add(self, statement: str, args: tuple[int | str, ...]) -> int:
+        self._connection.execute(statement, args)
+        self._added = True
+        return self._connection.last_insert_rowid()
+
+
+def key_number(dictionary: Dictionary, key: Key) -> int:
+    """The `rid` of a key, or `UNKNOWN`."""
+    return dictionary.resource(dictionary.type(key.type), key.id)

@@ -1,0 +1,371 @@
+"""How an expression is answered: from which source, with which conditions sought per resource.
+
+A plan is made for one type at a time, so that every parameter is one number. Of conditions
+that must all hold, the one with the fewest rows leads (they are counted up to a limit, not
+guessed), and the others are looked up resource by resource. When all are broad, resources
+are taken in order, which fills a page quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import apsw
+
+from fhirserver.search.expression import (
+    And,
+    Chain,
+    CompositeIs,
+    DateIs,
+    Expression,
+    Has,
+    IdIs,
+    Leaf,
+    Missing,
+    Not,
+    NumberIs,
+    Or,
+    QuantityIs,
+    ReferenceIs,
+    StringIs,
+    TokenIs,
+    TypeIs,
+    UriIs,
+)
+from fhirserver.store.sqlite.condition import condition, slot, typed
+from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
+from fhirserver.store.sqlite.rows import SLOTS
+from fhirserver.store.sqlite.source import (
+    ALWAYS_PRESENT,
+    NO_SOURCE,
+    Branch,
+    Source,
+    instant_condition,
+    simple_source,
+)
+from fhirserver.store.sqlite.sql import FALSE, TRUE, Sql, all_of, any_of, join, negated, one_of, sql
+
+PROBES = (32, 512, 8192)
+"""Rows counted of each source, until one has fewer."""
+
+_TABLE_OF: dict[type, str] = {
+    TokenIs: "token",
+    StringIs: "string",
+    DateIs: "date",
+    NumberIs: "number",
+    QuantityIs: "quantity",
+    ReferenceIs: "reference",
+    UriIs: "uri",
+}
+
+
+def _nothing_more(rid: str) -> Sql:
+    return TRUE
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`source` None: all resources of the type. `rows`: how many the source has, None if many.
+
+    `lead` is the condition that the source answers, `rest` those sought per resource.
+    """
+
+    tid: int
+    source: Source | None
+    rows: int | None
+    lead: Expression | None
+    rest: tuple[Expression, ...]
+
+    @property
+    def is_selective(self) -> bool:
+        return self.rows is not None
+
+
+class Planner:
+    """Plans for one search; it remembers what it counted."""
+
+    def __init__(self, connection: apsw.Connection, names: Dictionary) -> None:
+        self._connection = connection
+        self._names = names
+        self._aliases = 0
+        self._plans: dict[tuple[Expression, int], Plan] = {}
+        self._sources: dict[tuple[Expression, int], Source | None] = {}
+
+    def plan(self, where: Expression, tid: int) -> Plan:
+        known = self._plans.get((where, tid))
+        if known is None:
+            known = self._plans[where, tid] = self._choose(self.conjuncts(where, tid), tid)
+        return known
+
+    def conjuncts(self, where: Expression, tid: int) -> tuple[Expression, ...]:
+        """The conditions that must all hold for a resource of the type."""
+        if isinstance(where, And):
+            return tuple(part for inner in where.parts for part in self.conjuncts(inner, tid))
+        if isinstance(where, TypeIs) and self._names.type_name(tid) in where.types:
+            return ()
+        return (where,)
+
+    def _choose(self, parts: tuple[Expression, ...], tid: int) -> Plan:
+        sources = [(part, found) for part in parts if (found := self._source(part, tid))]
+        if not sources:
+            return Plan(tid, None, None, None, parts)
+        for limit in PROBES:
+            counted = [(self._count(found, limit), part, found) for part, found in sources]
+            rows, part, found = min(counted, key=lambda item: item[0])
+            if rows < limit:
+                return Plan(tid, found, rows, part, _without(parts, part))
+        for part, found in sources:
+            if found.is_ordered:
+                return Plan(tid, found, None, part, _without(parts, part))
+        return Plan(tid, None, None, None, parts)
+
+    def _count(self, source: Source, limit: int) -> int:
+        total = 0
+        for branch in source.branches:
+            rows = branch.select()
+            statement = f"SELECT count(*) FROM ({rows.text} LIMIT ?)"
+            total += self._connection.execute(statement, (*rows.args, limit - total)).get
+            if total >= limit:
+                break
+        return total
+
+    def _source(self, part: Expression, tid: int) -> Source | None:
+        if (part, tid) not in self._sources:
+            self._sources[part, tid] = self._find_source(part, tid)
+        return self._sources[part, tid]
+
+    def _find_source(self, part: Expression, tid: int) -> Source | None:
+        match part:
+            case Or(parts):
+                return _joined([self._plan_source(inner, tid) for inner in parts])
+            case And():
+                return self._plan_source(part, tid)
+            case Chain(param, types, where):
+                return _joined([
+                    self._chain_source(param, where, tid, self._names.type(name)) for name in types
+                ])  # fmt: skip
+            case Has():
+                return self._has_source(part)
+            case TypeIs():
+                return NO_SOURCE  # were it this type, it would be no condition
+            case Not():
+                return None
+            case _:
+                return simple_source(part, tid, self._names, self._alias())
+
+    def _plan_source(self, where: Expression, tid: int) -> Source | None:
+        """A whole plan as a source, if it is selective."""
+        plan = self.plan(where, tid)
+        if plan.source is None or not plan.is_selective:
+            return None
+        if not plan.rest:
+            return replace(plan.source, is_ordered=False)
+        alias = self._alias()
+        rows = self.select(plan)
+        tables = Sql(f"({rows.text}) {alias}", rows.args)
+        return Source((Branch(tables, f"{alias}.rid", TRUE),))
+
+    def _chain_source(
+        self, param: str, where: Expression, tid: int, target_type: int
+    ) -> Source | None:
+        """From the targets that match to those who refer to them."""
+        pid = self._names.param(tid, param)
+        if UNKNOWN in (pid, target_type):
+            return NO_SOURCE
+        return self._linked_source(self.plan(where, target_type), pid, "target", "rid", "target")
+
+    def _has_source(self, has: Has) -> Source | None:
+        """From the referring resources that match to those they refer to."""
+        other = self._names.type(has.type)
+        pid = self._names.param(other, has.param)
+        if UNKNOWN in (pid, other):
+            return NO_SOURCE
+        found = self._linked_source(self.plan(has.where, other), pid, "rid", "target", None)
+        return replace(found, is_typed=False) if found else None
+
+    def _linked_source(
+        self, inner: Plan, pid: int, near: str, far: str, index: str | None
+    ) -> Source | None:
+        if inner.source is None or not inner.is_selective:
+            return None
+        rows = self.select(inner)
+        one, link = self._alias(), self._alias()
+        by = f"INDEXED BY reference_{index}" if index else ""
+        tables = Sql(f"({rows.text}) {one} CROSS JOIN reference {link} {by}", rows.args)
+        where = sql(f"{link}.{near}={one}.rid AND {link}.pid=?", pid)
+        return Source((Branch(tables, f"{link}.{far}", where),))
+
+    def select(self, plan: Plan, more: Callable[[str], Sql] = _nothing_more) -> Sql:
+        """A statement that gives each resource of the plan once, in any order.
+
+        `more` is a further condition on the number of a resource.
+        """
+        if plan.source is not None and not plan.source.branches:
+            return sql("SELECT 0 AS rid WHERE 0")
+        source = plan.source or self._whole_type(plan.tid)
+        selects = [
+            branch.select(more(branch.rid), self.rest(plan, branch.rid))
+            for branch in source.branches
+        ]
+        if len(selects) == 1:
+            return selects[0] if source.is_distinct else _distinct(selects[0])
+        return join([selects[0], *(part for other in selects[1:] for part in ("UNION", other))])
+
+    def _whole_type(self, tid: int) -> Source:
+        alias = self._alias()
+        tables = sql(f"resource {alias} INDEXED BY resource_live")
+        is_it = sql(f"{alias}.tid=? AND {alias}.live", tid)
+        return Source((Branch(tables, f"{alias}.rid", is_it),), is_ordered=True, is_distinct=True)
+
+    def rest(self, plan: Plan, rid: str) -> Sql:
+        """What a row of the source must fulfil beyond being there."""
+        conditions = [self.seek(part, plan.tid, rid) for part in plan.rest]
+        if plan.source is not None and not plan.source.is_typed:
+            conditions.insert(0, self._is_live(rid, (plan.tid,)))
+        return all_of(conditions)
+
+    def seek(self, part: Expression, tid: int, rid: str) -> Sql:
+        """That the resource numbered `rid`, of the type, fulfils the expression."""
+        match part:
+            case And(parts):
+                return all_of(self.seek(inner, tid, rid) for inner in parts)
+            case Or(parts):
+                return any_of(self.seek(inner, tid, rid) for inner in parts)
+            case Not(inner):
+                return negated(self.seek(inner, tid, rid))
+            case TypeIs(types):
+                return TRUE if self._names.type_name(tid) in types else FALSE
+            case IdIs(ids):
+                numbers = [self._names.resource(tid, one) for one in ids]
+                return one_of(rid, [number for number in numbers if number != UNKNOWN])
+            case Missing():
+                return self._seek_presence(part, tid, rid)
+            case Chain():
+                return self._seek_chain(part, tid, rid)
+            case Has():
+                return self._seek_has(part, rid)
+            case CompositeIs():
+                return self._seek_composite(part, tid, rid)
+            case DateIs(param="_lastUpdated"):
+                alias = self._alias()
+                holds = instant_condition(part, f"{alias}.instant")
+                return _exists(f"resource {alias}", sql(f"{alias}.rid={rid}"), holds)
+            case _:
+                return self._seek_leaf(part, tid, rid)
+
+    def _seek_leaf(self, leaf: Leaf, tid: int, rid: str) -> Sql:
+        table, alias = _TABLE_OF[type(leaf)], self._alias()
+        row = self._row_of(alias, tid, leaf.param, rid) if leaf.param is not None else None
+        if row is None:
+            if leaf.param is not None:
+                return FALSE
+            row = sql(f"{alias}.rid={rid}")
+        holds = condition(leaf, typed(alias), self._names)
+        return FALSE if holds == FALSE else _exists(f"{table} {alias}", row, holds)
+
+    def _row_of(self, alias: str, tid: int, code: str, rid: str) -> Sql | None:
+        """That a row is the resource's of a parameter; None if no resource of the type has it."""
+        pid = self._names.param(tid, code)
+        return None if pid == UNKNOWN else sql(f"{alias}.rid={rid} AND {alias}.pid=?", pid)
+
+    def _seek_presence(self, part: Missing, tid: int, rid: str) -> Sql:
+        if part.param in ALWAYS_PRESENT:
+            return FALSE if part.missing else TRUE
+        places = ((part.kind, part.param), ("token", f"{part.param}:present"))
+        found = []
+        for table, code in places:
+            alias = self._alias()
+            if row := self._row_of(alias, tid, code, rid):
+                found.append(_exists(f"{table} {alias}", row))
+        return negated(any_of(found)) if part.missing else any_of(found)
+
+    def _seek_composite(self, part: CompositeIs, tid: int, rid: str) -> Sql:
+        alias = self._alias()
+        row = self._row_of(alias, tid, part.param, rid)
+        if row is None:
+            return FALSE
+        holds = [
+            condition(leaf, slot(alias, k), self._names)
+            for k, leaf in enumerate(part.components[:SLOTS])
+        ]
+        return _exists(f"composite {alias}", row, *holds)
+
+    def _seek_chain(self, chain: Chain, tid: int, rid: str) -> Sql:
+        link = self._alias()
+        row = self._row_of(link, tid, chain.param, rid)
+        if row is None:
+            return FALSE
+        conditions: dict[Sql, list[int]] = {}
+        for name in chain.types:
+            target_type = self._names.type(name)
+            if target_type != UNKNOWN:
+                holds = self._link_condition(chain.where, target_type, f"{link}.target")
+                conditions.setdefault(holds, []).append(target_type)
+        alternatives = [
+            all_of((self._is_live(f"{link}.target", tids), holds))
+            for holds, tids in conditions.items()
+            if holds != FALSE
+        ]
+        return _exists(f"reference {link}", row, any_of(alternatives)) if alternatives else FALSE
+
+    def _seek_has(self, has: Has, rid: str) -> Sql:
+        other = self._names.type(has.type)
+        pid = self._names.param(other, has.param)
+        if UNKNOWN in (pid, other):
+            return FALSE
+        source = self._has_source(has)
+        if source is not None:
+            rows = source.branches[0].select() if source.branches else None
+            return Sql(f"{rid} IN ({rows.text})", rows.args) if rows else FALSE
+        link = self._alias()
+        holds = self._link_condition(has.where, other, f"{link}.rid")
+        row = sql(f"{link}.target={rid} AND {link}.pid=?", pid)
+        return FALSE if holds == FALSE else _exists(f"reference {link}", row, holds)
+
+    def _link_condition(self, where: Expression, tid: int, rid: str) -> Sql:
+        """That the resource at the other end matches: looked up in a small set, or sought."""
+        plan = self.plan(where, tid)
+        if plan.source is not None and plan.is_selective:
+            if not plan.source.branches:
+                return FALSE
+            rows = self.select(plan)
+            return Sql(f"{rid} IN ({rows.text})", rows.args)
+        return self.seek(where, tid, rid)
+
+    def _is_live(self, rid: str, tids: Sequence[int]) -> Sql:
+        alias = self._alias()
+        return _exists(
+            f"resource {alias}",
+            sql(f"{alias}.rid={rid} AND {alias}.live"),
+            one_of(f"{alias}.tid", tids),
+        )
+
+    def _alias(self) -> str:
+        self._aliases += 1
+        return f"t{self._aliases}"
+
+
+def _exists(table: str, *where: Sql) -> Sql:
+    holds = all_of(where)
+    return Sql(f"EXISTS (SELECT 1 FROM {table} WHERE {holds.text})", holds.args)
+
+
+def _distinct(select: Sql) -> Sql:
+    return Sql(select.text.replace("SELECT", "SELECT DISTINCT", 1), select.args)
+
+
+def _without(parts: tuple[Expression, ...], lead: Expression) -> tuple[Expression, ...]:
+    return tuple(part for part in parts if part is not lead)
+
+
+def _joined(sources: Sequence[Source | None]) -> Source | None:
+    """All the sources together; None if one of them is none."""
+    branches: list[Branch] = []
+    is_typed = True
+    for source in sources:
+        if source is None:
+            return None
+        branches.extend(source.branches)
+        is_typed = is_typed and source.is_typed
+    return Source(tuple(branches), is_typed=is_typed)

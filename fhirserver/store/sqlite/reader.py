@@ -1,0 +1,49 @@
+"""Reading on one connection: single versions, and the searches and histories of a thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fhirserver.store.port import Version
+from fhirserver.store.sqlite.changes import METHODS
+from fhirserver.store.sqlite.connection import Connection
+from fhirserver.store.sqlite.dictionary import Dictionary
+from fhirserver.store.sqlite.history import Historian
+from fhirserver.store.sqlite.search import Searcher
+
+_CURRENT = """SELECT v.version, v.instant, v.method, v.body
+    FROM resource r CROSS JOIN version v ON v.vid=r.vid WHERE r.tid=? AND r.id=?"""
+_NUMBERED = """SELECT v.version, v.instant, v.method, v.body
+    FROM resource r CROSS JOIN version v ON v.rid=r.rid
+    WHERE r.tid=? AND r.id=? AND v.version=?"""
+_COUNTS = """SELECT t.name, count(*) FROM resource r INDEXED BY resource_live
+    JOIN type t ON t.tid=r.tid WHERE r.live GROUP BY r.tid"""
+
+
+class Reader:
+    """A connection for reading, of one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.connection = Connection(path)
+        names = Dictionary(self.connection)
+        self._type_number = names.type
+        self.search = Searcher(self.connection, names)
+        self.history = Historian(self.connection, names)
+
+    def read(self, type: str, id: str, version: int | None) -> Version | None:
+        """As `Store.read`."""
+        tid = self._type_number(type)
+        if version is None:
+            rows = self.connection.execute(_CURRENT, (tid, id))
+        else:
+            rows = self.connection.execute(_NUMBERED, (tid, id, version))
+        for number, instant, method, body in rows:
+            return Version(type, id, number, instant * 1000, METHODS[method], body)
+        return None
+
+    def counts(self) -> dict[str, int]:
+        """As `Store.counts`."""
+        return dict(self.connection.execute(_COUNTS))
+
+    def close(self) -> None:
+        self.connection.close()

@@ -1,0 +1,112 @@
+"""The index rows of a resource: its search entries in the columns of the typed tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, assert_never
+from zlib import crc32
+
+from fhirserver.search.entry import (
+    Composite,
+    Date,
+    Entries,
+    Entry,
+    Number,
+    Quantity,
+    Reference,
+    String,
+    Token,
+    Uri,
+)
+from fhirserver.store.sqlite.dictionary import Interning
+
+Value: TypeAlias = int | float | str | bytes | None
+Row: TypeAlias = tuple[Value, ...]
+Rows: TypeAlias = dict[str, list[Row]]
+RidOf: TypeAlias = Callable[[str, str], int]
+
+SLOTS = 3
+"""Components that a tuple of a composite parameter may have."""
+
+WIDTHS: Mapping[str, int] = {
+    "token": 4,
+    "string": 6,
+    "date": 4,
+    "number": 4,
+    "quantity": 7,
+    "reference": 3,
+    "uri": 3,
+    "composite": 3 + 6 * SLOTS,
+}
+"""The index tables, with their numbers of columns. Each row begins with rid and pid."""
+
+_BLANK: Row = (None,) * 6
+
+
+def hash_of(text: str) -> int:
+    """A short stand-in for an exact text, in the index of exact texts."""
+    return crc32(text.encode())
+
+
+def add_rows(
+    rows: Rows, rid: int, tid: int, entries: Entries, names: Interning, rid_of: RidOf
+) -> None:
+    """Adds the rows of one resource; `rid_of` allots a number to the target of a reference."""
+    for code, values in entries.items():
+        if not values:
+            continue
+        pid = names.intern_param(tid, code)
+        unique = values if len(values) == 1 else tuple(dict.fromkeys(values))
+        for n, entry in enumerate(unique):
+            _add(rows, rid, pid, n, entry, names, rid_of)
+
+
+def _add(
+    rows: Rows, rid: int, pid: int, n: int, entry: Entry, names: Interning, rid_of: RidOf
+) -> None:
+    match entry:
+        case Token(system, code):
+            rows["token"].append((rid, pid, code, names.intern_symbol(system)))
+        case String(folded, exact):
+            rows["string"].append((rid, pid, n, folded, exact, hash_of(exact)))
+        case Date(start, end):
+            rows["date"].append((rid, pid, start, end))
+        case Reference(type_, id_):
+            rows["reference"].append((rid, pid, rid_of(type_, id_)))
+        case Uri(value):
+            rows["uri"].append((rid, pid, value))
+        case Number(low, high):
+            rows["number"].append((rid, pid, low, high))
+        case Quantity(low, high, system, code, unit):
+            units = map(names.intern_symbol, (system, code, unit))
+            rows["quantity"].append((rid, pid, low, high, *units))
+        case Composite(components):
+            slots = [_slot(part, names, rid_of) for part in components]
+            slots += [_BLANK] * (SLOTS - len(slots))
+            rows["composite"].append((rid, pid, n, *(value for slot in slots for value in slot)))
+        case _:
+            assert_never(entry)
+
+
+def _slot(
+    part: Token | String | Date | Number | Quantity | Reference | Uri,
+    names: Interning,
+    rid_of: RidOf,
+) -> Row:
+    """One component in the columns text, sid, low, high, extra, unit."""
+    match part:
+        case Token(system, code):
+            return (code, names.intern_symbol(system), None, None, None, None)
+        case String(folded, exact):
+            return (folded, None, None, None, exact, None)
+        case Date(low, high) | Number(low, high):
+            return (None, None, low, high, None, None)
+        case Quantity(low, high, system, code, unit):
+            sid, extra, human = map(names.intern_symbol, (system, code, unit))
+            return (None, sid, low, high, extra, human)
+        case Reference(type_, id_):
+            return (None, None, rid_of(type_, id_), None, None, None)
+        case Uri(value):
+            return (value, None, None, None, None, None)
+        case _:
+            assert_never(part)

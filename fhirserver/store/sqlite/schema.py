@@ -1,0 +1,147 @@
+"""The tables of a store file, and how an older file becomes a newer one.
+
+docs/adr/0002-sqlite-layout.md has the reasons. Names are short because they stand in every
+statement: a resource is `rid`, a version `vid` (in commit order, so that it also numbers the
+commits), a type `tid`, a search parameter of a type `pid`, an interned text (system, unit)
+`sid`. Instants are in milliseconds, bounds of dates in microseconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+from fhirserver.errors import Unavailable
+from fhirserver.store.sqlite.connection import Connection
+
+APPLICATION_ID = 0x46484952  # "FHIR"
+PAGE_SIZE = 8192
+
+_SLOTS = ",\n    ".join(
+    f"text{k} TEXT, sid{k} INTEGER, low{k} ANY, high{k} ANY, extra{k} ANY, unit{k} INTEGER"
+    for k in range(3)
+)
+
+_FIRST = f"""
+CREATE TABLE type(tid INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+INSERT INTO type VALUES (0, '');
+CREATE TABLE param(
+    pid INTEGER PRIMARY KEY, tid INTEGER NOT NULL, code TEXT NOT NULL, UNIQUE(tid, code)
+) STRICT;
+CREATE TABLE symbol(sid INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+INSERT INTO symbol VALUES (0, '');
+
+CREATE TABLE resource(
+    rid INTEGER PRIMARY KEY, tid INTEGER NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
+    vid INTEGER, created INTEGER, instant INTEGER, live INTEGER NOT NULL, UNIQUE(tid, id)
+) STRICT;
+CREATE INDEX resource_live ON resource(tid) WHERE live;
+CREATE INDEX resource_instant ON resource(tid, instant) WHERE live;
+CREATE TABLE version(
+    vid INTEGER PRIMARY KEY, rid INTEGER NOT NULL, version INTEGER NOT NULL,
+    tid INTEGER NOT NULL, instant INTEGER NOT NULL, method INTEGER NOT NULL, body BLOB
+) STRICT;
+CREATE UNIQUE INDEX version_number ON version(rid, version);
+CREATE INDEX version_type ON version(tid);
+
+CREATE TABLE token(
+    rid INTEGER, pid INTEGER, code TEXT, sid INTEGER, PRIMARY KEY(rid, pid, code, sid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX token_value ON token(pid, code, rid, sid);
+
+CREATE TABLE string(
+    rid INTEGER, pid INTEGER, n INTEGER, folded TEXT NOT NULL, exact TEXT NOT NULL,
+    hash INTEGER NOT NULL, PRIMARY KEY(rid, pid, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX string_value ON string(pid, folded, rid);
+CREATE INDEX string_exact ON string(pid, hash, rid) WHERE exact <> '';
+
+CREATE TABLE date(
+    rid INTEGER, pid INTEGER, low INTEGER, high INTEGER, PRIMARY KEY(rid, pid, low, high)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX date_value ON date(pid, low, rid, high);
+CREATE INDEX date_long ON date(pid, high, rid, low) WHERE high - low > 86400000000;
+
+CREATE TABLE number(
+    rid INTEGER, pid INTEGER, low REAL, high REAL, PRIMARY KEY(rid, pid, low, high)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX number_value ON number(pid, low, rid, high);
+CREATE INDEX number_long ON number(pid, high, rid, low) WHERE high > low;
+
+CREATE TABLE quantity(
+    rid INTEGER, pid INTEGER, low REAL, high REAL, sid INTEGER, extra INTEGER, unit INTEGER,
+    PRIMARY KEY(rid, pid, low, high, sid, extra, unit)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX quantity_value ON quantity(pid, low, rid, high, sid, extra, unit);
+CREATE INDEX quantity_long ON quantity(pid, high, rid, low) WHERE high > low;
+
+CREATE TABLE reference(
+    rid INTEGER, pid INTEGER, target INTEGER, PRIMARY KEY(rid, pid, target)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reference_target ON reference(target, pid, rid);
+
+CREATE TABLE uri(
+    rid INTEGER, pid INTEGER, value TEXT, PRIMARY KEY(rid, pid, value)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX uri_value ON uri(pid, value, rid);
+
+CREATE TABLE composite(
+    rid INTEGER, pid INTEGER, n INTEGER,
+    {_SLOTS},
+    PRIMARY KEY(rid, pid, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX composite_value ON composite(pid, text0, low0, text1, low1, rid);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+"""The script at place n brings a file from schema n to n + 1."""
+
+
+def prepare(path: Path) -> None:
+    """Makes the file when missing and brings it to the newest schema."""
+    connection = Connection(path)
+    try:
+        migrate(connection)
+    finally:
+        connection.close()
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Brings the file to the newest schema, in one transaction; safe when several start at once.
+
+    Raises `Unavailable` for a file of another program or of a newer fhirserver.
+    """
+    if _version(connection) == len(MIGRATIONS):
+        return
+    if connection.pragma("page_count") == 0:
+        connection.pragma("page_size", PAGE_SIZE)
+    connection.pragma("journal_mode", "wal")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for script in MIGRATIONS[_version(connection) :]:
+            connection.execute(script)
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", len(MIGRATIONS))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: apsw.Connection) -> int:
+    version = int(connection.pragma("user_version"))
+    known = int(connection.pragma("application_id"))
+    if known != APPLICATION_ID and (known or version or _has_tables(connection)):
+        raise Unavailable("The store file belongs to another program. Name another data folder.")
+    if version > len(MIGRATIONS):
+        raise Unavailable(
+            f"The store file has schema {version}, and this fhirserver knows up to "
+            f"{len(MIGRATIONS)}. Start the newer fhirserver that wrote it."
+        )
+    return version
+
+
+def _has_tables(connection: apsw.Connection) -> bool:
+    return bool(connection.execute("SELECT count(*) FROM sqlite_schema").get)

@@ -1,0 +1,199 @@
+"""Answering a query: the numbers of a page's resources first, then their bodies.
+
+Everything of one answer is read in one snapshot. A cursor holds the number of the last commit
+that the first page saw, the total, and the place where the page ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from heapq import merge
+from itertools import islice
+from typing import NamedTuple
+
+from fhirserver.errors import Invalid
+from fhirserver.search.expression import EVERYTHING, Cursor, Expression, Query
+from fhirserver.store.port import Key, SearchPage, Version
+from fhirserver.store.sqlite.changes import METHODS
+from fhirserver.store.sqlite.connection import Connection
+from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
+from fhirserver.store.sqlite.order import (
+    Sorted,
+    SortValue,
+    comes_after,
+    merged,
+    order_by,
+    sort_columns,
+)
+from fhirserver.store.sqlite.plan import Planner
+from fhirserver.store.sqlite.sql import TRUE, Sql, sql
+
+_VERSION = """SELECT r.tid, r.id, v.version, v.instant, v.method, v.body
+    FROM resource r CROSS JOIN version v ON v.vid=r.vid WHERE r.rid=?"""
+_KEY = "SELECT tid, id FROM resource WHERE rid=?"
+
+
+class Place(NamedTuple):
+    """Where a page ended. `values` are those of the sort keys."""
+
+    snapshot: int
+    total: int | None
+    rid: int
+    values: tuple[SortValue, ...]
+
+
+class Searcher:
+    """Answers queries on one connection."""
+
+    def __init__(self, connection: Connection, names: Dictionary) -> None:
+        self._connection = connection
+        self._names = names
+
+    def matching(self, types: Sequence[str], where: Expression, limit: int) -> list[Key]:
+        """The first resources that match, `limit` at the most, as the connection sees them."""
+        planner = Planner(self._connection, self._names)
+        rids = self._in_order(planner, where, self._types(types), None, limit)
+        found = (row for rid in rids for row in self._connection.execute(_KEY, (rid,)))
+        return [Key(self._names.type_name(tid), id) for tid, id in found]
+
+    def page(self, query: Query) -> SearchPage:
+        """As `Store.search`."""
+        place = _place(query.after)
+        with self._connection.snapshot():
+            planner = Planner(self._connection, self._names)
+            tids = self._types(query.types)
+            total = place.total if place else None
+            if query.total and total is None:
+                total = sum(self._count(planner, query.where, tid) for tid in tids)
+            if not query.count:
+                return SearchPage((), total, None)
+            limit = query.count + 1
+            if query.sort:
+                rows = self._sorted(planner, query, tids, place, limit)
+            else:
+                rids = self._in_order(planner, query.where, tids, place, limit)
+                rows = [Sorted(rid, ()) for rid in rids]
+            versions = self._versions([row.rid for row in rows[: query.count]])
+            cursor: Cursor | None = None
+            if len(rows) > query.count:
+                last = rows[query.count - 1]
+                snapshot = place.snapshot if place else self._snapshot()
+                cursor = (snapshot, total, last.rid, *last.values)
+        return SearchPage(versions, total, cursor)
+
+    def following(self, types: Sequence[str], rid: int, limit: int) -> list[tuple[int, Version]]:
+        """The next resources after a number, with their numbers."""
+        planner = Planner(self._connection, self._names)
+        start = Place(self._snapshot(), None, rid, ())
+        rids = self._in_order(planner, EVERYTHING, self._types(types), start, limit)
+        return list(zip(rids, self._versions(rids), strict=True))
+
+    def _types(self, types: Sequence[str]) -> list[int]:
+        if not types:
+            return self._names.types()
+        return [tid for name in dict.fromkeys(types) if (tid := self._names.type(name)) != UNKNOWN]
+
+    def _snapshot(self) -> int:
+        return int(self._connection.execute("SELECT max(vid) FROM version").get or 0)
+
+    def _count(self, planner: Planner, where: Expression, tid: int) -> int:
+        rows = planner.select(planner.plan(where, tid))
+        counted = self._connection.execute(f"SELECT count(*) FROM ({rows.text})", rows.args)
+        return int(counted.get)
+
+    def _in_order(
+        self,
+        planner: Planner,
+        where: Expression,
+        tids: Sequence[int],
+        place: Place | None,
+        limit: int,
+    ) -> list[int]:
+        """The next resources in the order of their numbers."""
+        lists = [self._of_type(planner, where, tid, place, limit) for tid in tids]
+        return lists[0] if len(lists) == 1 else list(islice(merge(*lists), limit))
+
+    def _of_type(
+        self, planner: Planner, where: Expression, tid: int, place: Place | None, limit: int
+    ) -> list[int]:
+        rows = planner.select(planner.plan(where, tid), _later(place))
+        found = self._connection.execute(f"{rows.text} ORDER BY 1 LIMIT ?", (*rows.args, limit))
+        return [rid for (rid,) in found]
+
+    def _sorted(
+        self,
+        planner: Planner,
+        query: Query,
+        tids: Sequence[int],
+        place: Place | None,
+        limit: int,
+    ) -> list[Sorted]:
+        """The next resources in the order of the query's sort keys."""
+        found: list[Sorted] = []
+        for tid in tids:
+            found += self._sorted_of_type(planner, query, tid, place, limit)
+        if len(tids) > 1:
+            found = merged(found, sort_columns(query.sort, tids[0], self._names, "rid"))
+        return found[:limit]
+
+    def _sorted_of_type(
+        self, planner: Planner, query: Query, tid: int, place: Place | None, limit: int
+    ) -> list[Sorted]:
+        columns = sort_columns(query.sort, tid, self._names, "s.rid")
+        rows = planner.select(planner.plan(query.where, tid), _unchanged(query, place))
+        values = "".join(f", {column.value.text} AS k{n}" for n, column in enumerate(columns))
+        args = [value for column in columns for value in column.value.args]
+        after = comes_after(columns, place.values, place.rid) if place else TRUE
+        found = self._connection.execute(
+            f"WITH k AS MATERIALIZED (SELECT s.rid AS rid{values} FROM ({rows.text}) s) "
+            f"SELECT * FROM k WHERE {after.text} {order_by(columns)} LIMIT ?",
+            (*args, *rows.args, *after.args, limit),
+        )
+        return [Sorted(row[0], row[1:]) for row in found]
+
+    def _versions(self, rids: Sequence[int]) -> list[Version]:
+        name = self._names.type_name
+        return [
+            Version(name(tid), id, version, instant * 1000, METHODS[method], body)
+            for tid, id, version, instant, method, body in self._connection.executemany(
+                _VERSION, [(rid,) for rid in rids]
+            )
+        ]
+
+
+def _place(cursor: Cursor | None) -> Place | None:
+    if cursor is None:
+        return None
+    match cursor:
+        case (int(snapshot), int() | None as total, int(rid), *values):
+            return Place(snapshot, total, rid, tuple(values))
+        case _:
+            raise Invalid("This page link is not one of a search. Begin again.")
+
+
+def _later(place: Place | None) -> Callable[[str], Sql]:
+    """That a resource follows in the order of numbers, and was there at the first page."""
+
+    def condition(rid: str) -> Sql:
+        if place is None:
+            return TRUE
+        created = f"(SELECT created FROM resource WHERE rid={rid})"
+        return sql(f"{rid}>? AND {created}<=?", place.rid, place.snapshot)
+
+    return condition
+
+
+def _unchanged(query: Query, place: Place | None) -> Callable[[str], Sql]:
+    """That a resource still stands where the first page's order has it.
+
+    One that changed since may have moved to another place, before or behind the cursor; to
+    give none twice, it is left out. An order by id only is not disturbed by changes.
+    """
+    column = "created" if all(key.param == "_id" for key in query.sort) else "vid"
+
+    def condition(rid: str) -> Sql:
+        if place is None:
+            return TRUE
+        return sql(f"(SELECT {column} FROM resource WHERE rid={rid})<=?", place.snapshot)
+
+    return condition

@@ -1,0 +1,376 @@
+"""Ranges of an index that give the resources of one condition: what a search can start from.
+
+A source is exact: its rows are those, and only those, that fulfil the condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias, assert_never
+
+from fhirserver.model.temporal import DAY
+from fhirserver.search.expression import (
+    CompositeIs,
+    DateIs,
+    IdIs,
+    Leaf,
+    Missing,
+    NumberIs,
+    QuantityIs,
+    ReferenceIs,
+    StringIs,
+    StringMode,
+    TokenIs,
+    UriIs,
+    UriMode,
+)
+from fhirserver.store.sqlite.condition import (
+    above,
+    condition,
+    folder,
+    slot,
+    starts_with,
+    target_numbers,
+    typed,
+)
+from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
+from fhirserver.store.sqlite.rows import SLOTS
+from fhirserver.store.sqlite.sql import TRUE, Sql, all_of, one_of, sql
+
+_MOST_BRANCHES = 16
+LAST_UPDATED = "_lastUpdated"
+
+Simple: TypeAlias = Leaf | CompositeIs | IdIs | Missing
+
+
+class Branch(NamedTuple):
+    """Rows whose `rid` column gives resources; the table has the alias in front of it."""
+
+    tables: Sql
+    rid: str
+    where: Sql
+
+    def select(self, *more: Sql) -> Sql:
+        where = all_of((self.where, *more))
+        return Sql(
+            f"SELECT {self.rid} AS rid FROM {self.tables.text} WHERE {where.text}",
+            self.tables.args + where.args,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Branches that together give the resources of a condition.
+
+    `is_ordered`: there is one branch, and it runs in the order of rid. `is_distinct`: no
+    resource comes twice. `is_typed`: all are current resources of the type asked for.
+    """
+
+    branches: tuple[Branch, ...]
+    is_ordered: bool = False
+    is_distinct: bool = False
+    is_typed: bool = True
+
+
+NO_SOURCE = Source((), is_distinct=True)
+
+
+def simple_source(part: Simple, tid: int, names: Dictionary, alias: str) -> Source | None:
+    """The source of a condition that looks at one resource only; None if no index has it."""
+    match part:
+        case IdIs(ids):
+            return _ids(ids, tid, alias)
+        case Missing():
+            return None if part.missing else _present(part, tid, names, alias)
+        case DateIs(param="_lastUpdated"):
+            return _last_updated(part, tid, alias)
+        case ReferenceIs(param=None):
+            return _any_reference(part, tid, names, alias)
+        case _:
+            assert part.param is not None
+            pid = names.param(tid, part.param)
+            return NO_SOURCE if pid == UNKNOWN else _indexed(part, pid, names, alias)
+
+
+def _indexed(part: Leaf | CompositeIs, pid: int, names: Dictionary, alias: str) -> Source | None:
+    match part:
+        case TokenIs():
+            return _token(part, pid, names, alias)
+        case StringIs():
+            return _string(part, pid, names, alias)
+        case DateIs() | NumberIs() | QuantityIs():
+            return _range(part, pid, names, alias)
+        case ReferenceIs():
+            return _reference(part, pid, names, alias)
+        case UriIs():
+            return _uri(part, pid, alias)
+        case CompositeIs():
+            return _composite(part, pid, names, alias)
+        case _:
+            assert_never(part)
+
+
+def _branch(table: str, index: str, alias: str, *where: Sql) -> Branch:
+    return Branch(sql(f"{table} {alias} INDEXED BY {index}"), f"{alias}.rid", all_of(where))
+
+
+def _token(leaf: TokenIs, pid: int, names: Dictionary, alias: str) -> Source | None:
+    codes = tuple(dict.fromkeys(value.code for value in leaf.values))
+    if None in codes:
+        return None
+    where = [sql(f"{alias}.pid=?", pid), one_of(f"{alias}.code", codes)]
+    if any(value.system is not None for value in leaf.values):
+        where.append(condition(leaf, typed(alias), names))
+    is_one = len(leaf.values) == 1
+    branch = _branch("token", "token_value", alias, *where)
+    return Source((branch,), is_one, is_one and leaf.values[0].system is not None)
+
+
+def _string(leaf: StringIs, pid: int, names: Dictionary, alias: str) -> Source | None:
+    at = typed(alias)
+    is_param = sql(f"{alias}.pid=?", pid)
+    match leaf.mode:
+        case StringMode.STARTS if len(leaf.values) <= _MOST_BRANCHES:
+            ranges = [starts_with(at.folded, value) for value in leaf.values]
+            return Source(
+                tuple(_branch("string", "string_value", alias, is_param, part) for part in ranges)
+            )
+        case StringMode.EXACT if "" not in leaf.values:
+            is_value = condition(leaf, at, names)
+            is_exact = sql(f"{alias}.exact<>''")
+            return Source((_branch("string", "string_exact", alias, is_param, is_value, is_exact),))
+        case _:
+            return None
+
+
+class _Bounds(NamedTuple):
+    """What a comparison says about `low` (None: no bound), for entries no longer than `span`.
+
+    `longer`: entries that are longer may match below that bound; it is then on `high`.
+    """
+
+    least: int | float | None
+    greatest: int | float | None
+    longer: Sql | None = None
+
+
+def _range(
+    leaf: DateIs | NumberIs | QuantityIs, pid: int, names: Dictionary, alias: str
+) -> Source | None:
+    table = _TABLES[type(leaf)]
+    bounds = _date_bounds(leaf) if isinstance(leaf, DateIs) else _number_bounds(leaf)
+    if bounds is None:
+        return None
+    is_param = sql(f"{alias}.pid=?", pid)
+    is_it = condition(leaf, typed(alias), names)
+    least = TRUE if bounds.least is None else sql(f"{alias}.low>=?", bounds.least)
+    greatest = TRUE if bounds.greatest is None else sql(f"{alias}.low<=?", bounds.greatest)
+    branches = [_branch(table, f"{table}_value", alias, is_param, least, greatest, is_it)]
+    if bounds.longer is not None:
+        is_long = sql(_LONG[table].format(a=alias))
+        after = Sql(f"{alias}.{bounds.longer.text}", bounds.longer.args)
+        below = sql(f"{alias}.low<?", bounds.least)
+        branches.append(
+            _branch(table, f"{table}_long", alias, is_param, is_long, after, below, is_it)
+        )
+    return Source(tuple(branches))
+
+
+_TABLES: dict[type, str] = {DateIs: "date", NumberIs: "number", QuantityIs: "quantity"}
+_LONG = {
+    "date": "{a}.high - {a}.low > 86400000000",
+    "number": "{a}.high > {a}.low",
+    "quantity": "{a}.high > {a}.low",
+}
+
+
+def _date_bounds(leaf: DateIs) -> _Bounds | None:
+    start, end = leaf.start, leaf.end
+    match leaf.comparator:
+        case "eq":
+            return _Bounds(start, end)
+        case "lt":
+            return _Bounds(None, start)
+        case "le":
+            return _Bounds(None, max(start, end))
+        case "gt":
+            return _Bounds(end - DAY, None, sql("high>?", end))
+        case "ge":
+            least = min(start, end - DAY)
+            return _Bounds(least, None, sql("high>?", end))
+        case "sa":
+            return _Bounds(end, None)
+        case "eb":
+            return _Bounds(None, start)
+        case "ap":
+            return _Bounds(start - DAY, end, sql("high>?", start))
+        case "ne":
+            return None
+        case _:
+            assert_never(leaf.comparator)
+
+
+def _number_bounds(leaf: NumberIs | QuantityIs) -> _Bounds | None:
+    match leaf.comparator:
+        case "eq" | "ap":
+            return _Bounds(leaf.low, leaf.high)
+        case "gt" | "ge":
+            return _Bounds(leaf.value, None, sql("high>=?", leaf.value))
+        case "lt" | "le" | "eb":
+            return _Bounds(None, leaf.value)
+        case "sa":
+            return _Bounds(leaf.value, None)
+        case "ne":
+            return None
+        case _:
+            assert_never(leaf.comparator)
+
+
+def _reference(leaf: ReferenceIs, pid: int, names: Dictionary, alias: str) -> Source:
+    rids = target_numbers(leaf.targets, names)
+    if not rids:
+        return NO_SOURCE
+    where = one_of(f"{alias}.target", rids), sql(f"{alias}.pid=?", pid)
+    is_one = len(rids) == 1
+    return Source((_branch("reference", "reference_target", alias, *where),), is_one, is_one)
+
+
+def _any_reference(leaf: ReferenceIs, tid: int, names: Dictionary, alias: str) -> Source:
+    rids = target_numbers(leaf.targets, names)
+    if not rids:
+        return NO_SOURCE
+    branch = _branch("reference", "reference_target", alias, one_of(f"{alias}.target", rids))
+    return Source((branch,), is_typed=False)
+
+
+def _uri(leaf: UriIs, pid: int, alias: str) -> Source | None:
+    is_param = sql(f"{alias}.pid=?", pid)
+    column = f"{alias}.value"
+    conditions: list[Sql]
+    match leaf.mode:
+        case UriMode.EQUALS:
+            conditions = [one_of(column, leaf.values)]
+        case UriMode.ABOVE:
+            conditions = [one_of(column, [uri for value in leaf.values for uri in above(value)])]
+        case UriMode.BELOW:
+            conditions = [one_of(column, leaf.values)]
+            conditions += [starts_with(column, folder(value)) for value in leaf.values]
+        case _:
+            assert_never(leaf.mode)
+    if len(conditions) > _MOST_BRANCHES:
+        return None
+    is_one = leaf.mode is UriMode.EQUALS and len(leaf.values) == 1
+    branches = tuple(_branch("uri", "uri_value", alias, is_param, part) for part in conditions)
+    return Source(branches, is_one, is_one)
+
+
+def _composite(part: CompositeIs, pid: int, names: Dictionary, alias: str) -> Source:
+    where = [sql(f"{alias}.pid=?", pid)]
+    for k, leaf in enumerate(part.components[:SLOTS]):
+        at = slot(alias, k)
+        where.append(condition(leaf, at, names))
+        if k < 2:
+            where.extend(sql(text.format(at=at)) for text in _UNUSED.get(type(leaf), ()))
+            where.extend(_implied(leaf, alias, k))
+    return Source((_branch("composite", "composite_value", alias, *where),))
+
+
+_UNUSED: dict[type, tuple[str, ...]] = {
+    TokenIs: ("{at.low} IS NULL",),
+    StringIs: ("{at.low} IS NULL",),
+    UriIs: ("{at.low} IS NULL",),
+    DateIs: ("{at.code} IS NULL",),
+    NumberIs: ("{at.code} IS NULL",),
+    QuantityIs: ("{at.code} IS NULL",),
+    ReferenceIs: ("{at.code} IS NULL",),
+}
+"""Columns that a component leaves empty, so that the index is used beyond them."""
+
+
+def _implied(leaf: Leaf, alias: str, k: int) -> list[Sql]:
+    """Bounds of `low` and codes that follow from the condition, in the form an index takes."""
+    if isinstance(leaf, TokenIs):
+        codes = tuple(dict.fromkeys(value.code for value in leaf.values))
+        return [] if None in codes else [one_of(f"{alias}.text{k}", codes)]
+    bounds: _Bounds | None = None
+    if isinstance(leaf, NumberIs | QuantityIs):
+        bounds = _number_bounds(leaf)
+    elif isinstance(leaf, DateIs):
+        bounds = _date_bounds(leaf)
+    if bounds is None:
+        return []
+    out = []
+    if bounds.least is not None and bounds.longer is None:
+        out.append(sql(f"{alias}.low{k}>=?", bounds.least))
+    if bounds.greatest is not None:
+        out.append(sql(f"{alias}.low{k}<=?", bounds.greatest))
+    return out
+
+
+def _ids(ids: Sequence[str], tid: int, alias: str) -> Source:
+    where = (sql(f"{alias}.tid=?", tid), one_of(f"{alias}.id", ids), sql(f"{alias}.live"))
+    branch = Branch(sql(f"resource {alias}"), f"{alias}.rid", all_of(where))
+    return Source((branch,), is_distinct=True)
+
+
+def _present(part: Missing, tid: int, names: Dictionary, alias: str) -> Source | None:
+    if part.param in ALWAYS_PRESENT or part.kind not in PARAM_INDEX:
+        return None
+    places = ((part.kind, part.param), ("token", f"{part.param}:present"))
+    branches = [
+        _branch(table, PARAM_INDEX[table], alias, sql(f"{alias}.pid=?", pid))
+        for table, code in places
+        if (pid := names.param(tid, code)) != UNKNOWN
+    ]
+    return Source(tuple(branches)) if branches else NO_SOURCE
+
+
+ALWAYS_PRESENT = ("_id", LAST_UPDATED)
+PARAM_INDEX = {  # none for references: their index begins with the target
+    name: f"{name}_value"
+    for name in ("token", "string", "date", "number", "quantity", "uri", "composite")
+}
+
+
+InstantBounds: TypeAlias = tuple[int | None, int | None]
+_INSTANTS: dict[str, Callable[[int, int], InstantBounds]] = {
+    "eq": lambda start, end: (start, end),
+    "ap": lambda start, end: (start, end),
+    "gt": lambda start, end: (end, None),
+    "sa": lambda start, end: (end, None),
+    "ge": lambda start, end: (min(start, end), None),
+    "lt": lambda start, end: (None, start),
+    "eb": lambda start, end: (None, start),
+    "le": lambda start, end: (None, max(start, end)),
+}
+
+
+def instant_condition(leaf: DateIs, column: str) -> Sql:
+    """That an instant in milliseconds, as [instant, instant + 1 microsecond), fulfils the leaf."""
+    if leaf.comparator == "ne":
+        (least, greatest) = _INSTANTS["eq"](leaf.start, leaf.end)
+        assert least is not None and greatest is not None
+        return sql(f"({column}<? OR {column}>=?)", _milliseconds(least), _milliseconds(greatest))
+    least, greatest = _INSTANTS[leaf.comparator](leaf.start, leaf.end)
+    return all_of((
+        TRUE if least is None else sql(f"{column}>=?", _milliseconds(least)),
+        TRUE if greatest is None else sql(f"{column}<?", _milliseconds(greatest)),
+    ))  # fmt: skip
+
+
+def _milliseconds(microseconds: int) -> int:
+    """The first whole millisecond that is not before."""
+    return -(-microseconds // 1000)
+
+
+def _last_updated(leaf: DateIs, tid: int, alias: str) -> Source | None:
+    if leaf.comparator == "ne":
+        return None
+    where = (
+        sql(f"{alias}.tid=?", tid),
+        sql(f"{alias}.live"),
+        instant_condition(leaf, f"{alias}.instant"),
+    )
+    branch = _branch("resource", "resource_instant", alias, *where)
+    return Source((branch,), is_distinct=True)

@@ -1,0 +1,140 @@
+"""The store of one tenant in one SQLite file.
+
+What is short is read right on the calling thread, which is many times faster than a
+hand-over. A search gets a few milliseconds there; one that needs longer begins again in a
+thread of its own, where its time is bounded as well. Writes go to the one writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+import apsw
+
+from fhirserver.search.expression import Query
+from fhirserver.store.port import (
+    Change,
+    Committed,
+    Expectation,
+    HistoryPage,
+    HistoryQuery,
+    Key,
+    SearchPage,
+    Version,
+)
+from fhirserver.store.sqlite.connection import translated
+from fhirserver.store.sqlite.reader import Reader
+from fhirserver.store.sqlite.schema import prepare
+from fhirserver.store.sqlite.writer import Writer
+
+_AT_ONCE = 0.004  # seconds that the calling thread spends on a search
+_PATIENCE = 30.0  # seconds that a search may take in all
+_THREADS = 2
+_SCAN_PAGE = 200
+
+_T = TypeVar("_T")
+
+
+class SqliteStore:
+    """A `fhirserver.store.port.Store`. To be used from the thread that opened it."""
+
+    def __init__(
+        self, path: Path, *, clock: Callable[[], int], patience: float = _PATIENCE
+    ) -> None:
+        self._path = path
+        self._patience = patience
+        self._reader = Reader(path)
+        self._idle: SimpleQueue[Reader] = SimpleQueue()
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="store-reader")
+        self._writer = Writer(path, clock)
+
+    @classmethod
+    def open(
+        cls, path: str | Path, *, clock: Callable[[], int], patience: float = _PATIENCE
+    ) -> SqliteStore:
+        """The store in the file, which is made when missing, and brought to the newest schema.
+
+        `clock` gives microseconds since 1970; a search may take `patience` seconds. Raises
+        `Unavailable` for a file that is locked, damaged, of another program or too new.
+        """
+        with translated():
+            prepare(Path(path))
+            return cls(Path(path), clock=clock, patience=patience)
+
+    async def read(self, type: str, id: str, version: int | None = None) -> Version | None:
+        with translated():
+            return self._reader.read(type, id, version)
+
+    async def read_many(self, keys: Sequence[Key]) -> Sequence[Version]:
+        with translated():
+            found = (self._reader.read(type, id, None) for type, id in keys)
+            return [version for version in found if version and version.body is not None]
+
+    async def history(self, query: HistoryQuery) -> HistoryPage:
+        return await self._bounded(lambda reader: reader.history.page(query))
+
+    async def search(self, query: Query) -> SearchPage:
+        return await self._bounded(lambda reader: reader.search.page(query))
+
+    async def commit(
+        self,
+        changes: Sequence[Change],
+        before: Sequence[Expectation] = (),
+        after: Sequence[Expectation] = (),
+    ) -> Committed:
+        if len({(change.type, change.id) for change in changes}) < len(changes):
+            raise ValueError("a commit has two changes of one resource")
+        return await self._writer.commit(changes, before, after)
+
+    async def scan(self, type: str | None = None) -> AsyncIterator[Version]:
+        types = (type,) if type else ()
+        last = 0
+        while True:
+            with translated():
+                found = self._reader.search.following(types, last, _SCAN_PAGE)
+            for _, version in found:
+                yield version
+            if len(found) < _SCAN_PAGE:
+                return
+            last = found[-1][0]
+
+    async def counts(self) -> dict[str, int]:
+        return await self._bounded(lambda reader: reader.counts())
+
+    async def close(self) -> None:
+        await self._writer.close()
+        await asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
+        self._reader.close()
+        while True:
+            try:
+                self._idle.get_nowait().close()
+            except Empty:
+                return
+
+    async def _bounded(self, ask: Callable[[Reader], _T]) -> _T:
+        """What the question gives: at once, or when that takes too long, from the pool."""
+        with translated():
+            try:
+                with self._reader.connection.within(_AT_ONCE):
+                    return ask(self._reader)
+            except apsw.InterruptError:
+                pass
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._ask_elsewhere, ask)
+
+    def _ask_elsewhere(self, ask: Callable[[Reader], _T]) -> _T:
+        with translated():
+            try:
+                reader = self._idle.get_nowait()
+            except Empty:
+                reader = Reader(self._path)
+            try:
+                with reader.connection.within(self._patience):
+                    return ask(reader)
+            finally:
+                self._idle.put(reader)
