@@ -22,7 +22,7 @@ from fhirserver.fhirpath.errors import (
 )
 from fhirserver.fhirpath.expression import (
     Expression,
-    compile,
+    compile,  # noqa: A004 - as in re
     element,
     resource_node,
 )

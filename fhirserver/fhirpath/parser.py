@@ -43,6 +43,9 @@ from fhirserver.fhirpath.units import CALENDAR_WORDS
 MAX_DEPTH: Final = 100
 """How deep the parts of an expression may nest; evaluation recurses over them."""
 
+_TOO_DEEP = f"Nest the expression at most {MAX_DEPTH} levels deep."
+_TOO_LARGE = f"An Integer is at most {MAX_INTEGER}: add .0 for a Decimal."
+
 # How tightly an operator binds, from the grammar's order of alternatives.
 PRECEDENCE: Final = {
     "implies": 1,
@@ -91,7 +94,7 @@ def parse(text: str) -> Expr:
     whole = parser.expression(0)
     parser.expect_end()
     if any(depth > MAX_DEPTH for _, depth in walk(whole)):
-        raise FhirPathSyntaxError(f"Nest the expression at most {MAX_DEPTH} levels deep.")
+        raise FhirPathSyntaxError(_TOO_DEEP)
     return whole
 
 

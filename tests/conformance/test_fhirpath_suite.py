@@ -26,7 +26,7 @@ from fhirserver.fhirpath import (
     Node,
     Services,
     check,
-    compile,
+    compile,  # noqa: A004 - as in re
     element,
     evaluate,
 )
