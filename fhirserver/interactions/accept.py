@@ -63,7 +63,7 @@ def _dangling(container: Resource, place: str) -> Iterator[Issue]:
         item.get("id")
         for item in (contained if isinstance(contained, list) else ())
         if isinstance(item, dict)
-    }
+    } | {""}  # '#' alone means the container
     stack: list[tuple[Json, str, bool]] = [(container, place, True)]
     while stack:
         node, here, is_ours = stack.pop()
@@ -75,9 +75,8 @@ def _dangling(container: Resource, place: str) -> Iterator[Issue]:
                 continue
             reference = node.get("reference")
             if isinstance(reference, str) and reference[:1] == "#" and reference[1:] not in ids:
-                if reference != "#":
-                    text = f"There is no contained resource with the id '{reference[1:]}'."
-                    yield Issue("error", "not-found", f"{here}.reference", text)
+                text = f"There is no contained resource with the id '{reference[1:]}'."
+                yield Issue("error", "not-found", f"{here}.reference", text)
             stack.extend(
                 (value, f"{here}.{name}", name == "contained") for name, value in node.items()
             )

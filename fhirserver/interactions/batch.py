@@ -8,20 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from fhirserver.errors import Fault, FhirError
+from fhirserver.errors import Fault, FhirError, Unprocessable
 from fhirserver.interactions.bundle import Entry, bundle
-from fhirserver.interactions.bundle_entry import BundleEntry, entries_of, located, read_entry
+from fhirserver.interactions.bundle_entry import (
+    BundleEntry,
+    entries_of,
+    envelope_issues,
+    located,
+    read_entry,
+)
 from fhirserver.interactions.bundle_response import refused_entry, response_entry
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.parameters import check_parameters
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.route import bundle_interaction
+from fhirserver.model.json import Resource
+from fhirserver.model.outcome import Issue
 
 _LOG = logging.getLogger("fhirserver.interactions")
 _TOGETHER = 16  # entries that are under way at once
+_ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]")
 _STEPS = (("DELETE",), ("POST",), ("PUT", "PATCH"), ("GET", "HEAD"))
 
 
@@ -32,11 +42,15 @@ async def run(context: Context, request: Request) -> Answer:
     assert request.resource is not None
     results: dict[int, Entry] = {}
     readable: list[BundleEntry] = []
+    malformed = _malformed(context, request.resource)
     for index, item in enumerate(entries_of(context, request.resource)):
         try:
+            if index in malformed:
+                raise Unprocessable("The entry is malformed.", issues=malformed[index])
             readable.append(read_entry(context, request, index, item))
         except FhirError as error:
-            results[index] = refused_entry(located(error, index))
+            known = index in malformed
+            results[index] = refused_entry(error if known else located(error, index))
     limit = asyncio.Semaphore(_TOGETHER)
     for verbs in _STEPS:
         queues = _queues(entry for entry in readable if entry.verb in verbs)
@@ -44,6 +58,18 @@ async def run(context: Context, request: Request) -> Answer:
             results |= done
     entries = [results[index] for index in range(len(results))]
     return Answer(200, bundle("batch-response", entries, timestamp=context.now()))
+
+
+def _malformed(context: Context, bundle: Resource) -> dict[int, list[Issue]]:
+    """The findings about each entry. Raises `Unprocessable` for those about the Bundle itself."""
+    found: dict[int, list[Issue]] = {}
+    issues = envelope_issues(context, bundle)
+    for issue in issues:
+        place = _ENTRY.match(issue.expression)
+        if place is None:
+            raise Unprocessable("The Bundle breaks the rules of FHIR R4.", issues=issues)
+        found.setdefault(int(place[1]), []).append(issue)
+    return found
 
 
 def _queues(entries: Iterable[BundleEntry]) -> list[list[BundleEntry]]:

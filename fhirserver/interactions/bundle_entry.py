@@ -22,6 +22,7 @@ from fhirserver.interactions.route import BUNDLE, Route, route
 from fhirserver.model.json import Json, Resource, decode
 from fhirserver.model.outcome import Issue, issues_of
 from fhirserver.store.port import Stale
+from fhirserver.validation import validate
 
 Verb: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -53,6 +54,21 @@ def entries_of(context: Context, bundle: Resource) -> list[Json]:
     if len(entries) > most:
         raise TooLarge(f"A Bundle may have {most} entries, this one has {len(entries)}.")
     return entries
+
+
+def envelope_issues(context: Context, bundle: Resource) -> list[Issue]:
+    """What is wrong with a Bundle apart from the resources in it."""
+    if context.policy.validation == "off":
+        return []
+    entries = [
+        {name: value for name, value in entry.items() if name != "resource"} or entry
+        if isinstance(entry, dict)
+        else entry
+        for entry in entries_of(context, bundle)
+    ]
+    envelope = {**bundle, "entry": entries} if entries else bundle
+    issues = validate(envelope, definitions=context.definitions)
+    return [issue for issue in issues if issue.is_error]
 
 
 def read_entry(context: Context, bundle: Request, index: int, entry: Json) -> BundleEntry:
@@ -104,13 +120,14 @@ def entry_errors(index: int) -> Iterator[None]:
     except Stale:
         raise
     except FhirError as error:
-        raise located(error, index) from None
+        located(error, index)
+        raise
 
 
 def located(error: FhirError, index: int) -> FhirError:
-    """The same refusal, saying which entry it is about."""
+    """The refusal, now saying which entry it is about."""
     place = f"Bundle.entry[{index}]"
-    issues = [
+    error.issues = tuple(
         Issue(
             issue.severity,
             issue.code,
@@ -118,8 +135,9 @@ def located(error: FhirError, index: int) -> FhirError:
             f"Entry {index}: {issue.text}",
         )
         for issue in issues_of(error)
-    ]
-    return type(error)(f"Entry {index}: {error.text}", issues=issues, headers=error.headers)
+    )
+    error.text = f"Entry {index}: {error.text}"
+    return error
 
 
 def _under(place: str, expression: str) -> str:

@@ -26,6 +26,7 @@ from fhirserver.interactions import (
     vread,
 )
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.prefer import preferred
 from fhirserver.interactions.request import Answer, Request
 
 
@@ -66,15 +67,33 @@ class Gate:
     """Runs requests against an unguarded context that nobody else holds."""
 
     def __init__(self, context: Context) -> None:
-        self._context = replace(context, dispatch=self.dispatch)
+        self._context = replace(context, dispatch=self.dispatch, admit=self.admit)
+
+    def admit(self, request: Request) -> None:
+        """Raises what `dispatch` would raise before it does anything.
+
+        For the entries of a transaction, which are done together and not one by one.
+        """
+        self._row(request)
+        guard(self._context.store, request.grant)
 
     async def dispatch(self, request: Request) -> Answer:
         """The answer to a request. Raises a `FhirError` for every refusal."""
-        row = INTERACTIONS.get(request.interaction)
-        if row is None:
-            raise NotSupported(f"This server has no interaction '{request.interaction}'.")
+        row = self._row(request)
         store = guard(self._context.store, request.grant)
         context = self._context
         if store is not context.store:
             context = replace(context, store=store)
-        return await row.run(context, request)
+        answer = await row.run(context, request)
+        if request.prefer is not None and row.scope in _WRITING:
+            return preferred(answer, request.prefer)
+        return answer
+
+    def _row(self, request: Request) -> Interaction:
+        row = INTERACTIONS.get(request.interaction)
+        if row is None:
+            raise NotSupported(f"This server has no interaction '{request.interaction}'.")
+        return row
+
+
+_WRITING = frozenset({"c", "u", "d"})

@@ -35,7 +35,7 @@ class _Asked(NamedTuple):
     parameters: Pairs
     since: int | None
     at: Interval
-    count: int
+    size: int
     after: Cursor | None
 
 
@@ -48,7 +48,7 @@ async def run(context: Context, request: Request) -> Answer:
     path = "/".join(part for part in (request.type, request.id, "_history") if part)
     asked = _asked(context, request, path)
     page = await context.store.history(
-        HistoryQuery(request.type, request.id, asked.since, asked.at, asked.count, asked.after)
+        HistoryQuery(request.type, request.id, asked.since, asked.at, asked.size, asked.after)
     )
     if request.id is not None and page.total == 0:
         await _check_known(context, request.type or "", request.id)
@@ -97,7 +97,7 @@ def _links(
         links = [Link("self", address(request.base, path) + query_string(asked.parameters))]
     else:
         links = [link(context, request, path, asked.parameters, asked.after, "self")]
-    if page.next is not None and asked.count:
+    if page.next is not None and asked.size:
         links.append(link(context, request, path, asked.parameters, page.next))
     return links
 

@@ -64,7 +64,7 @@ async def _unreferenced(
 ) -> tuple[Expectation, ...]:
     """That nobody refers to what is deleted."""
     changed = [step.key for step in steps if step.change]
-    gone = frozenset(deleted)
+    gone = frozenset(Reference(type, id) for type, id in deleted)
     refers = ReferenceIs(None, tuple(Target(type, id) for type, id in deleted))
     for step in steps:
         if step.change and any(
@@ -117,6 +117,7 @@ def _references(context: Context, request: Request, step: Step) -> Iterator[tupl
     root = step.target.type if step.entry is None else f"Bundle.entry[{step.entry}].resource"
     for holder, expression in references(step.resource, root):
         found = literal(holder["reference"])
-        if found and found.base in ("", request.base):
-            if found.type in context.definitions.resource_types:
-                yield Key(found.type, found.id), f"{expression}.reference"
+        if found is None or found.base not in ("", request.base):
+            continue
+        if found.type in context.definitions.resource_types:
+            yield Key(found.type, found.id), f"{expression}.reference"

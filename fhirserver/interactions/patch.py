@@ -17,6 +17,7 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.fhirpath_patch import FhirPathPatch
 from fhirserver.interactions.json_patch import JsonPatch
 from fhirserver.interactions.parameters import check_parameters
+from fhirserver.interactions.patch_value import without_empty
 from fhirserver.interactions.plan import Plan, Target, answer, written
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.same import same
@@ -101,7 +102,7 @@ def patched(found: Target, patch: Patch) -> Resource:
     assert found.current is not None and found.current.body is not None
     before = decode(found.current.body)
     result = patch.apply(decode(found.current.body))
-    result = _without_empty(_checked_nesting(result))
+    result = without_empty(_checked_nesting(result))
     if not isinstance(result, dict):
         raise Unprocessable("The patch leaves no resource.")
     if result.get("id") != found.id or result.get("resourceType") != found.type:
@@ -116,24 +117,6 @@ def _checked_nesting(result: Json) -> Json:
         raise Unprocessable("The patch nests the resource too deeply.") from None
 
 
-def _without_empty(value: Json, is_extra: bool = False) -> Json:
-    """The value without empty objects and arrays, and what these leave empty in turn.
-
-    Among the extras of primitives (`_given`) a null keeps the place of an empty one.
-    """
-    if isinstance(value, dict):
-        found = {name: _without_empty(item, name[:1] == "_") for name, item in value.items()}
-        return {name: item for name, item in found.items() if item not in _EMPTY}
-    if isinstance(value, list):
-        items = [_without_empty(item) for item in value]
-        if is_extra:
-            items = [None if item in _EMPTY else item for item in items]
-            return items if any(item is not None for item in items) else []
-        return [item for item in items if item not in _EMPTY]
-    return value
-
-
-_EMPTY: Final = ({}, [])
 _BESIDE_DATA: Final = ("text", "meta", "id", "resourceType", "implicitRules", "language")
 
 

@@ -69,7 +69,12 @@ class Plan(NamedTuple):
 
 
 def written(
-    context: Context, request: Request, target: Target, resource: Resource, method: Method
+    context: Context,
+    request: Request,
+    target: Target,
+    resource: Resource,
+    method: Method,
+    entry: int | None = None,
 ) -> Step:
     """The step that makes `resource` the content of the target.
 
@@ -77,12 +82,12 @@ def written(
     Raises `Unprocessable` for a reference to a contained resource that is not there.
     """
     if target.found:
-        return Step(200, target)
+        return Step(200, target, entry=entry)
     current = target.current
     version = 1 if current is None else current.version + 1
     body = draft(resource, target.id, version)
     if current is not None and current.body is not None and same_content(current.body, body):
-        return Step(200, target)
+        return Step(200, target, entry=entry)
     check_fragments(resource, body.data)
     change = Change(
         target.type,
@@ -92,15 +97,16 @@ def written(
         body,
         context.indexer.entries(resource, request.base),
     )
-    return Step(200 if target.exists else 201, target, change, resource)
+    return Step(200 if target.exists else 201, target, change, resource, entry)
 
 
-def removed(target: Target) -> Step:
+def removed(target: Target, entry: int | None = None) -> Step:
     """The step that deletes the target; nothing where it is gone already or never was."""
     current = target.current
     if current is None or current.body is None:
-        return Step(204, target)
-    return Step(204, target, Change(target.type, target.id, current.version + 1, "DELETE", None))
+        return Step(204, target, entry=entry)
+    change = Change(target.type, target.id, current.version + 1, "DELETE", None)
+    return Step(204, target, change, entry=entry)
 
 
 def answer(step: Step, instant: int | None) -> Answer:
