@@ -9,10 +9,14 @@ from typing import Any, Final
 import typer
 
 from fhirserver.cli.check import check
+from fhirserver.cli.demo import demo
+from fhirserver.cli.load import load
 from fhirserver.cli.serve import serve
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
+    "demo": demo,
     "serve": serve,
+    "load": load,
     "check": check,
 }
 """Name and function of each command, in the order of the help."""
