@@ -37,7 +37,7 @@ from fhirserver.rest.landing import SECURITY_HEADERS, Landing, examples, landing
 from fhirserver.rest.reply import Reply, refused, send_reply
 from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings, is_loopback
-from fhirserver.store.sqlite.store import SqliteStore
+from fhirserver.store.sqlite import SqliteStore
 
 FHIR_PATH: Final = "/fhir"
 
@@ -148,21 +148,22 @@ class _Running:
 
     def __init__(self, settings: Settings) -> None:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        definitions = packaged()
+        self.definitions = packaged()
         sealer = AesSealer(sealing_key(settings.data), now=now, random=secrets.token_bytes)
         self.store = SqliteStore.open(settings.database, clock=now)
         context = Context(
             store=self.store,
-            definitions=definitions,
-            indexer=Indexer(definitions),
+            definitions=self.definitions,
+            indexer=Indexer(self.definitions),
             policy=policy_of(settings),
             sealer=sealer,
             now=now,
             new_id=new_id,
-            dispatch=_nowhere,
         )
         self.dispatch = Gate(context).dispatch
-        self.fhir = FhirApplication(self.dispatch, definitions, edge_of(settings), request_ids())
+        self.fhir = FhirApplication(
+            self.dispatch, self.definitions, edge_of(settings), request_ids()
+        )
 
 
 class _Application:
@@ -269,7 +270,3 @@ def _allowed_hosts(settings: Settings) -> tuple[str, ...]:
         return (ANY_HOST,)
     named = urlsplit(settings.base_url).hostname if settings.base_url else None
     return (*LOOPBACK_HOSTS, *([named] if named else ()))
-
-
-async def _nowhere(request: Request) -> Answer:
-    raise AssertionError("the gate puts itself here")
