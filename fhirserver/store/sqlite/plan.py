@@ -38,6 +38,7 @@ from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.store.sqlite.rows import SLOTS
 from fhirserver.store.sqlite.source import (
     ALWAYS_PRESENT,
+    NO_ROWS,
     NO_SOURCE,
     Branch,
     Source,
@@ -202,7 +203,7 @@ class Planner:
         `more` is a further condition on the number of a resource.
         """
         if plan.source is not None and not plan.source.branches:
-            return sql("SELECT 0 AS rid WHERE 0")
+            return NO_ROWS
         source = plan.source or self._whole_type(plan.tid)
         selects = [
             branch.select(more(branch.rid), self.rest(plan, branch.rid))

@@ -36,12 +36,15 @@ from fhirserver.store.sqlite.condition import (
 )
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.store.sqlite.rows import SLOTS
-from fhirserver.store.sqlite.sql import TRUE, Sql, all_of, one_of, sql
+from fhirserver.store.sqlite.sql import FALSE, TRUE, Sql, all_of, one_of, sql
 
 _MOST_BRANCHES = 16
 LAST_UPDATED = "_lastUpdated"
 
 Simple: TypeAlias = Leaf | CompositeIs | IdIs | Missing
+
+
+NO_ROWS = sql("SELECT 0 AS rid WHERE 0")
 
 
 class Branch(NamedTuple):
@@ -53,6 +56,8 @@ class Branch(NamedTuple):
 
     def select(self, *more: Sql) -> Sql:
         where = all_of((self.where, *more))
+        if where == FALSE:
+            return NO_ROWS
         return Sql(
             f"SELECT {self.rid} AS rid FROM {self.tables.text} WHERE {where.text}",
             self.tables.args + where.args,
