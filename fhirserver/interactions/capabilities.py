@@ -171,11 +171,12 @@ def _normative(definitions: Definitions, indexer: Indexer, policy: Policy) -> li
 def _terminology(definitions: Definitions, indexer: Indexer, policy: Policy) -> list[bytes]:
     """A TerminologyCapabilities: there are no operations on terminology, and it says none."""
     prose = _prose(definitions)
-    kept = ("url", "name", "title", "status", "date", "publisher", "kind", "software")
+    kept = ("url", "name", "title", "status", "date", "publisher", "kind", "implementation")
+    software = {name: prose["software"][name] for name in ("name", "version")}
     return _split(
         {"resourceType": "TerminologyCapabilities"}
         | {name: prose[name] for name in kept if name in prose}
-        | {"implementation": prose["implementation"]}
+        | {"software": software}
     )
 
 

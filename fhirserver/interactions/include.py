@@ -16,6 +16,8 @@ from fhirserver.search.include import canonical_query, included, including_query
 from fhirserver.search.request import Include
 from fhirserver.store.port import Key, Version
 
+_AT_ONCE = 100  # resources that are read before others may have a turn
+
 
 @dataclass(slots=True)
 class Included:
@@ -36,7 +38,7 @@ async def include(
 
     At most `Policy.max_includes` are taken; those that are found first stay.
     """
-    walk = _Walk(context, base, {Key(item.type, item.id) for item in matches})
+    walk = _Walk(context, base, matches)
     await walk.step(includes, resources)
     again = [item for item in includes if item.iterate]
     while again and walk.fresh and not walk.found.cut:
@@ -48,10 +50,11 @@ async def include(
 class _Walk:
     """The way from resource to resource; `fresh` is what was found since it was last emptied."""
 
-    def __init__(self, context: Context, base: str, seen: set[Key]) -> None:
+    def __init__(self, context: Context, base: str, matches: Iterable[Version]) -> None:
         self._context = context
         self._base = base
-        self._seen = seen
+        self._current = {Key(item.type, item.id) for item in matches}
+        self._seen = {(item.type, item.id, item.version) for item in matches}
         self.found = Included()
         self.fresh: list[Version] = []
 
@@ -69,10 +72,13 @@ class _Walk:
     async def _forward(self, item: Include, resources: Sequence[Resource]) -> None:
         context = self._context
         wanted = included(item, resources, context.indexer, self._base)
-        keys = [Key(*key) for key in wanted.keys]
-        unseen = [key for key in keys if key not in self._seen]
-        if unseen:
-            self._take(await context.store.read_many(unseen))
+        keys = [key for item in wanted.keys if (key := Key(*item)) not in self._current]
+        for start in range(0, len(keys), _AT_ONCE):
+            if not self.found.cut:
+                self._take(await context.store.read_many(keys[start : start + _AT_ONCE]))
+        for at in wanted.versions:
+            if at not in self._seen and not self.found.cut:
+                self._take_version(await context.store.read(*at))
         if wanted.canonicals:
             count = self._room + 1
             await self._search(canonical_query(context.definitions, item, wanted.canonicals, count))
@@ -84,13 +90,22 @@ class _Walk:
             query = replace(query, after=page.next) if page.next else None
 
     def _take(self, versions: Iterable[Version]) -> None:
+        """Takes current versions, but none of a resource that is here already."""
         for version in versions:
             key = Key(version.type, version.id)
-            if key in self._seen:
-                continue
-            if self._room <= 0:
-                self.found.cut = True
-                return
-            self._seen.add(key)
-            self.found.versions.append(version)
-            self.fresh.append(version)
+            if key not in self._current:
+                self._take_version(version)
+                self._current.add(key)
+
+    def _take_version(self, version: Version | None) -> None:
+        if version is None or version.body is None:
+            return
+        at = (version.type, version.id, version.version)
+        if at in self._seen:
+            return
+        if self._room <= 0:
+            self.found.cut = True
+            return
+        self._seen.add(at)
+        self.found.versions.append(version)
+        self.fresh.append(version)

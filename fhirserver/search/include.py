@@ -31,35 +31,48 @@ Key: TypeAlias = tuple[str, str]
 """The type and id of a resource."""
 
 
+_LONG_VERSION = 15  # digits
+
+
 class Wanted(NamedTuple):
-    """What an `_include` asks for: resources by key, and others by canonical URL."""
+    """What an `_include` asks for: resources by key, others in one version, others by URL."""
 
     keys: tuple[Key, ...]
+    versions: tuple[tuple[str, str, int], ...]
     canonicals: tuple[str, ...]
 
 
 def included(
     include: Include, resources: Iterable[Resource], indexer: Indexer, base_url: str = ""
 ) -> Wanted:
-    """What the resources refer to by the include's parameter, each once, in their order."""
+    """What the resources refer to by the include's parameter, each once, in their order.
+
+    A reference to a version asks for that version, not for the current one.
+    """
     keys: dict[Key, None] = {}
+    versions: dict[tuple[str, str, int], None] = {}
     canonicals: dict[str, None] = {}
     for resource in resources:
-        if include.source in (ANY, resource["resourceType"]):
-            for reference in indexer.references(resource, include.param, base_url):
-                _sort_out(reference, include.target, keys, canonicals)
-    return Wanted(tuple(keys), tuple(canonicals))
+        if include.source not in (ANY, resource["resourceType"]):
+            continue
+        found = indexer.references(resource, include.param, base_url)
+        canonicals |= {id_: None for type_, id_ in found if not type_ and id_[:4] != "urn:"}
+        local = [entry for entry in found if entry.type and include.target in (None, entry.type)]
+        versioned = dict.fromkeys(at for entry in local if (at := _version(entry)))
+        versions |= versioned
+        either = {(type_, id_) for type_, id_, _ in versioned}
+        for entry in local:
+            if "/" not in entry.id and entry not in either:
+                keys[entry.type, entry.id] = None
+    return Wanted(tuple(keys), tuple(versions), tuple(canonicals))
 
 
-def _sort_out(
-    reference: Reference, target: str | None, keys: dict[Key, None], canonicals: dict[str, None]
-) -> None:
-    type_, id_ = reference
-    if type_ == "":
-        if not id_.startswith("urn:"):
-            canonicals[id_] = None
-    elif target in (None, type_) and "/" not in id_:
-        keys[type_, id_] = None
+def _version(reference: Reference) -> tuple[str, str, int] | None:
+    """The version that an entry `id/_history/version` names, if it is one of ours."""
+    id_, slash, version = reference.id.partition("/_history/")
+    if not slash or not version.isdecimal() or len(version) > _LONG_VERSION:
+        return None
+    return reference.type, id_, int(version)
 
 
 def canonical_query(

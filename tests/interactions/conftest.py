@@ -1,0 +1,20 @@
+"""A gate over a real store in a file, for one test."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from interactions.client import Client, open_context
+
+from fhirserver.interactions.context import Context
+
+
+@pytest.fixture
+async def context(tmp_path: Path) -> AsyncIterator[Context]:
+    async with open_context(tmp_path / "fhir.db") as context:
+        yield context
+
+
+@pytest.fixture
+def client(context: Context) -> Client:
+    return Client(context)
