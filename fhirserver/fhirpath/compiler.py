@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from fhirserver.fhirpath import logic, types
-from fhirserver.fhirpath.context import Code, Frame, Key
+from fhirserver.fhirpath.context import Code, Frame, Key, text_steps
 from fhirserver.fhirpath.errors import (
     FhirPathError,
     FhirPathExecutionError,
@@ -76,7 +76,7 @@ class _Compiler:
     def compile(self, part: Expr) -> Code:
         start, path = steps(part, lenient=self.lenient)
         if path:
-            return self._located(self._path(start, path, part), part)
+            return self._path(start, path, part)
         match part:
             case Empty() | Literal() | Special() | External():
                 return self._leaf(part)
@@ -89,7 +89,7 @@ class _Compiler:
             case Binary():
                 return self._located(self._binary(part), part)
             case Union(operands):
-                return self._located(logic.union([self._inner(item) for item in operands]), part)
+                return logic.union([self._inner(item) for item in operands])
             case TypeOperation(operator, operand, type_):
                 code = self._type(operator, self.compile(operand), type_, part)
                 return self._located(code, part)
@@ -216,6 +216,8 @@ class _Compiler:
         if make is not None:
             return make(left, right)
         compute = OPERATORS[part.operator]
+        if part.operator in ("+", "&"):
+            return _counted(lambda frame: compute(left(frame), right(frame)))
         return lambda frame: compute(left(frame), right(frame))
 
 
@@ -239,6 +241,18 @@ def along(source: Code, path: tuple[Step, ...]) -> Code:
         return out
 
     return along_
+
+
+def _counted(code: Code) -> Code:
+    """The same code, whose texts count as steps."""
+
+    def counted(frame: Frame) -> Collection:
+        found = code(frame)
+        if found and isinstance(found[0], str):
+            frame.run.spend(text_steps(len(found[0])))
+        return found
+
+    return counted
 
 
 def _call_with_values(run: Callable[..., Collection], source: Code, arguments: list[Code]) -> Code:

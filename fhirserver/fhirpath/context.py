@@ -16,8 +16,11 @@ from fhirserver.model.json import Json, Resource
 MAX_ITEMS: Final = 1_000_000
 """How many items a collection may have."""
 
-MAX_TEXT: Final = 4_000_000
+MAX_TEXT: Final = 1_000_000
 """How long a string may become, in characters."""
+
+MAX_STEPS: Final = 5_000_000
+"""How much an evaluation may do; a step is about an item that is visited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,17 @@ NO_SERVICES: Final = Services()
 class Run:
     """One evaluation."""
 
-    __slots__ = ("_now", "context", "resource", "root", "scope", "services", "shapes", "variables")
+    __slots__ = (
+        "_now",
+        "context",
+        "resource",
+        "root",
+        "scope",
+        "services",
+        "shapes",
+        "steps",
+        "variables",
+    )
 
     def __init__(
         self,
@@ -66,7 +79,14 @@ class Run:
         self.services = services
         self.variables = variables
         self._now: datetime | None = None
+        self.steps = 0
         self.scope = Scope(root.value, services.resolve)
+
+    def spend(self, steps: int) -> None:
+        """Counts what is done, and ends what does too much."""
+        self.steps += steps
+        if self.steps > MAX_STEPS:
+            raise FhirPathExecutionError("The expression has too much to do on this resource.")
 
     @property
     def now(self) -> datetime:
@@ -120,8 +140,12 @@ def bounded(items: Collection) -> Collection:
     return items
 
 
-def bounded_text(text: str) -> str:
-    """The text, if it is not too long."""
-    if len(text) > MAX_TEXT:
+def check_length(length: int) -> None:
+    """Refuses a string that would be too long, before it is made."""
+    if length > MAX_TEXT:
         raise FhirPathExecutionError(f"A string may have at most {MAX_TEXT} characters.")
-    return text
+
+
+def text_steps(length: int) -> int:
+    """What making a string of some length counts as."""
+    return length // 64

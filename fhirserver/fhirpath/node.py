@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, time
 from typing import Any, TypeAlias
 
+from fhirserver.fhirpath.errors import FhirPathExecutionError
 from fhirserver.fhirpath.quantity import Quantity
 from fhirserver.fhirpath.shapes import Element, Shape, scalar
-from fhirserver.fhirpath.temporal import Date, DateTime, Time
+from fhirserver.fhirpath.temporal import Date, DateTime, Time, of_python
 from fhirserver.fhirpath.values import SYSTEM_TYPES, SystemValue
 from fhirserver.model.json import Json
 
@@ -106,25 +108,30 @@ def type_of(item: Item) -> tuple[str, str]:
 
 
 def wrap(value: Any, shape: Shape) -> Collection:
-    """The items of a JSON value without a definition: `shape` is the untyped one."""
-    if isinstance(value, list):
-        return [item for part in value for item in wrap(part, shape)]
-    if isinstance(value, dict):
-        return [Node(value, shape.shapes.of_value(value))]
-    if isinstance(value, Date | DateTime | Time | Quantity | Node):
-        return [value]
+    """The items of a value without a definition: `shape` is the untyped one.
+
+    Raises `FhirPathExecutionError` for what is neither JSON nor a date or time.
+    """
+    match value:
+        case None:
+            return []
+        case list() | tuple():
+            return [item for part in value for item in wrap(part, shape)]
+        case dict():
+            return [Node(value, shape.shapes.of_value(value))]
+        case Date() | DateTime() | Time() | Quantity() | Node():
+            return [value]
+        case date() | time():
+            return [of_python(value)]
     plain_value = scalar(value)
-    return [] if plain_value is None else [plain_value]
+    if plain_value is None:
+        raise FhirPathExecutionError(f"A {type(value).__name__} is not a value of FHIRPath.")
+    return [plain_value]
 
 
 def content(node: Node) -> Any:
     """The JSON object in which a node's members are: a primitive's are beside its value."""
     return node.extra if node.shape.is_primitive else node.value
-
-
-def is_system_name(item: Item, name: str) -> bool:
-    """Whether an item is of one of FHIRPath's own types."""
-    return not isinstance(item, Node) and SYSTEM_TYPES[type(item)] == name
 
 
 def members(node: Node, name: str, element: Element) -> Iterator[Node]:

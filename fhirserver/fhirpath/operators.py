@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final, TypeAlias
 
 from fhirserver.fhirpath import quantity
-from fhirserver.fhirpath.context import bounded_text
+from fhirserver.fhirpath.context import check_length
 from fhirserver.fhirpath.date_arithmetic import shift
 from fhirserver.fhirpath.decimals import ARITHMETIC, QUOTIENT, finite, integer
 from fhirserver.fhirpath.equality import (
@@ -124,7 +124,8 @@ def _is_number(value: SystemValue) -> bool:
 def _add(left: SystemValue, right: SystemValue) -> object:
     match left, right:
         case (str(), str()):
-            return bounded_text(left + right)
+            check_length(len(left) + len(right))
+            return left + right
         case (Date() | DateTime() | Time(), Quantity()):
             return shift(left, right, 1)
         case _:
@@ -204,7 +205,9 @@ def _mod(left: SystemValue, right: SystemValue) -> object:
 
 
 def _concatenate(left: Collection, right: Collection) -> Collection:
-    return [bounded_text((text(left) or "") + (text(right) or ""))]
+    ours, theirs = text(left) or "", text(right) or ""
+    check_length(len(ours) + len(theirs))
+    return [ours + theirs]
 
 
 def negate(items: Collection) -> Collection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
@@ -87,10 +87,10 @@ def parse_date_time(text: str) -> DateTime | None:
         return None
     found = _ZONE.fullmatch(time_text)
     clock, zone = found.groups() if found else ("", None)
-    time = parse_time(clock)
-    if time is None or (zone and not _is_zone(zone)):
+    parsed = parse_time(clock)
+    if parsed is None or (zone and not _is_zone(zone)):
         return None
-    return DateTime(day.fields + time.fields, time.second, zone or "")
+    return DateTime(day.fields + parsed.fields, parsed.second, zone or "")
 
 
 @lru_cache(4096)
@@ -110,6 +110,17 @@ def of_datetime(moment: datetime) -> DateTime:
     """The DateTime of a Python datetime, to the millisecond."""
     text = moment.isoformat(timespec="milliseconds")
     found = parse_date_time(text.replace("+00:00", "Z"))
+    assert found is not None
+    return found
+
+
+def of_python(value: date | time) -> Date | DateTime | Time:
+    """The value of a Python date, datetime or time."""
+    if isinstance(value, datetime):
+        return of_datetime(value)
+    if isinstance(value, date):
+        return Date((value.year, value.month, value.day))
+    found = parse_time(value.replace(tzinfo=None).isoformat())
     assert found is not None
     return found
 

@@ -14,6 +14,7 @@ from fhirserver.fhirpath.operators import EMPTY
 def _aggregate(
     frame: Frame, items: Collection, aggregator: Code, initial: Code | None = None
 ) -> Collection:
+    frame.run.spend(len(items))
     inner = frame.inner()
     total = EMPTY if initial is None else initial(frame)
     for index, item in enumerate(items):

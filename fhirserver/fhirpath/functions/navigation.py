@@ -25,7 +25,9 @@ def children(item: Item) -> Iterator[Item]:
 
 
 def _children(frame: Frame, items: Collection) -> Collection:
-    return bounded([child for item in items for child in children(item)])
+    found: Collection = [child for item in items for child in children(item)]
+    frame.run.spend(len(found))
+    return bounded(found)
 
 
 def _descendants(frame: Frame, items: Collection) -> Collection:
@@ -34,6 +36,7 @@ def _descendants(frame: Frame, items: Collection) -> Collection:
     while level:
         level = [child for item in level for child in children(item)]
         found.extend(level)
+        frame.run.spend(len(level))
         bounded(found)
     return found
 

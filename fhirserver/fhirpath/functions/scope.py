@@ -11,6 +11,7 @@ from fhirserver.fhirpath.node import Collection, Item
 def each(frame: Frame, items: Collection, code: Code) -> Iterator[tuple[Item, Collection]]:
     """Each item with what `code` gives for it."""
     inner = frame.inner()
+    frame.run.spend(len(items))
     for index, item in enumerate(items):
         inner.this = [item]
         inner.index = [index]

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from fhirserver.fhirpath.context import Frame, bounded_text
-from fhirserver.fhirpath.errors import FhirPathExecutionError
+from fhirserver.fhirpath.context import Frame, check_length, text_steps
 from fhirserver.fhirpath.functions import regex
 from fhirserver.fhirpath.functions.function import Function
 from fhirserver.fhirpath.node import Collection
@@ -27,9 +26,25 @@ def _texts(compute: Callable[..., object], frame: Frame, *inputs: Collection) ->
     if None in values:
         return EMPTY
     found = compute(*values)
-    if isinstance(found, list):
-        return found
-    return EMPTY if found is None else [found]  # type: ignore[list-item]
+    match found:
+        case None:
+            return EMPTY
+        case list():
+            frame.run.spend(len(found))
+            return found
+        case str():
+            frame.run.spend(text_steps(len(found)))
+            return [found]
+        case _:
+            return [found]  # type: ignore[list-item]
+
+
+def _patterns(compute: Callable[..., object], frame: Frame, *inputs: Collection) -> Collection:
+    """The same, where the second text is a pattern that may take long."""
+    values = [text(items) for items in inputs[:2]]
+    if len(values) == 2 and values[0] is not None and values[1] is not None:
+        frame.run.spend(regex.steps(values[1], values[0]))
+    return _texts(compute, frame, *inputs)
 
 
 def _substring(
@@ -51,12 +66,9 @@ def _last_index_of(value: str, part: str) -> int:
 
 
 def _replace(value: str, pattern: str, substitution: str) -> str:
-    count = len(value) + 1 if not pattern else value.count(pattern)
-    if len(value) + count * (len(substitution) - len(pattern)) > len(value):
-        bounded_text(substitution)
-        if count * len(substitution) > 4_000_000:
-            raise FhirPathExecutionError("replace() would make too long a string.")
-    return bounded_text(value.replace(pattern, substitution))
+    count = value.count(pattern)
+    check_length(len(value) + count * (len(substitution) - len(pattern)))
+    return value.replace(pattern, substitution)
 
 
 def _matches(value: str, pattern: str, flags: str = "") -> bool:
@@ -142,16 +154,21 @@ def _join(frame: Frame, items: Collection, separator: Collection | None = None) 
         return EMPTY
     between = "" if separator is None else text(separator) or ""
     parts = [text([item]) or "" for item in items]
-    if sum(map(len, parts)) + len(between) * len(parts) > 4_000_000:
-        raise FhirPathExecutionError("join() would make too long a string.")
+    length = sum(map(len, parts)) + len(between) * (len(parts) - 1)
+    check_length(length)
+    frame.run.spend(text_steps(length))
     return [between.join(parts)]
 
 
 def _row(
-    compute: Callable[..., object], least: int = 0, most: int | None = None, gives: str = "String"
+    compute: Callable[..., object],
+    least: int = 0,
+    most: int | None = None,
+    gives: str = "String",
+    adapt: Callable[..., Collection] = _texts,
 ) -> Function:
     return Function(
-        partial(_texts, compute),
+        partial(adapt, compute),
         least,
         least if most is None else most,
         takes="String",
@@ -170,9 +187,9 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
     "upper": _row(str.upper),
     "lower": _row(str.lower),
     "replace": _row(_replace, 2),
-    "matches": _row(_matches, 1, 2, gives="Boolean"),
-    "matchesFull": _row(_matches_full, 1, 2, gives="Boolean"),
-    "replaceMatches": _row(_replace_matches, 2, 3),
+    "matches": _row(_matches, 1, 2, "Boolean", _patterns),
+    "matchesFull": _row(_matches_full, 1, 2, "Boolean", _patterns),
+    "replaceMatches": _row(_replace_matches, 2, 3, adapt=_patterns),
     "length": _row(len, gives="Integer"),
     "toChars": _row(_to_chars)._replace(gives_many=True),
     "encode": _row(_encode, 1),
