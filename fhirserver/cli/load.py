@@ -50,6 +50,7 @@ def load(
 ) -> None:
     """Load resources from files; goes on where a stopped load was."""
     import asyncio
+    import gc
 
     from rich.console import Console
 
@@ -75,6 +76,8 @@ def load(
     ):
         for refusal in refused:
             progress.refused(refusal)
+        # Decoded resources are many and in no cycles: look for such garbage less often.
+        gc.set_threshold(50_000, 20, 50)
         try:
             tally = asyncio.run(run(found, done, progress, in_flight))
         except Unreachable as error:

@@ -98,12 +98,13 @@ class Load:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _load(self, source: Source) -> None:
-        file = _File(source, await asyncio.to_thread(source.digest))
-        if self._journal.has(file.digest, 0, END):
+        content = await asyncio.to_thread(source.content)
+        if self._journal.has(content.digest, 0, END):
             self.tally.before += 1
             self._advance(source.size)
             return
-        found = units(source, file.digest)
+        file = _File(source, content.digest)
+        found = units(source, content)
         while (unit := await asyncio.to_thread(next, found, None)) is not None:
             if isinstance(unit, Refusal):
                 file.is_clean = False

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from fhirserver.errors import FhirError
 from fhirserver.load.finding import Refusal
 from fhirserver.load.repeatable import put, repeatable
-from fhirserver.load.source import Opened, Source
+from fhirserver.load.source import Content, Opened, Source
 from fhirserver.load.unit import Piece, Unit
 from fhirserver.model.json import Json, Resource, decode
 from fhirserver.model.outcome import issues_of
@@ -32,22 +32,21 @@ _REFUSED = {
 _NOT_STORED = {*_SENT, *_CARRIERS, *_REFUSED}
 
 
-def units(source: Source, digest: str) -> Iterator[Unit | Refusal]:
+def units(source: Source, content: Content) -> Iterator[Unit | Refusal]:
     """The units of a file in order, and what of it cannot be read.
 
     Raises `OSError`, `EOFError` or `zlib.error` where the file itself is broken.
     """
-    with source.open() as opened:
-        if source.format == "ndjson":
-            yield from _of_lines(source, digest, opened)
-            return
-        data = opened.content.read()
+    if source.format == "ndjson":
+        with source.open() as opened:
+            yield from _of_lines(source, content.digest, opened)
+        return
     try:
-        value = decode(data)
+        value = decode(content.data)
     except FhirError as error:
         yield Refusal(source.path, None, None, error.text, None, issues_of(error))
         return
-    yield from _of_file(source, digest, value)
+    yield from _of_file(source, content.digest, value)
 
 
 def _of_file(source: Source, digest: str, value: Json) -> Iterator[Unit | Refusal]:

@@ -29,6 +29,13 @@ class Opened(NamedTuple):
     disk: io.BufferedIOBase
 
 
+class Content(NamedTuple):
+    """`digest` is SHA-256 of the content, the same for a file and its packed form."""
+
+    digest: str
+    data: bytes
+
+
 class Source(NamedTuple):
     """A file; `size` is its length on disk, which progress is measured by."""
 
@@ -46,13 +53,17 @@ class Source(NamedTuple):
             else:
                 yield Opened(disk, disk)
 
-    def digest(self) -> str:
-        """SHA-256 of the content, the same for a file and its packed form."""
+    def content(self) -> Content:
+        """The content of a JSON file with its digest; of a file of lines the digest only."""
         hash = hashlib.sha256()
         with self.open() as (content, _):
+            if self.format == "json":
+                data = content.read()
+                hash.update(data)
+                return Content(hash.hexdigest(), data)
             while chunk := content.read(1 << 20):
                 hash.update(chunk)
-        return hash.hexdigest()
+        return Content(hash.hexdigest(), b"")
 
 
 def sources(paths: Iterable[Path]) -> tuple[list[Source], list[Refusal]]:

@@ -16,7 +16,7 @@ NAMELESS = {"resourceType": "Patient", "active": True}
 
 def read(path: Path) -> list[Unit | Refusal]:
     (source,), _ = sources([path])
-    return list(units(source, source.digest()))
+    return list(units(source, source.content()))
 
 
 def write(folder: Path, value: Any, name: str = "a.json") -> Path:
