@@ -105,18 +105,16 @@ def _urls(resource: Resource) -> Iterable[str]:
     stack: list[Any] = [resource]
     while stack:
         node = stack.pop()
-        if node.__class__ is list:
-            stack += [item for item in node if item.__class__ is dict or item.__class__ is list]
-            continue
-        for name, value in node.items():
-            kind = value.__class__
-            if kind is str:
-                if name == "reference":
-                    urls.append(value)
-            elif kind is list:
-                stack.append(value)
-            elif kind is dict:
-                if name == "resource" and "resourceType" in value:
+        url = node.get("reference")
+        if url.__class__ is str:
+            urls.append(url)
+        for value in node.values():
+            if value.__class__ is dict:
+                if "resourceType" in value and value is node.get("resource"):
                     continue
                 stack.append(value)
+            elif value.__class__ is list:
+                for item in value:
+                    if item.__class__ is dict:
+                        stack.append(item)  # noqa: PERF401 - faster than extend here
     return urls

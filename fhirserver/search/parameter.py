@@ -99,6 +99,10 @@ KINDS: tuple[Kind, ...] = (
 )
 
 
+_CROSSED = frozenset({"http://hl7.org/fhir/SearchParameter/DocumentReference-relationship"})
+"""Composites of R4 whose two components name each other's definition."""
+
+
 @lru_cache(maxsize=16_384)
 def parameter(definitions: Definitions, type: str, code: str) -> Parameter | None:
     """The parameter of a type by its code; None if there is none that can be searched by."""
@@ -124,7 +128,8 @@ def _component(
     definitions: Definitions, type: str, whole: SearchParameter, index: int, within: Selection
 ) -> Parameter | None:
     component = whole.components[index]
-    found = definitions.search_parameter(component.definition)
+    named = whole.components[-1 - index] if whole.url in _CROSSED else component
+    found = definitions.search_parameter(named.definition)
     if found is None or found.type not in KINDS:
         return None
     elements = tuple(

@@ -31,6 +31,12 @@ from fhirserver.search.selection import branches, parsed
 Found: TypeAlias = dict[str, Sequence[Entry]]
 """Entries by name; an empty one where something was selected that gives none."""
 
+_Parts: TypeAlias = tuple[tuple[Kind, Expr], ...]
+"""The kinds and expressions of a composite's components; () for another parameter."""
+
+_WITH_ANY = frozenset({"Extension", "Resource"})
+"""Types of elements that may hold a value of any type."""
+
 NOT_INDEXED = frozenset({"_id", "_lastUpdated"})
 """Parameters of every type that a store knows without entries."""
 
@@ -93,11 +99,10 @@ class _Source(NamedTuple):
     def run(self, resource: Resource, scope: Scope, base_url: str, found: Found) -> None:
         nodes: list[Node] = []
         self.select.walk(resource, None, nodes, scope)
-        if nodes:
-            nodes = [node for node in nodes if node.value is not None]
-        if nodes:
-            for use in self.uses:
-                use.add(nodes, base_url, found)
+        if not nodes or (nodes[0].value is None and all(node.value is None for node in nodes)):
+            return
+        for use in self.uses:
+            use.add(nodes, base_url, found)
 
 
 class _Component(NamedTuple):
@@ -115,9 +120,12 @@ class _Component(NamedTuple):
 
 
 class _Tuples(NamedTuple):
-    """A composite parameter: from each selected element, the product of its components."""
+    """A composite parameter: from each selected element, the product of its components.
 
-    code: str
+    Several parameters may be made of the same elements.
+    """
+
+    codes: tuple[str, ...]
     select: Select
     components: tuple[_Component, ...]
 
@@ -135,7 +143,7 @@ class _Tuples(NamedTuple):
             else:
                 parts.reverse()
                 rows = islice(product(*parts), MAX_TUPLES)
-                _add(found, (self.code,), [Composite(row) for row in rows])
+                _add(found, self.codes, [Composite(row) for row in rows])
 
 
 class _Sources:
@@ -171,70 +179,74 @@ class _Maker:
         self._shape = shapes.of(type)
 
     def sources(self, parameters: Iterable[Parameter]) -> list[_Source | _Tuples]:
-        shared: dict[Expr, list[Parameter]] = {}
-        made: list[_Source | _Tuples] = []
+        shared: dict[tuple[Expr, _Parts], list[Parameter]] = {}
         for item in parameters:
             for branch in self._branches(item.definition):
-                if item.kind == "composite":
-                    made += self._tuples(item, branch)
+                shared.setdefault((branch, _parts(item)), []).append(item)
+        made: list[_Source | _Tuples] = []
+        for (branch, parts), items in shared.items():
+            for select in selects(self._shapes, self._shape, branch):
+                if parts:
+                    made.append(self._tuples(select, parts, items))
                 else:
-                    shared.setdefault(branch, []).append(item)
-        for branch, items in shared.items():
-            made += [
-                _Source(select, _uses(items))
-                for select in selects(self._shapes, self._shape, branch)
-            ]
+                    made.append(_Source(select, _uses(items)))
         return made
 
     def _branches(self, definition: SearchParameter) -> tuple[Expr, ...]:
         return branches(self._definitions, self._type, parsed(definition.expression or ""))
 
-    def _tuples(self, item: Parameter, branch: Expr) -> list[_Tuples]:
-        made: list[_Tuples] = []
-        for select in selects(self._shapes, self._shape, branch):
-            within = {self._shapes.of(place.type, place.path): None for place in item.elements}
-            components = [
-                _Component(
-                    component.kind,
-                    {
-                        shape: tuple(
-                            found.walk
-                            for found in selects(self._shapes, shape, parsed(part.expression))
-                        )
-                        for shape in within
-                    },
-                )
-                for component, part in zip(item.components, item.definition.components, strict=True)
-            ]
-            made.append(_Tuples(item.code, self._gated(select, item), tuple(components)))
-        return made
+    def _tuples(self, select: Select, parts: _Parts, items: list[Parameter]) -> _Tuples:
+        within = {
+            self._shapes.of(place.type, place.path): None
+            for item in items
+            for place in item.elements
+        }
+        components = tuple(
+            _Component(
+                kind,
+                {
+                    shape: tuple(found.walk for found in selects(self._shapes, shape, expression))
+                    for shape in within
+                },
+            )
+            for kind, expression in parts
+        )
+        codes = tuple(item.code for item in items)
+        return _Tuples(codes, self._gated(select, parts[-1][1]), components)
 
-    def _gated(self, select: Select, item: Parameter) -> Select:
+    def _gated(self, select: Select, last: Expr) -> Select:
         """The selection of a whole resource, run only where it has the last component."""
         if select.keys is not None:
             return select
-        last = parsed(item.definition.components[-1].expression)
         keys = [found.keys for found in selects(self._shapes, self._shape, last)]
         if not keys or None in keys:
             return select
         return Select(select.walk, frozenset().union(*(some for some in keys if some)))
 
 
+def _parts(item: Parameter) -> _Parts:
+    return tuple(
+        (component.kind, parsed(part.expression))
+        for component, part in zip(item.components, item.definition.components, strict=True)
+    )
+
+
 def _uses(items: Iterable[Parameter]) -> tuple[_Use, ...]:
-    codes: dict[Kind, list[str]] = {}
+    by_kind: dict[Kind, list[Parameter]] = {}
     for item in items:
-        codes.setdefault(item.kind, []).append(item.code)
+        by_kind.setdefault(item.kind, []).append(item)
     return tuple(
         _Use(
-            tuple(names),
+            tuple(item.code for item in some),
             kind,
             PARAMETER_TYPES[kind].convert,
             tuple(
-                (tuple(f"{name}:{suffix}" for name in names), convert)
+                (tuple(f"{item.code}:{suffix}" for item in some), convert)
                 for suffix, convert in PARAMETER_TYPES[kind].derived.items()
+                if any(not item.types.isdisjoint(_WITH_ANY | convert.keys()) for item in some)
             ),
         )
-        for kind, names in codes.items()
+        for kind, some in by_kind.items()
     )
 
 
@@ -272,7 +284,8 @@ def _extension_value(value: Any, table: Mapping[str, Convert]) -> tuple[Any, Con
 
 
 def _at_home(entries: list[Simple], base_url: str) -> list[Simple]:
+    if all(entry[0] for entry in entries):
+        return entries
     return [
-        at_home(entry, base_url) if isinstance(entry, Reference) and not entry.type else entry
-        for entry in entries
+        at_home(entry, base_url) if isinstance(entry, Reference) else entry for entry in entries
     ]

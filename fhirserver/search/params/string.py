@@ -6,8 +6,10 @@ of any later word in it, whatever the case, accents, punctuation and white space
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from fhirserver.errors import Invalid
@@ -49,6 +51,8 @@ class _Plain(dict[int, str | None]):
 
 
 _PLAIN = _Plain()
+_ASCII = {code: _plain(code) for code in range(128)}
+_is_folded = re.compile(r"[a-z0-9]+(?: [a-z0-9]+)*").fullmatch
 
 
 def fold(text: str) -> str:
@@ -56,21 +60,31 @@ def fold(text: str) -> str:
 
     Folding what is folded changes nothing.
     """
-    if not text.isascii():
-        text = unicodedata.normalize("NFKD", text)
-        text = unicodedata.normalize("NFKD", text.casefold())
+    if text.isascii():
+        text = text.lower()
+        return text if _is_folded(text) else " ".join(text.translate(_ASCII).split())
+    text = unicodedata.normalize("NFKD", text)
+    text = unicodedata.normalize("NFKD", text.casefold())
     return " ".join(text.lower().translate(_PLAIN).split())
 
 
-def strings(text: str) -> list[String]:
+def strings(text: str) -> Sequence[String]:
     """The entries of one text: the whole, and what begins at each later word."""
+    return _kept_strings(text) if len(text) <= MAX_LATER else _strings(text)
+
+
+def _strings(text: str) -> tuple[String, ...]:
     folded = fold(text)
     found = [String(folded, text)]
     at = folded.find(" ")
     while at >= 0 and len(found) <= MAX_WORDS:
         found.append(String(folded[at + 1 : at + 1 + MAX_LATER], ""))
         at = folded.find(" ", at + 1)
-    return found
+    return tuple(found)
+
+
+# Displays, cities and names come again and again.
+_kept_strings = lru_cache(maxsize=16_384)(_strings)
 
 
 def _of(*names: str) -> Convert:
@@ -97,14 +111,20 @@ def _text(value: Any) -> Iterable[String]:
 
 def concept_texts(value: Any) -> Iterable[Simple]:
     """The text and displays of a CodeableConcept."""
-    found = list(_of("text")(value))
+    found: list[Simple] = []
     for coding in value.get("coding") or ():
         found += display(coding)
+    text = value.get("text")
+    if text.__class__ is str:
+        found += strings(text)
     return found
 
 
-display = _of("display")
-"""The display of a Coding or Reference."""
+def display(value: Any) -> Iterable[Simple]:
+    """The display of a Coding or Reference."""
+    found = value.get("display")
+    return strings(found) if found.__class__ is str else ()
+
 
 _CONVERT: dict[str, Convert] = {
     "string": _text,
