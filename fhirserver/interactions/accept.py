@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from fhirserver.errors import Invalid, Unprocessable
 from fhirserver.interactions.context import Context
@@ -50,20 +52,34 @@ def check_fragments(resource: Resource, encoded: bytes) -> None:
 
     `encoded` is the resource as compact JSON, in which most show that they have none.
     """
-    if b'"reference":"#' not in encoded:
+    fragments = set(_FRAGMENT.findall(encoded))
+    if not fragments:
+        return
+    if resource["resourceType"] not in _HOLDERS and fragments <= {
+        id.encode() for id in _contained_ids(resource)
+    }:
         return
     issues = list(_dangling(resource, resource["resourceType"]))
     if issues:
         raise Unprocessable("A reference points to nothing.", issues=issues)
 
 
-def _dangling(container: Resource, place: str) -> Iterator[Issue]:
+_FRAGMENT: Final = re.compile(rb'"reference":"#([^"]*)"')
+_HOLDERS: Final = frozenset({"Bundle", "Parameters"})  # resources that hold whole others
+
+
+def _contained_ids(container: Resource) -> set[str]:
     contained = container.get("contained")
-    ids = {
-        item.get("id")
+    found = {
+        item["id"]
         for item in (contained if isinstance(contained, list) else ())
-        if isinstance(item, dict)
-    } | {""}  # '#' alone means the container
+        if isinstance(item, dict) and isinstance(item.get("id"), str)
+    }
+    return found | {""}  # '#' alone means the container
+
+
+def _dangling(container: Resource, place: str) -> Iterator[Issue]:
+    ids = _contained_ids(container)
     stack: list[tuple[Json, str, bool]] = [(container, place, True)]
     while stack:
         node, here, is_ours = stack.pop()

@@ -23,6 +23,7 @@ CONDITIONAL: Final = re.compile(r"[A-Z][A-Za-z]+\?.", re.ASCII | re.DOTALL)
 
 _URI_TYPES = frozenset({"uri", "url", "oid", "uuid"})
 _VERSION = "/_history/"
+_LINKED = frozenset({"reference", "div"})  # properties that may hold links of other forms
 _LONGEST = 4096  # no link is longer
 _ADDRESS = re.compile(
     r"""(<(?:a|img)\s[^<>]*?\b(?:href|src)\s*=\s*)(?:"([^"<>]*)"|'([^'<>]*)')""", re.IGNORECASE
@@ -102,6 +103,7 @@ class _Rewriting:
     def __init__(self, links: Links, resource: Resource, full_url: str | None) -> None:
         self._links = links
         self._find = links.find
+        self._targets = links.targets
         self._root = _root(full_url)
         self.conditions: set[str] = set()
         self.versioned = False
@@ -109,10 +111,14 @@ class _Rewriting:
     def value(self, node: Json, place: _Place | None, name: str = "") -> Json:
         """The value with links replaced, or the very same one if there is nothing to replace."""
         if isinstance(node, dict):
+            targets = self._targets
             inside = (place, name, node)
             changed: dict[str, Json] = {}
             for key, child in node.items():
                 if isinstance(child, str):
+                    known = child in targets or key in _LINKED
+                    if not known and "#" not in child and _VERSION not in child:
+                        continue  # most of all texts
                     new = self._text(child, inside, key)
                 elif isinstance(child, dict | list):
                     new = self.value(child, inside, key)

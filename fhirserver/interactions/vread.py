@@ -8,7 +8,6 @@ from __future__ import annotations
 from fhirserver.errors import NotFound
 from fhirserver.interactions import read
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.parameters import check_parameters
 from fhirserver.interactions.request import Answer, Request
 
 _MAX_DIGITS = 18
@@ -21,10 +20,9 @@ async def run(context: Context, request: Request) -> Answer:
     """
     type, id, number = request.type, request.id, request.version
     assert type is not None and id is not None and number is not None
-    check_parameters(request)
     version = None
     if number.isascii() and number.isdigit() and number[0] != "0" and len(number) <= _MAX_DIGITS:
         version = await context.store.read(type, id, int(number))
     if version is None:
         raise NotFound(f"There is no version '{number}' of {type}/{id}.")
-    return read.answer(request, version)
+    return read.answer(context, request, version)
