@@ -117,9 +117,6 @@ async def fill(settings: Settings, patients: int, seed: int, done: Callable[[int
 
 
 def _tell(console: Console, settings: Settings, *, is_kept: bool) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     where = f"in {settings.data}" if is_kept else "in a temporary folder, gone when it stops"
     console.print(f"[bold]Demonstration server[/bold] with synthetic patients, kept {where}.")
     console.print(
@@ -129,7 +126,5 @@ def _tell(console: Console, settings: Settings, *, is_kept: bool) -> None:
     )
     name = f"[{settings.host}]" if ":" in settings.host else settings.host
     base = f"http://{name}:{settings.port}/fhir" if settings.port else "[base]"
-    table = Table(box=None, show_header=False, padding=(0, 2))
     for title, path in _EXAMPLES:
-        table.add_row(title, Text(f"{base}/{path}"))
-    console.print(table)
+        console.print(f"  {title:<28}{base}/{path}", markup=False)
