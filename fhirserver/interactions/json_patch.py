@@ -70,7 +70,8 @@ def _checked(item: Json, number: int) -> tuple[dict[str, Json], Any]:
 
 
 def _size(pointer: str, document: Json) -> int:
-    return len(encode(jsonpointer.resolve_pointer(document, pointer)))
+    found = jsonpointer.resolve_pointer(document, pointer)
+    return 0 if isinstance(found, jsonpointer.EndOfList) else len(encode(found))
 
 
 def _failed(item: dict[str, Json], number: int, error: Exception) -> Unprocessable:
