@@ -16,7 +16,7 @@ from fhirserver.interactions.context import Context, Policy
 from fhirserver.interactions.dispatch import Gate
 from fhirserver.interactions.query import query_pairs
 from fhirserver.interactions.request import Answer, Request
-from fhirserver.interactions.route import route
+from fhirserver.interactions.route import BUNDLE, bundle_interaction, route
 from fhirserver.interactions.seal import AesSealer
 from fhirserver.model.json import Resource, decode
 from fhirserver.search.index import Indexer
@@ -66,8 +66,11 @@ class Client:
         """The answer; `more` are further fields of the `Request`. Raises what the gate raises."""
         path, _, query = url.removeprefix(BASE).lstrip("/").partition("?")
         found = route(method, path, self.context.definitions)
+        interaction = found.interaction
+        if interaction == BUNDLE:
+            interaction = bundle_interaction(more.get("resource"))
         request = Request(
-            found.interaction,
+            interaction,
             BASE,
             type=found.type,
             id=found.id,

@@ -1,0 +1,443 @@
+"""Every claim of the CapabilityStatement, called on a real store.
+
+The statement is the only thing that these tests read to know what to call. A claim that they
+do not know how to call fails them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from interactions.client import Client, ids, open_context
+from serving import client as serving
+from strategies.smallest import smallest
+
+from fhirserver.definitions.packaged import packaged
+from fhirserver.errors import FhirError, Invalid, MultipleMatches, PreconditionFailed
+from fhirserver.interactions.capabilities import statement
+from fhirserver.interactions.context import Context, Policy
+from fhirserver.model.json import Json, Resource, decode
+from fhirserver.search.index import Indexer
+
+pytestmark = pytest.mark.conformance
+
+
+@pytest.fixture
+async def context(tmp_path: Path) -> AsyncIterator[Context]:
+    async with open_context(tmp_path / "fhir.db") as context:
+        yield context
+
+
+@pytest.fixture
+def client(context: Context) -> Client:
+    return Client(context)
+
+
+@pytest.fixture(scope="module")
+def rest() -> Resource:
+    (found,) = statement(packaged(), Indexer(packaged()), Policy())["rest"]
+    return found
+
+
+async def served(client: Client) -> Resource:
+    (found,) = (await client.get("metadata"))["rest"]
+    return found
+
+
+# --- interactions of a type -----------------------------------------------------------------
+
+
+async def create(client: Client, resource: Resource) -> str:
+    """`Type/id` of a new resource."""
+    answer = await client.ask("POST", resource["resourceType"], resource=resource)
+    assert answer.status == 201
+    return f"{answer.type}/{answer.id}"
+
+
+async def claim_create(client: Client, resource: Resource, url: str) -> None:
+    await create(client, resource)
+
+
+async def claim_read(client: Client, resource: Resource, url: str) -> None:
+    found = await client.get(url)
+    assert {name: found[name] for name in resource} == resource
+
+
+async def claim_vread(client: Client, resource: Resource, url: str) -> None:
+    assert await client.get(f"{url}/_history/1") == await client.get(url)
+
+
+async def claim_update(client: Client, resource: Resource, url: str) -> None:
+    changed = resource | {"id": url.partition("/")[2], "language": "de"}
+    answer = await client.ask("PUT", url, resource=changed)
+    assert (answer.status, answer.version) == (200, 2)
+
+
+async def claim_patch(client: Client, resource: Resource, url: str) -> None:
+    for patch, language in patches(resource["resourceType"]):
+        answer = await client.ask("PATCH", url, patch=patch)
+        assert answer.status == 200
+        assert (await client.get(url))["language"] == language
+
+
+def patches(type: str) -> list[tuple[Json, str]]:
+    """A JSON Patch and a FHIRPath Patch, and the language that each sets."""
+    operation = [
+        {"name": "type", "valueCode": "replace"},
+        {"name": "path", "valueString": f"{type}.language"},
+        {"name": "value", "valueCode": "es"},
+    ]
+    return [
+        ([{"op": "add", "path": "/language", "value": "fr"}], "fr"),
+        (
+            {
+                "resourceType": "Parameters",
+                "parameter": [{"name": "operation", "part": operation}],
+            },
+            "es",
+        ),
+    ]
+
+
+async def claim_history_instance(client: Client, resource: Resource, url: str) -> None:
+    assert (await client.get(f"{url}/_history"))["total"] >= 1
+
+
+async def claim_history_type(client: Client, resource: Resource, url: str) -> None:
+    assert (await client.get(f"{resource['resourceType']}/_history"))["total"] >= 1
+
+
+async def claim_search_type(client: Client, resource: Resource, url: str) -> None:
+    type, _, id = url.partition("/")
+    assert ids(await client.get(f"{type}?_id={id}")) == [url]
+    answer = await client.ask("POST", f"{type}/_search?_id={id}")
+    assert answer.status == 200
+
+
+async def claim_delete(client: Client, resource: Resource, url: str) -> None:
+    assert (await client.ask("DELETE", url)).status in (200, 204)
+    with pytest.raises(FhirError):
+        await client.get(url)
+
+
+CLAIMS: dict[str, Callable[[Client, Resource, str], Awaitable[None]]] = {
+    "create": claim_create,
+    "read": claim_read,
+    "vread": claim_vread,
+    "search-type": claim_search_type,
+    "update": claim_update,
+    "patch": claim_patch,
+    "history-instance": claim_history_instance,
+    "history-type": claim_history_type,
+    "delete": claim_delete,
+}  # in an order in which one resource can go through them
+
+
+async def test_every_interaction_of_every_type(client: Client) -> None:
+    stated = (await served(client))["resource"]
+    assert len(stated) == 146
+    for item in stated:
+        resource = smallest(packaged(), item["type"])
+        url = await create(client, resource)
+        codes = {interaction["code"] for interaction in item["interaction"]}
+        assert codes <= set(CLAIMS)
+        for code, call in CLAIMS.items():
+            if code in codes:
+                await call(client, resource, url)
+
+
+async def test_every_interaction_of_the_system(client: Client) -> None:
+    await client.put({"resourceType": "Patient", "id": "a"})
+    calls = {
+        "search-system": lambda: client.get("?_id=a"),
+        "history-system": lambda: client.get("_history"),
+        "batch": lambda: client.ask("POST", "", resource=bundle("batch")),
+        "transaction": lambda: client.ask("POST", "", resource=bundle("transaction")),
+    }
+    for interaction in (await served(client))["interaction"]:
+        await calls[interaction["code"]]()
+
+
+def bundle(type: str) -> Resource:
+    request = {"method": "GET", "url": "Patient/a"}
+    return {"resourceType": "Bundle", "type": type, "entry": [{"request": request}]}
+
+
+# --- search ---------------------------------------------------------------------------------
+
+VALUES = {
+    "token": "a",
+    "string": "a",
+    "date": "2020",
+    "number": "1",
+    "quantity": "1",
+    "reference": "Patient/a",
+    "uri": "http://example.org",
+}
+
+
+def value(definition: str) -> str:
+    """A value that fits a search parameter."""
+    found = packaged().search_parameter(definition)
+    assert found is not None
+    if found.type == "composite":
+        return "$".join(value(component.definition) for component in found.components)
+    return VALUES[found.type]
+
+
+async def test_every_search_parameter_answers(client: Client) -> None:
+    number = 0
+    for item in (await served(client))["resource"]:
+        await create(client, smallest(packaged(), item["type"]))
+        for param in item["searchParam"]:
+            definition = packaged().search_parameter(param["definition"])
+            assert definition is not None
+            assert (definition.code, definition.type) == (param["name"], param["type"])
+            found = await client.get(
+                f"{item['type']}?{param['name']}={quote(value(param['definition']))}"
+            )
+            assert found["type"] == "searchset"
+            number += 1
+    assert number > 2500
+
+
+async def test_what_is_not_claimed_is_refused(client: Client) -> None:
+    for item in (await served(client))["resource"]:
+        claimed = {param["name"] for param in item["searchParam"]}
+        for name in sorted({"nonsense", *packaged().search_parameters(item["type"])} - claimed):
+            with pytest.raises(Invalid):
+                await client.get(f"{item['type']}?{name}=a")
+
+
+async def test_every_parameter_of_the_system_answers(client: Client) -> None:
+    await client.put({"resourceType": "Patient", "id": "a"})
+    queries = {
+        "_has": "Patient?_has:Observation:subject:code=a",
+        "_list": "Patient?_list=a",
+        "_type": "?_type=Patient",
+    }
+    for param in (await served(client))["searchParam"]:
+        assert (await client.get(queries[param["name"]]))["type"] == "searchset"
+
+
+def includes(rest: Resource, element: str, parameter: str) -> Iterator[str]:
+    for item in rest["resource"]:
+        for stated in item[element]:
+            yield f"{item['type']}?{parameter}={stated}"
+
+
+async def test_every_include_answers(client: Client, rest: Resource) -> None:
+    await put_one_of_each(client)
+    for url in includes(rest, "searchInclude", "_include"):
+        found = await client.get(url)
+        assert len(ids(found)) == 1, url
+
+
+async def test_every_revinclude_answers(client: Client, rest: Resource) -> None:
+    await put_one_of_each(client)
+    for url in includes(rest, "searchRevInclude", "_revinclude"):
+        assert len(ids(await client.get(url))) == 1, url
+
+
+async def put_one_of_each(client: Client) -> None:
+    for type in sorted(packaged().resource_types):
+        await client.put(smallest(packaged(), type) | {"id": "a"})
+
+
+async def test_every_compartment_can_be_searched(client: Client) -> None:
+    await put_one_of_each(client)
+    by_url = {item.url: item for item in packaged().compartments.values()}
+    stated = (await served(client))["compartment"]
+    assert len(stated) == 5
+    for url in stated:
+        compartment = by_url[url]
+        assert f"{compartment.code}/a" in ids(await client.get(f"{compartment.code}/a/*"))
+        for member in compartment.members:
+            await client.get(f"{compartment.code}/a/{member}")
+
+
+# --- flags ----------------------------------------------------------------------------------
+
+
+async def flag_versioning(client: Client, type: str, stated: Json) -> None:
+    """`versioned`: If-Match is heeded, and not needed."""
+    assert stated == "versioned"
+    url = await create(client, smallest(packaged(), type))
+    changed = await client.get(url) | {"language": "de"}
+    with pytest.raises(PreconditionFailed):
+        await client.ask("PUT", url, resource=changed, if_match='W/"7"')
+    assert (await client.ask("PUT", url, resource=changed, if_match='W/"1"')).version == 2
+    assert (await client.ask("PUT", url, resource=changed | {"language": "fr"})).version == 3
+
+
+async def flag_read_history(client: Client, type: str, stated: Json) -> None:
+    url = await create(client, smallest(packaged(), type))
+    await client.ask("PUT", url, resource=await client.get(url) | {"language": "de"})
+    old = await client.get(f"{url}/_history/1")
+    assert stated is ("language" not in old)
+
+
+async def flag_update_create(client: Client, type: str, stated: Json) -> None:
+    resource = smallest(packaged(), type) | {"id": "made"}
+    if stated:
+        assert (await client.ask("PUT", f"{type}/made", resource=resource)).status == 201
+    else:
+        with pytest.raises(FhirError):
+            await client.ask("PUT", f"{type}/made", resource=resource)
+
+
+async def flag_conditional_create(client: Client, type: str, stated: Json) -> None:
+    resource = tagged(type, "created")
+    condition = (("_tag", "created"),)
+    answers = [
+        await client.ask("POST", type, resource=resource, if_none_exist=condition) for _ in range(2)
+    ]
+    assert stated is ([answer.status for answer in answers] == [201, 200])
+
+
+async def flag_conditional_read(client: Client, type: str, stated: Json) -> None:
+    """`full-support`: both If-None-Match and If-Modified-Since are heeded."""
+    assert stated == "full-support"
+    url = await create(client, smallest(packaged(), type))
+    assert (await client.ask("GET", url, if_none_match='W/"1"')).status == 304
+    later = "Fri, 01 Jan 2100 00:00:00 GMT"
+    assert (await client.ask("GET", url, if_modified_since=later)).status == 304
+
+
+async def flag_conditional_update(client: Client, type: str, stated: Json) -> None:
+    answers = [
+        await client.ask("PUT", f"{type}?_tag=updated", resource=tagged(type, "updated") | more)
+        for more in ({}, {"language": "de"})
+    ]
+    assert stated is ([answer.status for answer in answers] == [201, 200])
+    assert answers[0].id == answers[1].id
+
+
+async def flag_conditional_delete(client: Client, type: str, stated: Json) -> None:
+    await create(client, tagged(type, "one"))
+    await client.ask("DELETE", f"{type}?_tag=one")
+    assert ids(await client.get(f"{type}?_tag=one")) == []
+    for _ in range(2):
+        await create(client, tagged(type, "two"))
+    if stated == "single":
+        with pytest.raises(MultipleMatches):
+            await client.ask("DELETE", f"{type}?_tag=two")
+    else:
+        assert stated == "multiple"
+        await client.ask("DELETE", f"{type}?_tag=two")
+        assert ids(await client.get(f"{type}?_tag=two")) == []
+
+
+async def flag_reference_policy(client: Client, type: str, stated: Json) -> None:
+    """literal and logical references are taken; where it is enforced, not those to nothing."""
+    logical = {"identifier": {"system": "s", "value": "1"}}
+    await create(client, observation(logical))
+    there = await create(client, {"resourceType": "Patient"})
+    await create(client, observation({"reference": there}))
+    if "enforced" in stated:
+        with pytest.raises(FhirError):
+            await create(client, observation({"reference": "Patient/nobody"}))
+        with pytest.raises(FhirError):
+            await client.ask("DELETE", there)
+    assert {"literal", "logical"} <= set(stated) <= {"literal", "logical", "enforced"}
+
+
+def observation(subject: Resource) -> Resource:
+    return smallest(packaged(), "Observation") | {"subject": subject}
+
+
+def tagged(type: str, code: str) -> Resource:
+    return smallest(packaged(), type) | {"meta": {"tag": [{"code": code}]}}
+
+
+FLAGS: dict[str, Callable[[Client, str, Json], Awaitable[None]]] = {
+    "versioning": flag_versioning,
+    "readHistory": flag_read_history,
+    "updateCreate": flag_update_create,
+    "conditionalCreate": flag_conditional_create,
+    "conditionalRead": flag_conditional_read,
+    "conditionalUpdate": flag_conditional_update,
+    "conditionalDelete": flag_conditional_delete,
+    "referencePolicy": flag_reference_policy,
+}
+NOT_FLAGS = {
+    "type",
+    "profile",
+    "interaction",
+    "searchParam",
+    "searchInclude",
+    "searchRevInclude",
+}
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(),
+        Policy(update_create=False, conditional_delete="multiple"),
+        Policy(integrity_on_write=True),
+        Policy(integrity_on_write=True, integrity_on_delete=False),
+    ],
+    ids=["default", "multiple", "enforced", "half enforced"],
+)
+async def test_every_flag_is_true(context: Context, policy: Policy) -> None:
+    client = Client(replace(context, policy=policy))
+    for item in (await served(client))["resource"]:
+        assert set(item) == NOT_FLAGS | set(FLAGS)
+        if item["type"] in ("Patient", "Basic", "Organization"):
+            for name, call in FLAGS.items():
+                await call(client, item["type"], item[name])
+
+
+@pytest.mark.slow
+async def test_every_flag_is_true_of_every_type(client: Client) -> None:
+    for item in (await served(client))["resource"]:
+        for name, call in FLAGS.items():
+            await call(client, item["type"], item[name])
+
+
+# --- formats --------------------------------------------------------------------------------
+
+
+async def test_every_format_is_read_and_written(tmp_path: Path) -> None:
+    async with serving(tmp_path) as http:
+        stated = decode((await http.get("/fhir/metadata")).content)
+        for format in stated["format"]:
+            answer = await http.get("/fhir/metadata", params={"_format": format})
+            assert (answer.status_code, decode(answer.content)) == (200, stated)
+            if "/" in format:
+                answer = await http.post(
+                    "/fhir/Patient",
+                    content=b'{"resourceType":"Patient"}',
+                    headers={"Content-Type": format, "Accept": format},
+                )
+                assert answer.status_code == 201
+                assert answer.headers["Content-Type"].startswith(format)
+        await http.put(
+            "/fhir/Patient/a",
+            content=b'{"resourceType":"Patient","id":"a","language":"en"}',
+            headers={"Content-Type": "application/fhir+json"},
+        )
+        bodies = dict(
+            zip(
+                ("application/json-patch+json", "application/fhir+json"),
+                patches("Patient"),
+                strict=True,
+            )
+        )
+        for format in stated["patchFormat"]:
+            patch, language = bodies[format]
+            headers = {"Content-Type": format}
+            answer = await http.patch("/fhir/Patient/a", json=patch, headers=headers)
+            assert (answer.status_code, answer.json()["language"]) == (200, language)
+
+
+async def test_the_implementation_is_at_its_address(tmp_path: Path) -> None:
+    async with serving(tmp_path) as http:
+        stated = (await http.get("/fhir/metadata")).json()
+        assert (await http.get(stated["url"])).json() == stated
+        assert (await http.get(f"{stated['implementation']['url']}/Patient")).status_code == 200
