@@ -107,11 +107,25 @@ class Planner:
             return ()
         return (where,)
 
+    def plan_in_order(self, where: Expression, tid: int) -> Plan:
+        """A plan to take the first resources in order: a lone ordered source is not counted."""
+        parts = self.conjuncts(where, tid)
+        sources = self._sources_of(parts, tid)
+        if len(sources) == 1 and sources[0][1].is_ordered:
+            part, found = sources[0]
+            return Plan(tid, found, None, part, _without(parts, part))
+        return self.plan(where, tid)
+
+    def _sources_of(
+        self, parts: tuple[Expression, ...], tid: int
+    ) -> list[tuple[Expression, Source]]:
+        return [(part, found) for part in parts if (found := self._source(part, tid)) is not None]
+
     def _choose(self, parts: tuple[Expression, ...], tid: int) -> Plan:
-        sources = [(part, found) for part in parts if (found := self._source(part, tid))]
+        sources = self._sources_of(parts, tid)
         if not sources:
             return Plan(tid, None, None, None, parts)
-        for limit in PROBES:
+        for limit in PROBES if len(sources) > 1 else PROBES[-1:]:
             counted = [(self._count(found, limit), part, found) for part, found in sources]
             rows, part, found = min(counted, key=lambda item: item[0])
             if rows < limit:
@@ -225,6 +239,11 @@ class Planner:
         if plan.source is not None and not plan.source.is_typed:
             conditions.insert(0, self._is_live(rid, (plan.tid,)))
         return all_of(conditions)
+
+    def every(self, plan: Plan, rid: str) -> Sql:
+        """All that a resource of the type must fulfil, when it comes from elsewhere."""
+        parts = plan.rest if plan.lead is None else (plan.lead, *plan.rest)
+        return all_of(self.seek(part, plan.tid, rid) for part in parts)
 
     def seek(self, part: Expression, tid: int, rid: str) -> Sql:
         """That the resource numbered `rid`, of the type, fulfils the expression."""

@@ -34,8 +34,9 @@ INSERT INTO symbol VALUES (0, '');
 
 CREATE TABLE resource(
     rid INTEGER PRIMARY KEY, tid INTEGER NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
-    vid INTEGER, created INTEGER, instant INTEGER, live INTEGER NOT NULL, UNIQUE(tid, id)
+    vid INTEGER, created INTEGER, instant INTEGER, live INTEGER NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX resource_id ON resource(tid, id);
 CREATE INDEX resource_live ON resource(tid) WHERE live;
 CREATE INDEX resource_instant ON resource(tid, instant) WHERE live;
 CREATE TABLE version(
