@@ -80,6 +80,13 @@ def key_columns(
     return [SortColumn(sql(f"({text})", pid), down) for text in texts]
 
 
+def width(key: SortKey) -> int:
+    """How many columns a key has."""
+    if key.param in ("_id", "_lastUpdated"):
+        return 1
+    return len(_PAIRS[key.kind][1]) if key.kind in _PAIRS else int(key.kind in _LEAST)
+
+
 def _last_updated(rid: str, snapshot: int | None) -> Sql:
     if snapshot is None:
         return sql(f"(SELECT instant FROM resource WHERE rid={rid})")

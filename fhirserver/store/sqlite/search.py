@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from heapq import merge
 from itertools import islice
 
+from fhirserver.errors import Invalid
 from fhirserver.search.expression import EVERYTHING, Cursor, Expression, Query
 from fhirserver.store.port import Key, SearchPage, Version
 from fhirserver.store.sqlite.changes import METHODS
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
-from fhirserver.store.sqlite.order import Sorted, merged, sort_columns
+from fhirserver.store.sqlite.order import Sorted, merged, sort_columns, width
 from fhirserver.store.sqlite.place import Place, follows, place_of
 from fhirserver.store.sqlite.plan import Planner
 from fhirserver.store.sqlite.sort import Sorter
@@ -42,6 +43,8 @@ class Searcher:
     def page(self, query: Query) -> SearchPage:
         """As `Store.search`."""
         place = place_of(query.after)
+        if place and len(place.values) != sum(map(width, query.sort)):
+            raise Invalid("This page link belongs to another order. Begin again.")
         with self._connection.snapshot():
             planner = Planner(self._connection, self._names)
             tids = self._types(query.types)

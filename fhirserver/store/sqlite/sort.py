@@ -21,10 +21,10 @@ from fhirserver.store.sqlite.order import (
     SortColumn,
     Sorted,
     comes_after,
-    key_columns,
     merged,
     order_by,
     sort_columns,
+    width,
 )
 from fhirserver.store.sqlite.place import OfRid, Place, is_unchanged, was_there
 from fhirserver.store.sqlite.plan import Plan, Planner
@@ -145,9 +145,8 @@ class Sorter:
 
         if not is_only:
             return self._collected(plan, before, limit, more)
-        count = len(key_columns(first, plan.tid, self._names, "rid"))
         rows = join([self._planner.select(plan, more), "ORDER BY 1"])
-        return [Sorted(rid, (None,) * count) for rid, _ in self._fetch(rows, limit)]
+        return [Sorted(rid, (None,) * width(first)) for rid, _ in self._fetch(rows, limit)]
 
     def _with_changed(
         self, found: list[Sorted], plan: Plan, place: Place, limit: int
@@ -188,9 +187,9 @@ class Sorter:
             f"AND ({other}) {'>' if key.descending else '<'} ({row}))",
             pid,
         )
-        count = len(key_columns(key, tid, self._names, "d.rid"))
         values = tuple(
-            name.format("d") if "{" in name else f"d.{name}" for name in _ROW[key.kind][:count]
+            name.format("d") if "{" in name else f"d.{name}"
+            for name in _ROW[key.kind][: width(key)]
         )
         return _Lead(f"{key.kind} d INDEXED BY {key.kind}_value", where, values)
 
