@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies.search_cases import pairs
 
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Invalid, NotFound, TooCostly
@@ -23,14 +24,11 @@ from fhirserver.search.expression import (
     Target,
     TypeIs,
 )
+from fhirserver.search.index import Indexer
+from fhirserver.search.parameter import ANY_TYPE, parameter
+from fhirserver.search.params import PARAMETER_TYPES
 from fhirserver.search.refusal import Unsupported
 from fhirserver.search.request import ANY, Include, Limits, Pairs, SearchRequest
-
-
-def pairs(query: str) -> Pairs:
-    return tuple(
-        (name, value) for name, _, value in (pair.partition("=") for pair in query.split("&"))
-    )
 
 
 def search(query: str, *types: str, **options: Any) -> SearchRequest:
@@ -309,3 +307,49 @@ def test_any_query_is_compiled_or_refused(
     else:
         assert isinstance(asked, SearchRequest)
         hash(asked)
+
+
+# --- every parameter of R4 -------------------------------------------------------------------
+
+_SAMPLES = {
+    "token": "http://a|b",
+    "string": "a",
+    "date": "ge2020",
+    "number": "lt5.0",
+    "quantity": "5|http://a|b",
+    "reference": "a",
+    "uri": "http://a",
+}
+_MODIFIED = {
+    "in": "http://hl7.org/fhir/ValueSet/administrative-gender",
+    "not-in": "http://hl7.org/fhir/ValueSet/administrative-gender",
+    "above": "http://terminology.hl7.org/CodeSystem/condition-clinical|active",
+    "below": "http://terminology.hl7.org/CodeSystem/condition-clinical|active",
+    "of-type": "a|b|c",
+    "missing": "true",
+}
+
+
+def _asked(type: str, code: str) -> Pairs:
+    found = parameter(packaged(), type, code)
+    assert found is not None
+    if found.kind == "composite":
+        return ((code, "$".join(_SAMPLES[part.kind] for part in found.components)),)
+    named = (found.targets or ("Patient",))[0]
+    modifiers = [*PARAMETER_TYPES[found.kind].modifiers, "missing"]
+    sample = _SAMPLES[found.kind]
+    return tuple(
+        (f"{code}:{named if item == ANY_TYPE else item}", _MODIFIED.get(item, sample))
+        if item
+        else (code, sample)
+        for item in modifiers
+    )
+
+
+@pytest.mark.parametrize("type", sorted(packaged().resource_types))
+def test_every_parameter_is_compiled_with_every_modifier(type: str, indexer: Indexer) -> None:
+    for code in indexer.parameters(type).keys() - {"_id", "_lastUpdated"}:
+        asked = _asked(type, code)
+        compiled = compile_search(packaged(), (type,), asked, now=0)
+        assert compiled.applied == asked
+        assert not compiled.ignored
