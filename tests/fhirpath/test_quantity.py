@@ -10,7 +10,9 @@ from fhirserver.fhirpath import evaluate
 from fhirserver.fhirpath.quantity import CALENDAR, UCUM, Quantity, compare, of_fhir
 from fhirserver.fhirpath.units import product, ratio
 
-UNITS = st.sampled_from(["m", "cm", "km", "[in_i]", "g", "kg", "[lb_av]", "s", "min", "h", "d", "1"])
+UNITS = st.sampled_from(
+    ["m", "cm", "km", "[in_i]", "g", "kg", "[lb_av]", "s", "min", "h", "d", "1"]
+)
 VALUES = st.decimals("-1e6", "1e6", allow_nan=False, places=2)
 QUANTITIES = st.builds(Quantity, VALUES, UNITS)
 
@@ -128,7 +130,7 @@ def test_numbers_of_hundreds_of_digits_cost_nothing() -> None:
     assert evaluate(huge, "value > 1 'kg'") == [True]
     assert evaluate(huge, "value.value.toString()") == []
     assert evaluate(huge, "value.value.round(2)") == []
-    assert evaluate(huge, "value.value + 1 > 5") == [True]
+    assert evaluate(huge, "value.value + 1") == []
     assert evaluate(huge, "value.value.truncate()") == []
     assert evaluate(huge, "value.value.exp()") == []
     assert evaluate(huge, "value.value ~ 1.0") == [False]
