@@ -7,9 +7,9 @@ compiled for each type of resource, with the branches of other types left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from fhirserver.fhirpath.cache import Cache
 from fhirserver.fhirpath.compiler import compile_part, malformed
 from fhirserver.fhirpath.context import NO_SERVICES, Code, Frame, Run, Services
 from fhirserver.fhirpath.equality import distinct
@@ -26,8 +26,10 @@ from fhirserver.model.json import Json, Resource
 Select: TypeAlias = Callable[[Resource], list[Node]]
 Resolve: TypeAlias = Callable[[str], Resource | None]
 
-MAX_CACHED: Final = 500_000
-"""How many characters the cached expressions have; R4's own have some 130,000."""
+# Expressions come from callers as well as from definitions, so how many are kept depends on
+# their length. R4 has some 1,600 of its own, of which 21 are long.
+SHORT: Final = 256
+LONG: Final = 4096
 
 
 class Expression:
@@ -184,7 +186,8 @@ class Expression:
         return select
 
 
-_CACHE: Final = Cache(Expression, MAX_CACHED)
+_short = lru_cache(2000)(Expression)
+_long = lru_cache(50)(Expression)
 
 
 def compile(expression: str) -> Expression:
@@ -192,7 +195,9 @@ def compile(expression: str) -> Expression:
 
     Raises `FhirPathSyntaxError`.
     """
-    return _CACHE.get(expression)
+    if len(expression) <= SHORT:
+        return _short(expression)
+    return _long(expression) if len(expression) <= LONG else Expression(expression)
 
 
 def element(value: Json, path: str, extra: Json = None) -> Node:
