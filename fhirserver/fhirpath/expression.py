@@ -42,6 +42,7 @@ class Expression:
             isinstance(part, Call) and part.name == "elementDefinition"
             for part, _ in walk(self.syntax)
         )
+        self._is_plain = _is_plain(self.syntax)
         self._strict: Code | None = None
         self._lenient: Code | None = None
         self._selects: dict[str, Select] = {}
@@ -62,6 +63,9 @@ class Expression:
         as the object that holds its extensions.
         Raises `FhirPathError`.
         """
+        if self._is_plain and services.resolve is None and isinstance(resource, dict):
+            nodes = self.select(resource)
+            return [node.extra if node.value is None else node.value for node in nodes]
         variables = _variables(environment or {})
         return [plain(item) for item in self._items(resource, variables, services)]
 
@@ -269,6 +273,12 @@ def _joined(parts: list[Expr], *, is_union: bool) -> Expr:
     if is_union:
         return Union(tuple(parts), parts[0].at)
     return parts[0] if parts else Empty()
+
+
+def _is_plain(part: Expr) -> bool:
+    """Whether there are only plain paths, for which neither variables nor services matter."""
+    parts = part.operands if isinstance(part, Union) else (part,)
+    return all(steps(one, lenient=False)[0] is None for one in parts)
 
 
 def _variables(environment: Mapping[str, Any]) -> dict[str, Collection]:
