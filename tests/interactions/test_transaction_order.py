@@ -86,7 +86,6 @@ async def _canonical(client: Client) -> list[str]:
     return sorted(told)
 
 
-@settings(max_examples=30, deadline=None)
 @given(BEFORE, st.lists(ENTRIES, min_size=2, max_size=5), st.randoms(use_true_random=False))
 def test_any_order_has_the_same_outcome(
     before: list[Resource], entries: list[Json], random: Random
