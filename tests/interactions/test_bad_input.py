@@ -5,7 +5,6 @@ Nothing is half-written either: a refused write leaves no version behind.
 
 import asyncio
 import copy
-import tempfile
 from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from interactions.bundles import batch, entry, send, transaction
+from interactions.bundles import batch, entry, quick_folder, send, transaction
 from interactions.client import BASE, Client, open_context
 
 from fhirserver.errors import FhirError
@@ -90,7 +89,7 @@ def damaged(draw: st.DrawFn, value: Json) -> Json:
 
 def run(work: Any, *, validation: str) -> None:
     async def within() -> None:
-        with tempfile.TemporaryDirectory() as folder:
+        with quick_folder() as folder:
             async with open_context(Path(folder) / "fhir.db") as context:
                 policy = replace(context.policy, validation=validation)
                 client = Client(replace(context, policy=policy))
