@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fhirserver.errors import Invalid, MultipleMatches, PreconditionFailed
 from fhirserver.interactions.accept import accept
 from fhirserver.interactions.bundle_entry import entry_errors
-from fhirserver.interactions.condition import condition
+from fhirserver.interactions.condition import condition, one_match
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.links import Linked, Links, Rewritten
 from fhirserver.interactions.made import Made
@@ -20,7 +20,6 @@ from fhirserver.interactions.transaction_target import Targets
 from fhirserver.interactions.transaction_write import BREATH, Write, substituted
 from fhirserver.model.json import Resource
 from fhirserver.model.outcome import Issue
-from fhirserver.search.expression import Query
 from fhirserver.search.match import Document
 from fhirserver.store.port import Expectation, Key
 
@@ -143,13 +142,12 @@ class _Making:
             raise Invalid(f"The reference '{text}' names no resource type.")
         pairs = substituted(query_pairs(query), self._targets.full_urls)
         when = condition(context, self._request, type, pairs)
-        others = when.without(list(self._versions))
-        page = await context.store.search(Query((type,), others.where, count=2))
-        keys = [Key(version.type, version.id) for version in page.versions]
+        stored = (await one_match(context, when, frozenset(self._versions))).version
+        keys = [Key(stored.type, stored.id)] if stored is not None else []
         keys += made.matching(type, when.where)
         if not keys:
-            text = f"Nothing matches the conditional reference '{text}'."
-            raise PreconditionFailed(text, issues=[Issue("error", "not-found", "", text)])
+            reason = f"Nothing matches the conditional reference '{text}'."
+            raise PreconditionFailed(reason, issues=[Issue("error", "not-found", "", reason)])
         if len(keys) > 1:
             raise MultipleMatches(f"Several resources match the conditional reference '{text}'.")
         self._conditional[text] = keys[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,9 +79,9 @@ def substituted(pairs: Pairs, known: Mapping[str, Key]) -> Pairs:
     )
 
 
-def names(pairs: Pairs, urls: frozenset[str]) -> frozenset[str]:
-    """Those of the URLs that the condition names."""
-    return urls.intersection(part for _, value in pairs for part in value.split(","))
+def names(pairs: Pairs, urls: Set[str]) -> bool:
+    """Whether the condition names one of the URLs."""
+    return any(part in urls for _, value in pairs for part in value.split(","))
 
 
 def _address(part: str, known: Mapping[str, Key]) -> str:
