@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from fhirserver.errors import Invalid, MultipleMatches, PreconditionFailed
@@ -17,7 +16,7 @@ from fhirserver.interactions.plan import Plan, Step, Target, removed, written
 from fhirserver.interactions.query import query_pairs
 from fhirserver.interactions.request import Request
 from fhirserver.interactions.transaction_target import Targets
-from fhirserver.interactions.transaction_write import BREATH, Write, substituted
+from fhirserver.interactions.transaction_write import Write, breathe, substituted
 from fhirserver.model.json import Resource
 from fhirserver.model.outcome import Issue
 from fhirserver.search.match import Document
@@ -91,8 +90,7 @@ class _Making:
         links = Links(self._context.definitions, self._request.base, targets, self._conditional)
         found = {}
         for number, write in enumerate(self._written):
-            if number % BREATH == BREATH - 1:
-                await asyncio.sleep(0)
+            await breathe(number)
             if not self._target(write).found:
                 resource = self._contents[write.index]
                 found[write.index] = links.rewrite(resource, write.entry.full_url)
@@ -105,8 +103,7 @@ class _Making:
             for target in self._targets.of[write.index]
         ]
         for number, write in enumerate(self._written):
-            if number % BREATH == BREATH - 1:
-                await asyncio.sleep(0)
+            await breathe(number)
             target = self._target(write)
             if target.found:
                 steps.append(Step(200, target, entry=write.index))
@@ -130,7 +127,8 @@ class _Making:
             return False
         types = {text.partition("?")[0] for text in places}
         made = Made(self._documents(types, rewritten))
-        for text, index in places.items():
+        for number, (text, index) in enumerate(places.items()):
+            await breathe(number)
             with entry_errors(index):
                 await self._resolve_one(text, made)
         return True

@@ -17,7 +17,7 @@ from fhirserver.interactions.condition import Condition, condition
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.plan import Target
 from fhirserver.interactions.same import same
-from fhirserver.interactions.transaction_write import Write, names, substituted
+from fhirserver.interactions.transaction_write import Write, breathe, names, substituted
 from fhirserver.search.expression import Expression
 from fhirserver.store.port import Key
 
@@ -59,7 +59,8 @@ class _Choice:
         unknown = {url for write in pending for url in _urls(write)}
         while pending:
             waiting = []
-            for write in pending:
+            for number, write in enumerate(pending):
+                await breathe(number)
                 if write.when and names(write.when, unknown):
                     waiting.append(write)  # its condition names what another entry decides
                     continue
@@ -77,9 +78,10 @@ class _Choice:
 
     async def _deletions(self) -> None:
         count = 0
-        for write in self._writes:
+        for number, write in enumerate(self._writes):
             if write.entry.verb != "DELETE":
                 continue
+            await breathe(number)
             request = write.entry.request
             with entry_errors(write.index):
                 if write.when is None:

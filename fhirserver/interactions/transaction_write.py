@@ -19,8 +19,7 @@ from fhirserver.model.json import Resource
 from fhirserver.model.outcome import issues_of
 from fhirserver.store.port import Key
 
-BREATH: Final = 16
-"""After so many entries other requests get their turn."""
+_BREATH: Final = 16  # entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +45,18 @@ class Write:
         return self.entry.request.type
 
 
+async def breathe(number: int) -> None:
+    """Gives other requests their turn, once in a while as `number` grows."""
+    if number % _BREATH == _BREATH - 1:
+        await asyncio.sleep(0)
+
+
 async def checked_writes(context: Context, entries: Sequence[BundleEntry]) -> list[Write]:
     """The writes of the entries. Raises one refusal that tells what is wrong with any of them."""
     writes: list[Write] = []
     refusals: list[FhirError] = []
     for number, entry in enumerate(entries):
-        if number % BREATH == BREATH - 1:
-            await asyncio.sleep(0)
+        await breathe(number)
         try:
             writes.append(_checked(context, entry))
         except FhirError as error:
