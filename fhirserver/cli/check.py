@@ -83,13 +83,63 @@ def of_definitions(settings: Settings) -> Iterator[Finding]:
     yield Finding("ok", f"{len(packaged().resource_types)} resource types")
 
 
+def of_store(settings: Settings) -> Iterator[Finding]:
+    """Whether the store file is whole, and what it holds."""
+    from fhirserver.store.sqlite.examine import examine
+
+    path = settings.database
+    if not path.exists():
+        yield Finding("note", f"{path} is not there yet: the server makes it when it starts")
+        return
+    found = examine(path)
+    state = "ok" if found.schema == found.newest_schema else "note"
+    yield Finding(state, f"{path}: schema {found.schema} of {found.newest_schema}")
+    for text in found.damage:
+        yield Finding("wrong", f"damaged: {text}. Restore it from a backup")
+    if found.damage:
+        return
+    total = sum(found.counts.values())
+    yield Finding("ok", f"{total:,} resources, {found.versions:,} versions, {_size(found.size)}")
+    for type, count in found.counts.items():
+        yield Finding("ok", f"{type}: {count:,}")
+    for table, rows in found.entries.items():
+        yield Finding("ok", f"index of {table}: {rows:,} rows")
+    if total and not any(found.entries.values()):
+        yield Finding("wrong", "nothing is indexed, so no search finds anything")
+
+
+def of_capability(settings: Settings) -> Iterator[Finding]:
+    """What the server offers."""
+    from fhirserver.app import policy_of
+    from fhirserver.definitions.packaged import packaged
+    from fhirserver.interactions.capabilities import statement
+    from fhirserver.search.index import Indexer
+
+    definitions = packaged()
+    (rest,) = statement(definitions, Indexer(definitions), policy_of(settings))["rest"]
+    resources = rest["resource"]
+    of_type = sorted({item["code"] for resource in resources for item in resource["interaction"]})
+    of_system = sorted(item["code"] for item in rest["interaction"])
+    parameters = sum(len(resource.get("searchParam", ())) for resource in resources)
+    yield Finding("ok", f"{len(resources)} resource types with: {', '.join(of_type)}")
+    yield Finding("ok", f"of the whole system: {', '.join(of_system)}")
+    yield Finding("ok", f"{parameters:,} search parameters, all indexed")
+
+
+def _size(size: int) -> str:
+    return f"{size / 1024 / 1024:.1f} MB"
+
+
 def _examined(
     examine: Callable[[Settings], Iterator[Finding]], settings: Settings
 ) -> Iterator[Finding]:
+    from fhirserver.errors import FhirError
+
     try:
         yield from examine(settings)
     except Exception as error:  # noqa: BLE001 - whatever is broken is a finding
-        yield Finding("wrong", f"{type(error).__name__}: {error}")
+        text = error.text if isinstance(error, FhirError) else f"{type(error).__name__}: {error}"
+        yield Finding("wrong", text)
 
 
 _COLOURS: Final = {"ok": "green", "note": "yellow", "wrong": "red"}
@@ -97,5 +147,7 @@ _COLOURS: Final = {"ok": "green", "note": "yellow", "wrong": "red"}
 SECTIONS: Final[dict[str, Callable[[Settings], Iterator[Finding]]]] = {
     "Settings": of_settings,
     "Definitions": of_definitions,
+    "Store and indexes": of_store,
+    "Capability": of_capability,
 }
 """What is checked, in order."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TOGETHER: Final = 4
 """Patients whose records are stored at a time."""
 
-_EXAMPLES: Final = (
+EXAMPLES: Final = (
     ("A patient", "Patient/patient-1"),
     ("Patients by family name", "Patient?family=a&_count=5"),
     ("High blood pressure", "Condition?code=I10&_include=Condition:subject"),
@@ -126,5 +126,5 @@ def _tell(console: Console, settings: Settings, *, is_kept: bool) -> None:
     )
     name = f"[{settings.host}]" if ":" in settings.host else settings.host
     base = f"http://{name}:{settings.port}/fhir" if settings.port else "[base]"
-    for title, path in _EXAMPLES:
+    for title, path in EXAMPLES:
         console.print(f"  {title:<28}{base}/{path}", markup=False)

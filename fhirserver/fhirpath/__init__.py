@@ -45,6 +45,8 @@ __all__ = [
     "resource_node",
 ]
 
+_CURRENT = Services(now=lambda: datetime.now(UTC))
+
 
 def evaluate(
     resource: Json, expression: str, environment: dict[str, Any] | None = None
@@ -56,12 +58,13 @@ def evaluate(
     is the time of `now()`, `today()` and `timeOfDay()`, by default the current one.
     Raises `FhirPathError`, which is `fhirserver.errors.Invalid`.
     """
-    variables = dict(environment or {})
+    if not environment:
+        return compile(expression).evaluate(resource, None, _CURRENT)
+    variables = dict(environment)
+    services = _CURRENT
     given = variables.get("now")
     if isinstance(given, datetime):
         del variables["now"]
         moment = given if given.tzinfo else given.replace(tzinfo=UTC)
         services = Services(now=lambda: moment)
-    else:
-        services = Services(now=lambda: datetime.now(UTC))
     return compile(expression).evaluate(resource, variables, services)

@@ -56,7 +56,10 @@ def compile_part(part: Expr, text: str, shapes: Shapes, *, lenient: bool) -> Cod
     Raises `FhirPathError` for unknown functions and types.
     """
     defines = any(isinstance(p, Call) and p.name == "defineVariable" for p, _ in walk(part))
-    return _Compiler(text, shapes, lenient, defines).compile(part)
+    try:
+        return _Compiler(text, shapes, lenient, defines).compile(part)
+    except RecursionError:
+        raise FhirPathSyntaxError("The expression nests too deeply.") from None
 
 
 def malformed() -> FhirPathExecutionError:

@@ -19,7 +19,7 @@ MAX_ITEMS: Final = 1_000_000
 MAX_TEXT: Final = 1_000_000
 """How long a string may become, in characters."""
 
-MAX_STEPS: Final = 5_000_000
+MAX_STEPS: Final = 2_000_000
 """How much an evaluation may do; a step is about an item that is visited."""
 
 

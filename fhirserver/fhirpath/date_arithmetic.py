@@ -127,7 +127,7 @@ def _shift_clock(
 ) -> tuple[int, int, int, Decimal | None]:
     """Days carried over, hour, minute and second."""
     if field == SECOND:
-        total = (second or Decimal(0)) + amount
+        total = (Decimal(0) if second is None else second) + amount
         carried = int(total // 60) if total >= 0 or total % 60 == 0 else int(total // 60) - 1
         second, amount = total - 60 * carried, Decimal(carried)
     minutes = hour * 60 + minute + int(amount) * (60 if field == HOUR else 1)

@@ -28,11 +28,6 @@ def integer(value: int) -> int | None:
     return value if MIN_INTEGER <= value <= MAX_INTEGER else None
 
 
-def finite(value: Decimal) -> Decimal | None:
-    """`value` where it is a number."""
-    return value if value.is_finite() else None
-
-
 def whole(value: Decimal) -> int | None:
     """A decimal as an Integer without its fraction, where it is in range."""
     return integer(int(value)) if value.is_finite() and value.adjusted() < 10 else None
@@ -44,6 +39,11 @@ def is_moderate(value: Decimal) -> bool:
         return False
     exponent = value.as_tuple().exponent
     return abs(value.adjusted()) <= MAX_DIGITS and abs(int(exponent)) <= MAX_DIGITS
+
+
+def finite(value: Decimal) -> Decimal | None:
+    """The result of a computation where it is a number within reach."""
+    return value if is_moderate(value) else None
 
 
 def written(value: Decimal) -> str | None:

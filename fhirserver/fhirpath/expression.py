@@ -7,9 +7,9 @@ compiled for each type of resource, with the branches of other types left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from fhirserver.fhirpath.cache import Cache
 from fhirserver.fhirpath.compiler import compile_part, malformed
 from fhirserver.fhirpath.context import NO_SERVICES, Code, Frame, Run, Services
 from fhirserver.fhirpath.equality import distinct
@@ -26,8 +26,10 @@ from fhirserver.model.json import Json, Resource
 Select: TypeAlias = Callable[[Resource], list[Node]]
 Resolve: TypeAlias = Callable[[str], Resource | None]
 
-MAX_CACHED: Final = 500_000
-"""How many characters the cached expressions have; R4's own have some 130,000."""
+# Expressions come from callers as well as from definitions, so how many are kept depends on
+# their length. R4 has some 1,600 of its own, of which 21 are long.
+SHORT: Final = 256
+LONG: Final = 4096
 
 
 class Expression:
@@ -40,6 +42,7 @@ class Expression:
             isinstance(part, Call) and part.name == "elementDefinition"
             for part, _ in walk(self.syntax)
         )
+        self._is_plain = _is_plain(self.syntax)
         self._strict: Code | None = None
         self._lenient: Code | None = None
         self._selects: dict[str, Select] = {}
@@ -60,6 +63,9 @@ class Expression:
         as the object that holds its extensions.
         Raises `FhirPathError`.
         """
+        if self._is_plain and services.resolve is None and isinstance(resource, dict):
+            nodes = self.select(resource)
+            return [node.extra if node.value is None else node.value for node in nodes]
         variables = _variables(environment or {})
         return [plain(item) for item in self._items(resource, variables, services)]
 
@@ -184,7 +190,8 @@ class Expression:
         return select
 
 
-_CACHE: Final = Cache(Expression, MAX_CACHED)
+_short = lru_cache(2000)(Expression)
+_long = lru_cache(50)(Expression)
 
 
 def compile(expression: str) -> Expression:
@@ -192,7 +199,9 @@ def compile(expression: str) -> Expression:
 
     Raises `FhirPathSyntaxError`.
     """
-    return _CACHE.get(expression)
+    if len(expression) <= SHORT:
+        return _short(expression)
+    return _long(expression) if len(expression) <= LONG else Expression(expression)
 
 
 def element(value: Json, path: str, extra: Json = None) -> Node:
@@ -264,6 +273,12 @@ def _joined(parts: list[Expr], *, is_union: bool) -> Expr:
     if is_union:
         return Union(tuple(parts), parts[0].at)
     return parts[0] if parts else Empty()
+
+
+def _is_plain(part: Expr) -> bool:
+    """Whether there are only plain paths, for which neither variables nor services matter."""
+    parts = part.operands if isinstance(part, Union) else (part,)
+    return all(steps(one, lenient=False)[0] is None for one in parts)
 
 
 def _variables(environment: Mapping[str, Any]) -> dict[str, Collection]:

@@ -91,7 +91,10 @@ def parse(text: str) -> Expr:
     Raises `FhirPathSyntaxError` for what is no FHIRPath or nests too deeply.
     """
     parser = _Parser(text)
-    whole = parser.expression(0)
+    try:
+        whole = parser.expression(0)
+    except RecursionError:
+        raise FhirPathSyntaxError(_TOO_DEEP) from None
     parser.expect_end()
     if any(depth > MAX_DEPTH for _, depth in walk(whole)):
         raise FhirPathSyntaxError(_TOO_DEEP)

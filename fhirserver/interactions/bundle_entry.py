@@ -163,7 +163,9 @@ def _if_none_exist(target: Route, text: str | None) -> tuple[tuple[str, str], ..
 
 def _patch(resource: Json) -> Json:
     """The patch that a Binary holds, or the Parameters themselves."""
-    if not isinstance(resource, dict) or resource.get("resourceType") != "Binary":
+    if not isinstance(resource, dict):
+        raise Invalid("A patch is a Parameters or Binary resource.", expression="resource")
+    if resource.get("resourceType") != "Binary":
         return resource
     content_type = str(resource.get("contentType")).partition(";")[0].strip().lower()
     if content_type != _JSON_PATCH and content_type not in _FHIR_JSON:

@@ -142,7 +142,8 @@ class _Rewriting:
         if name == "reference":
             return self._reference(text)
         if name == "div":
-            return _ADDRESS.sub(self._address, text) if "<" in text else text
+            new = _ADDRESS.sub(self._address, text)
+            return text if new == text else new
         found = self._find(text)
         if found is None or self._type(place, name) not in _URI_TYPES:
             return text

@@ -19,8 +19,8 @@ from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Fault, FhirError, MethodNotAllowed
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.route import route
-from fhirserver.rest.asgi import Disconnected, HeaderList, Receive, Scope, Send
-from fhirserver.rest.asked import asked, uri_path, wants_indent
+from fhirserver.rest.asgi import Disconnected, Receive, Scope, Send
+from fhirserver.rest.asked import asked, bare_read, uri_path, wants_indent
 from fhirserver.rest.base_url import BaseUrl
 from fhirserver.rest.binary import raw_content
 from fhirserver.rest.body import BodyLimits
@@ -34,6 +34,8 @@ from fhirserver.rest.reply import Reply, answered, refused, send_reply
 _LOG = logging.getLogger("fhirserver.rest")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _NO_HEADERS: Headers = {}
+# Neither a shared cache nor a browser's disk is a place for patients' data.
+_NOT_KEPT = (b"cache-control", b"no-store")
 _INTERACTION = "fhirserver.interaction"  # where the scope keeps it, for the log
 
 
@@ -68,14 +70,7 @@ class FhirApplication:
         self._edge = edge
         self._new_request_id = new_request_id
         self._prefix = len(edge.base_url.path)
-        vary = b"Accept, Accept-Encoding"
-        if edge.cors.origins:
-            vary += b", Origin"
-        self._always: HeaderList = [
-            (b"vary", vary),
-            # Neither a shared cache nor a browser's disk is a place for patients' data.
-            (b"cache-control", b"no-store"),
-        ]
+        self._mount = edge.base_url.path.removeprefix("/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
@@ -95,16 +90,23 @@ class FhirApplication:
             return
         except Exception as error:  # noqa: BLE001 - the last resort; it is logged
             reply = _failed(error, scope, request_id)
-        reply = await self._finished(reply, headers, request_id)
+        self._finish(reply, headers, request_id)
+        if reply.compressible and len(reply.body) >= self._edge.gzip_over:
+            reply = await _packed(reply, headers)
         await send_reply(reply, send, head=scope["method"] == "HEAD")
         if self._edge.log_requests:
             _log_request(scope, reply.status, time.perf_counter() - started, request_id)
 
     async def _reply(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:
         edge = self._edge
+        base = edge.base_url.of(scope["scheme"], headers, scope.get("client"))
+        bare = bare_read(scope, self._mount, headers, base, self._definitions)
+        if bare is not None:
+            scope[_INTERACTION] = "read"
+            content_type = answered_type(headers.get(b"accept"), None)
+            return answered(await self._dispatch(bare), content_type, base)
         method = scope["method"]
         path = uri_path(scope, edge.uri_limit)[self._prefix :]
-        base = edge.base_url.of(scope["scheme"], headers, scope.get("client"))
         if method not in SAFE_METHODS:
             edge.cors.check(headers, base)
         ask = await asked(
@@ -119,12 +121,10 @@ class FhirApplication:
         request = ask.request
         scope[_INTERACTION] = request.interaction
         answer = await self._dispatch(request)
-        content_type = ask.content_type
-        if content_type is None:
-            raw = _raw(answer, headers, base)
-            if raw is not None:
-                return raw
-            content_type = answered_type(headers.get(b"accept"), None)
+        raw = _raw(answer, headers, base) if ask.content_type is None else None
+        if raw is not None:
+            return raw
+        content_type = ask.content_type or answered_type(headers.get(b"accept"), None)
         reply = answered(answer, content_type, base, indent=ask.indent)
         if ask.preferences is not NO_PREFERENCES:
             reply.headers.extend(applied(ask.preferences, request.interaction))
@@ -141,26 +141,29 @@ class FhirApplication:
             return Reply(204, [(b"allow", f"{error.headers['Allow']}, OPTIONS".encode())])
         raise Fault("An address takes the method OPTIONS that has none of its own.")
 
-    async def _finished(self, reply: Reply, headers: Headers, request_id: bytes) -> Reply:
-        status, lines, body, compressible = reply
-        lines += self._always
+    def _finish(self, reply: Reply, headers: Headers, request_id: bytes) -> None:
+        lines = reply.headers
+        lines.append(_NOT_KEPT)
         lines.append((b"x-request-id", request_id))
         if b"origin" in headers and b"access-control-request-method" not in headers:
             lines += self._edge.cors.headers(headers)
-        if compressible and len(body) >= self._edge.gzip_over:
-            coding = headers.get(b"accept-encoding")
-            if coding is not None and takes_gzip(coding):
-                body = await gzip(body)
-                lines.append((b"content-encoding", b"gzip"))
-        elif status == 413 and b"expect" in headers:
+        if reply.status == 413 and b"expect" in headers:
             lines.append((b"connection", b"close"))  # else the body might come as a request
-        return Reply(status, lines, body, compressible)
 
     def _request_id(self, headers: Headers) -> bytes:
         given = headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given
         return self._new_request_id().encode("ascii")
+
+
+async def _packed(reply: Reply, headers: Headers) -> Reply:
+    """The reply compressed, for those who take it so."""
+    coding = headers.get(b"accept-encoding")
+    if coding is None or not takes_gzip(coding):
+        return reply
+    lines = [*reply.headers, (b"content-encoding", b"gzip")]
+    return Reply(reply.status, lines, await gzip(reply.body))
 
 
 def _raw(answer: Answer, headers: Headers, base: str) -> Reply | None:

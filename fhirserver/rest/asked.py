@@ -11,6 +11,7 @@ from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import UriTooLong
 from fhirserver.interactions.request import Pairs, Request
 from fhirserver.interactions.route import BUNDLE, Route, bundle_interaction, route
+from fhirserver.model.reference import ID
 from fhirserver.rest.asgi import Receive, Scope
 from fhirserver.rest.binary import BINARY
 from fhirserver.rest.body import BodyLimits, read_body
@@ -24,6 +25,7 @@ _FORMAT = "_format"
 _PRETTY = "_pretty"
 _OF_THE_EDGE = frozenset({_FORMAT, _PRETTY})
 
+_SAYS_MORE = frozenset({b"if-none-match", b"if-modified-since", b"prefer"})
 _WRITES_RESOURCE = frozenset({"create", "update", "conditional-update"})
 _WRITES_PATCH = frozenset({"patch", "conditional-patch"})
 _READS = frozenset({"read", "vread"})
@@ -36,6 +38,30 @@ class Asked(NamedTuple):
     content_type: bytes | None
     indent: bool
     preferences: Preferences
+
+
+def bare_read(
+    scope: Scope, mount: str, headers: Headers, base: str, definitions: Definitions
+) -> Request | None:
+    """The request of `GET /[mount]/[type]/[id]` and nothing more, which is most of all requests.
+
+    None for every other one; `asked` would make the same of it, in more steps. A Binary is
+    not bare, because its format is settled when it is read.
+    """
+    parts = scope["path"].split("/")
+    if len(parts) != 4 or scope["method"] != "GET" or scope["query_string"]:
+        return None
+    _, first, type, id = parts
+    if (
+        first != mount
+        or type not in definitions.resource_types
+        or type == BINARY
+        or not ID.fullmatch(id)
+        or b"%" in scope.get("raw_path", b"%")
+        or not _SAYS_MORE.isdisjoint(headers)
+    ):
+        return None
+    return Request("read", base, type, id)
 
 
 async def asked(

@@ -31,7 +31,6 @@ class FhirProtocol(HttpToolsProtocol):
     """One connection."""
 
     _is_refused = False
-    _in_head = False
     _head_size = 0
     _deadline: asyncio.TimerHandle | None = None
 
@@ -45,34 +44,31 @@ class FhirProtocol(HttpToolsProtocol):
         self._stop_waiting()
         super().connection_lost(exc)
 
-    def on_message_begin(self) -> None:
-        """The first byte of a request."""
-        self._in_head = True
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """The end of a request's headers."""
-        self._in_head = False
-        self._head_size = 0
-        if self._deadline is not None:
-            self._stop_waiting()
-        super().on_headers_complete()
-
     def data_received(self, data: bytes) -> None:
         """Bytes of one request or several; a head that goes on too long ends the connection."""
         if self._is_refused:
             return
         super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
+        if self._is_in_head():
             self._head_size += len(data)
             if self._head_size > MAX_HEAD:
                 self._refuse(431, "too-long", _TOO_LARGE)
             elif self._deadline is None:
                 self._await_head()
+        elif self._deadline is not None:
+            self._stop_waiting()
+            self._head_size = 0
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP, and closes."""
         self._refuse(400, "structure", _NOT_HTTP)
+
+    def _is_in_head(self) -> bool:
+        # A scope is made at the first byte of a request, its cycle at the end of its headers.
+        scope, cycle = self.scope, self.cycle
+        if scope is None or (cycle is not None and cycle.scope is scope):
+            return False
+        return not self.transport.is_closing()
 
     def _refuse(self, status: int, code: str, text: str) -> None:
         body = encode(operation_outcome([Issue("error", code, "", text)]))

@@ -19,6 +19,9 @@ from fhirserver.search.expression import (
 )
 from fhirserver.search.refusal import choice
 
+_ITSELF = "{def}"
+"""What R4 writes for the resource of the compartment, which always belongs."""
+
 
 def compartment_types(definitions: Definitions, code: str) -> tuple[str, ...]:
     """The types that may belong to a compartment, its own included.
@@ -35,7 +38,9 @@ def compartment_expression(definitions: Definitions, code: str, id: str, type: s
     """What resources of `type` belong to the compartment of `code`/`id`; may be nothing."""
     found = definitions.compartment(code)
     params = found.members.get(type, ()) if found else ()
-    parts: list[Expression] = [ReferenceIs(param, (Target(code, id),)) for param in params]
+    parts: list[Expression] = [
+        ReferenceIs(param, (Target(code, id),)) for param in params if param != _ITSELF
+    ]
     if found and type == code:
         parts.append(IdIs((id,)))
     if not parts:

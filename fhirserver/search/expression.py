@@ -57,7 +57,8 @@ class StringIs:
 
 @dataclass(frozen=True, slots=True)
 class DateIs:
-    """Some interval of `param` compares with [start, end); `_lastUpdated` is one such param.
+    """Some interval of `param` compares with [start, end); `_lastUpdated` is one such param,
+    whose interval is the microsecond of the commit.
 
     With s, e the bounds of an entry: eq: start<=s and e<=end; ne: not eq; gt: e>end;
     lt: s<start; ge: e>end or eq; le: s<start or eq; sa: s>=end; eb: e<=start; ap: overlaps
@@ -200,7 +201,8 @@ NOTHING = Or(())
 class SortKey:
     """`param` is a code, `_id` or `_lastUpdated` (kind date). Missing values come last.
 
-    Ascending order takes a resource's least value, descending its greatest.
+    Ascending order takes a resource's least value, descending its greatest: of a range the
+    lower bound, of a string the folded whole text, of a token the code and then the system.
     """
 
     param: str

@@ -164,11 +164,19 @@ class _Sources:
         by_key = self._by_key
         for key in resource:
             if key in by_key:
-                for source in by_key[key]:
-                    source.run(resource, scope, base_url, found)
-        for source in self._always:
-            source.run(resource, scope, base_url, found)
+                _run_all(by_key[key], resource, scope, base_url, found)
+        _run_all(self._always, resource, scope, base_url, found)
         return found
+
+
+def _run_all(
+    sources: list[_Source | _Tuples], resource: Resource, scope: Scope, base_url: str, found: Found
+) -> None:
+    for source in sources:
+        try:
+            source.run(resource, scope, base_url, found)
+        except _ODD:
+            continue
 
 
 class _Maker:

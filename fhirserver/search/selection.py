@@ -142,4 +142,11 @@ class _Walk:
                 return (Selected("boolean", "boolean"),)
 
     def _of_type(self, items: Iterable[Selected], name: str) -> Selection:
-        return tuple(item for item in items if self._definitions.is_subtype(item.type, name))
+        return tuple(item for item in items if self._is_of(item.type, name))
+
+    def _is_of(self, type: str, name: str) -> bool:
+        """As `as` and `ofType` tell: a primitive must be of the very type."""
+        header = self._definitions.types.get(type)
+        if header is not None and header.kind == "primitive-type":
+            return type == name
+        return self._definitions.is_subtype(type, name)

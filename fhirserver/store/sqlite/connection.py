@@ -41,6 +41,8 @@ class Connection(apsw.Connection):
         self.pragma("cache_size", -_CACHE_KIB)
         self.pragma("mmap_size", _MMAP)
         self.pragma("temp_store", "memory")
+        # Plans do not depend on bound values; else SQLite plans again whenever these change.
+        self.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         self.set_progress_handler(self._is_late, _STEPS)
 
     def _is_late(self) -> bool:

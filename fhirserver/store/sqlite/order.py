@@ -44,43 +44,66 @@ _PAIRS = {
         ("y.name", "z.id"),
     ),
 }
-_OWN = {
-    "_id": "SELECT id FROM resource WHERE rid={rid}",
-    "_lastUpdated": "SELECT instant FROM resource WHERE rid={rid}",
-}
 
 
 def sort_columns(
-    keys: Sequence[SortKey], tid: int, names: Dictionary, rid: str
+    keys: Sequence[SortKey], tid: int, names: Dictionary, rid: str, snapshot: int | None = None
 ) -> list[SortColumn]:
-    """What the resources of a type are sorted by, one after another."""
-    return [column for key in keys for column in _columns(key, tid, names, rid)]
+    """What the resources of a type are sorted by, one after another.
+
+    With a snapshot, `_lastUpdated` is as it was then.
+    """
+    return [column for key in keys for column in key_columns(key, tid, names, rid, snapshot)]
 
 
-def _columns(key: SortKey, tid: int, names: Dictionary, rid: str) -> list[SortColumn]:
+def key_columns(
+    key: SortKey, tid: int, names: Dictionary, rid: str, snapshot: int | None = None
+) -> list[SortColumn]:
+    """The columns of one key: one, two, or none for what has no order."""
     down = key.descending
-    if own := _OWN.get(key.param):
-        return [SortColumn(sql(f"({own.format(rid=rid)})"), down)]
-    pid = names.param(tid, key.param)
+    match key.param:
+        case "_id":
+            return [SortColumn(sql(f"(SELECT id FROM resource WHERE rid={rid})"), down)]
+        case "_lastUpdated":
+            return [SortColumn(_last_updated(rid, snapshot), down)]
     if key.kind in _PAIRS:
         text, columns = _PAIRS[key.kind]
-        filled = [
-            text.format(column=column, rid=rid, way="DESC" if down else "ASC") for column in columns
-        ]
+        way = "DESC" if down else "ASC"
+        texts = [text.format(column=column, rid=rid, way=way) for column in columns]
     elif key.kind in _LEAST:
-        filled = [_LEAST[key.kind].format(f="max" if down else "min", rid=rid)]
+        texts = [_LEAST[key.kind].format(f="max" if down else "min", rid=rid)]
     else:
         return []
-    return [
-        SortColumn(sql(f"({text})", pid) if pid != UNKNOWN else sql("NULL"), down)
-        for text in filled
-    ]
+    pid = names.param(tid, key.param)
+    if pid == UNKNOWN:
+        return [SortColumn(sql("NULL"), down) for _ in texts]
+    return [SortColumn(sql(f"({text})", pid), down) for text in texts]
 
 
-def order_by(columns: Sequence[SortColumn]) -> str:
-    """The ORDER BY of columns k0, k1, ..., equal ones by rid."""
+def width(key: SortKey) -> int:
+    """How many columns a key has."""
+    if key.param in ("_id", "_lastUpdated"):
+        return 1
+    return len(_PAIRS[key.kind][1]) if key.kind in _PAIRS else int(key.kind in _LEAST)
+
+
+def _last_updated(rid: str, snapshot: int | None) -> Sql:
+    if snapshot is None:
+        return sql(f"(SELECT instant FROM resource WHERE rid={rid})")
+    return sql(
+        f"(SELECT v.instant FROM version v INDEXED BY version_number "
+        f"WHERE v.rid={rid} AND v.vid<=? ORDER BY v.version DESC LIMIT 1)",
+        snapshot,
+    )
+
+
+def order_by(columns: Sequence[SortColumn], never_null: int = 0) -> str:
+    """The ORDER BY of columns k0, k1, ..., equal ones by rid.
+
+    The first `never_null` columns have a value always, so that an index can give their order.
+    """
     ways = (
-        f"k{n} {'DESC' if column.is_descending else 'ASC'} NULLS LAST, "
+        f"k{n} {'DESC' if column.is_descending else 'ASC'}{' NULLS LAST' * (n >= never_null)}, "
         for n, column in enumerate(columns)
     )
     return f"ORDER BY {''.join(ways)}rid"
@@ -108,8 +131,8 @@ class Sorted(NamedTuple):
 
 
 def merged(found: Sequence[Sorted], columns: Sequence[SortColumn]) -> list[Sorted]:
-    """Resources of several types in one order."""
-    out = sorted(found, key=lambda row: row.rid)
+    """Resources from several places in one order."""
+    out = sorted(found, key=itemgetter(0))
     for n in reversed(range(len(columns))):
         present = [row for row in out if row.values[n] is not None]
         values: list[Any] = [row.values[n] for row in present]

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from math import isqrt
 
 import apsw
 
@@ -49,6 +51,9 @@ from fhirserver.store.sqlite.sql import FALSE, TRUE, Sql, all_of, any_of, join, 
 
 PROBES = (32, 512, 8192)
 """Rows counted of each source, until one has fewer."""
+
+_PAGE = 50
+_FEW = 1024
 
 _TABLE_OF: dict[type, str] = {
     TokenIs: "token",
@@ -93,6 +98,17 @@ class Planner:
         self._plans: dict[tuple[Expression, int], Plan] = {}
         self._sources: dict[tuple[Expression, int], Source | None] = {}
 
+    @cached_property
+    def _limits(self) -> tuple[int, ...]:
+        """How far sources are counted: beyond the last limit, a source is broad.
+
+        To collect n of N resources takes n steps; to meet a page of them on a walk in order
+        takes a page times N / n. The limit is where the two are even.
+        """
+        resources = self._connection.execute("SELECT max(rid) FROM resource").get or 0
+        even = max(_FEW, isqrt(_PAGE * resources))
+        return (*(limit for limit in PROBES if limit < even), min(even, PROBES[-1]))
+
     def plan(self, where: Expression, tid: int) -> Plan:
         known = self._plans.get((where, tid))
         if known is None:
@@ -107,11 +123,25 @@ class Planner:
             return ()
         return (where,)
 
+    def plan_in_order(self, where: Expression, tid: int) -> Plan:
+        """A plan to take the first resources in order: a lone ordered source is not counted."""
+        parts = self.conjuncts(where, tid)
+        sources = self._sources_of(parts, tid)
+        if len(sources) == 1 and sources[0][1].is_ordered:
+            part, found = sources[0]
+            return Plan(tid, found, None, part, _without(parts, part))
+        return self.plan(where, tid)
+
+    def _sources_of(
+        self, parts: tuple[Expression, ...], tid: int
+    ) -> list[tuple[Expression, Source]]:
+        return [(part, found) for part in parts if (found := self._source(part, tid)) is not None]
+
     def _choose(self, parts: tuple[Expression, ...], tid: int) -> Plan:
-        sources = [(part, found) for part in parts if (found := self._source(part, tid))]
+        sources = self._sources_of(parts, tid)
         if not sources:
             return Plan(tid, None, None, None, parts)
-        for limit in PROBES:
+        for limit in self._limits if len(sources) > 1 else self._limits[-1:]:
             counted = [(self._count(found, limit), part, found) for part, found in sources]
             rows, part, found = min(counted, key=lambda item: item[0])
             if rows < limit:
@@ -226,6 +256,11 @@ class Planner:
             conditions.insert(0, self._is_live(rid, (plan.tid,)))
         return all_of(conditions)
 
+    def every(self, plan: Plan, rid: str) -> Sql:
+        """All that a resource of the type must fulfil, when it comes from elsewhere."""
+        parts = plan.rest if plan.lead is None else (plan.lead, *plan.rest)
+        return all_of(self.seek(part, plan.tid, rid) for part in parts)
+
     def seek(self, part: Expression, tid: int, rid: str) -> Sql:
         """That the resource numbered `rid`, of the type, fulfils the expression."""
         match part:
@@ -297,18 +332,18 @@ class Planner:
         row = self._row_of(link, tid, chain.param, rid)
         if row is None:
             return FALSE
-        conditions: dict[Sql, list[int]] = {}
-        for name in chain.types:
-            target_type = self._names.type(name)
-            if target_type != UNKNOWN:
-                holds = self._link_condition(chain.where, target_type, f"{link}.target")
-                conditions.setdefault(holds, []).append(target_type)
-        alternatives = [
-            all_of((self._is_live(f"{link}.target", tids), holds))
-            for holds, tids in conditions.items()
-            if holds != FALSE
-        ]
-        return _exists(f"reference {link}", row, any_of(alternatives)) if alternatives else FALSE
+        target = f"{link}.target"
+        within, sought = [], dict[Sql, list[int]]()
+        for target_type in {self._names.type(name) for name in chain.types} - {UNKNOWN}:
+            rows = self._few(chain.where, target_type)
+            if rows is None:
+                holds = self.seek(chain.where, target_type, target)
+                sought.setdefault(holds, []).append(target_type)
+            else:
+                within.append(_within(target, rows))
+        within += [all_of((self._is_live(target, tids), holds)) for holds, tids in sought.items()]
+        holds = any_of(within)
+        return FALSE if holds == FALSE else _exists(f"reference {link}", row, holds)
 
     def _seek_has(self, has: Has, rid: str) -> Sql:
         other = self._names.type(has.type)
@@ -317,22 +352,16 @@ class Planner:
             return FALSE
         source = self._has_source(has)
         if source is not None:
-            rows = source.branches[0].select() if source.branches else None
-            return Sql(f"{rid} IN ({rows.text})", rows.args) if rows else FALSE
+            return _within(rid, source.branches[0].select()) if source.branches else FALSE
         link = self._alias()
-        holds = self._link_condition(has.where, other, f"{link}.rid")
+        holds = self.seek(has.where, other, f"{link}.rid")
         row = sql(f"{link}.target={rid} AND {link}.pid=?", pid)
         return FALSE if holds == FALSE else _exists(f"reference {link}", row, holds)
 
-    def _link_condition(self, where: Expression, tid: int, rid: str) -> Sql:
-        """That the resource at the other end matches: looked up in a small set, or sought."""
+    def _few(self, where: Expression, tid: int) -> Sql | None:
+        """The resources that match, when they are few: better a set than sought one by one."""
         plan = self.plan(where, tid)
-        if plan.source is not None and plan.is_selective:
-            if not plan.source.branches:
-                return FALSE
-            rows = self.select(plan)
-            return Sql(f"{rid} IN ({rows.text})", rows.args)
-        return self.seek(where, tid, rid)
+        return self.select(plan) if plan.source is not None and plan.is_selective else None
 
     def _is_live(self, rid: str, tids: Sequence[int]) -> Sql:
         alias = self._alias()
@@ -350,6 +379,11 @@ class Planner:
 def _exists(table: str, *where: Sql) -> Sql:
     holds = all_of(where)
     return Sql(f"EXISTS (SELECT 1 FROM {table} WHERE {holds.text})", holds.args)
+
+
+def _within(rid: str, rows: Sql) -> Sql:
+    """That the number is in a set; the plus keeps SQLite from looking up each of the set."""
+    return FALSE if rows == NO_ROWS else Sql(f"+{rid} IN ({rows.text})", rows.args)
 
 
 def _distinct(select: Sql) -> Sql:

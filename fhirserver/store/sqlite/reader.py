@@ -34,12 +34,13 @@ class Reader:
         """As `Store.read`."""
         tid = self._type_number(type)
         if version is None:
-            rows = self.connection.execute(_CURRENT, (tid, id))
+            row = self.connection.execute(_CURRENT, (tid, id)).fetchone()
         else:
-            rows = self.connection.execute(_NUMBERED, (tid, id, version))
-        for number, instant, method, body in rows:
-            return Version(type, id, number, instant * 1000, METHODS[method], body)
-        return None
+            row = self.connection.execute(_NUMBERED, (tid, id, version)).fetchone()
+        if row is None:
+            return None
+        number, instant, method, body = row
+        return Version(type, id, number, instant * 1000, METHODS[method], body)
 
     def counts(self) -> dict[str, int]:
         """As `Store.counts`."""

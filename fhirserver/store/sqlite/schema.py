@@ -34,8 +34,9 @@ INSERT INTO symbol VALUES (0, '');
 
 CREATE TABLE resource(
     rid INTEGER PRIMARY KEY, tid INTEGER NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
-    vid INTEGER, created INTEGER, instant INTEGER, live INTEGER NOT NULL, UNIQUE(tid, id)
+    vid INTEGER, created INTEGER, instant INTEGER, live INTEGER NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX resource_id ON resource(tid, id);
 CREATE INDEX resource_live ON resource(tid) WHERE live;
 CREATE INDEX resource_instant ON resource(tid, instant) WHERE live;
 CREATE TABLE version(
@@ -112,14 +113,14 @@ def migrate(connection: apsw.Connection) -> None:
 
     Raises `Unavailable` for a file of another program or of a newer fhirserver.
     """
-    if _version(connection) == len(MIGRATIONS):
+    if schema_version(connection) == len(MIGRATIONS):
         return
     if connection.pragma("page_count") == 0:
         connection.pragma("page_size", PAGE_SIZE)
     connection.pragma("journal_mode", "wal")
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for script in MIGRATIONS[_version(connection) :]:
+        for script in MIGRATIONS[schema_version(connection) :]:
             connection.execute(script)
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", len(MIGRATIONS))
@@ -130,7 +131,8 @@ def migrate(connection: apsw.Connection) -> None:
         raise
 
 
-def _version(connection: apsw.Connection) -> int:
+def schema_version(connection: apsw.Connection) -> int:
+    """The schema of a file, 0 for an empty one. Raises `Unavailable` as `migrate` does."""
     version = int(connection.pragma("user_version"))
     known = int(connection.pragma("application_id"))
     if known != APPLICATION_ID and (known or version or _has_tables(connection)):

@@ -6,10 +6,9 @@ that the first page saw, the total, and the place where the page ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from heapq import merge
 from itertools import islice
-from typing import NamedTuple
 
 from fhirserver.errors import Invalid
 from fhirserver.search.expression import EVERYTHING, Cursor, Expression, Query
@@ -17,29 +16,14 @@ from fhirserver.store.port import Key, SearchPage, Version
 from fhirserver.store.sqlite.changes import METHODS
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
-from fhirserver.store.sqlite.order import (
-    Sorted,
-    SortValue,
-    comes_after,
-    merged,
-    order_by,
-    sort_columns,
-)
+from fhirserver.store.sqlite.order import Sorted, merged, sort_columns, width
+from fhirserver.store.sqlite.place import Place, follows, place_of
 from fhirserver.store.sqlite.plan import Planner
-from fhirserver.store.sqlite.sql import TRUE, Sql, sql
+from fhirserver.store.sqlite.sort import Sorter
 
 _VERSION = """SELECT r.tid, r.id, v.version, v.instant, v.method, v.body
     FROM resource r CROSS JOIN version v ON v.vid=r.vid WHERE r.rid=?"""
 _KEY = "SELECT tid, id FROM resource WHERE rid=?"
-
-
-class Place(NamedTuple):
-    """Where a page ended. `values` are those of the sort keys."""
-
-    snapshot: int
-    total: int | None
-    rid: int
-    values: tuple[SortValue, ...]
 
 
 class Searcher:
@@ -58,7 +42,9 @@ class Searcher:
 
     def page(self, query: Query) -> SearchPage:
         """As `Store.search`."""
-        place = _place(query.after)
+        place = place_of(query.after)
+        if place and len(place.values) != sum(map(width, query.sort)):
+            raise Invalid("This page link belongs to another order. Begin again.")
         with self._connection.snapshot():
             planner = Planner(self._connection, self._names)
             tids = self._types(query.types)
@@ -78,7 +64,7 @@ class Searcher:
             if len(rows) > query.count:
                 last = rows[query.count - 1]
                 snapshot = place.snapshot if place else self._snapshot()
-                cursor = (snapshot, total, last.rid, *last.values)
+                cursor = Place(snapshot, total, last.rid, last.values).cursor
         return SearchPage(versions, total, cursor)
 
     def following(self, types: Sequence[str], rid: int, limit: int) -> list[tuple[int, Version]]:
@@ -97,7 +83,7 @@ class Searcher:
         return int(self._connection.execute("SELECT max(vid) FROM version").get or 0)
 
     def _count(self, planner: Planner, where: Expression, tid: int) -> int:
-        rows = planner.select(planner.plan(where, tid))
+        rows = planner.select(planner.plan_in_order(where, tid))
         counted = self._connection.execute(f"SELECT count(*) FROM ({rows.text})", rows.args)
         return int(counted.get)
 
@@ -116,7 +102,8 @@ class Searcher:
     def _of_type(
         self, planner: Planner, where: Expression, tid: int, place: Place | None, limit: int
     ) -> list[int]:
-        rows = planner.select(planner.plan(where, tid), _later(place))
+        plan = planner.plan_in_order(where, tid)
+        rows = planner.select(plan, follows(place)) if place else planner.select(plan)
         found = self._connection.execute(f"{rows.text} ORDER BY 1 LIMIT ?", (*rows.args, limit))
         return [rid for (rid,) in found]
 
@@ -129,27 +116,11 @@ class Searcher:
         limit: int,
     ) -> list[Sorted]:
         """The next resources in the order of the query's sort keys."""
-        found: list[Sorted] = []
-        for tid in tids:
-            found += self._sorted_of_type(planner, query, tid, place, limit)
+        sorter = Sorter(self._connection, self._names, planner, query)
+        found = [row for tid in tids for row in sorter.rows(tid, place, limit)]
         if len(tids) > 1:
             found = merged(found, sort_columns(query.sort, tids[0], self._names, "rid"))
         return found[:limit]
-
-    def _sorted_of_type(
-        self, planner: Planner, query: Query, tid: int, place: Place | None, limit: int
-    ) -> list[Sorted]:
-        columns = sort_columns(query.sort, tid, self._names, "s.rid")
-        rows = planner.select(planner.plan(query.where, tid), _unchanged(query, place))
-        values = "".join(f", {column.value.text} AS k{n}" for n, column in enumerate(columns))
-        args = [value for column in columns for value in column.value.args]
-        after = comes_after(columns, place.values, place.rid) if place else TRUE
-        found = self._connection.execute(
-            f"WITH k AS MATERIALIZED (SELECT s.rid AS rid{values} FROM ({rows.text}) s) "
-            f"SELECT * FROM k WHERE {after.text} {order_by(columns)} LIMIT ?",
-            (*args, *rows.args, *after.args, limit),
-        )
-        return [Sorted(row[0], row[1:]) for row in found]
 
     def _versions(self, rids: Sequence[int]) -> list[Version]:
         name = self._names.type_name
@@ -159,41 +130,3 @@ class Searcher:
                 _VERSION, [(rid,) for rid in rids]
             )
         ]
-
-
-def _place(cursor: Cursor | None) -> Place | None:
-    if cursor is None:
-        return None
-    match cursor:
-        case (int(snapshot), int() | None as total, int(rid), *values):
-            return Place(snapshot, total, rid, tuple(values))
-        case _:
-            raise Invalid("This page link is not one of a search. Begin again.")
-
-
-def _later(place: Place | None) -> Callable[[str], Sql]:
-    """That a resource follows in the order of numbers, and was there at the first page."""
-
-    def condition(rid: str) -> Sql:
-        if place is None:
-            return TRUE
-        created = f"(SELECT created FROM resource WHERE rid={rid})"
-        return sql(f"{rid}>? AND {created}<=?", place.rid, place.snapshot)
-
-    return condition
-
-
-def _unchanged(query: Query, place: Place | None) -> Callable[[str], Sql]:
-    """That a resource still stands where the first page's order has it.
-
-    One that changed since may have moved to another place, before or behind the cursor; to
-    give none twice, it is left out. An order by id only is not disturbed by changes.
-    """
-    column = "created" if all(key.param == "_id" for key in query.sort) else "vid"
-
-    def condition(rid: str) -> Sql:
-        if place is None:
-            return TRUE
-        return sql(f"(SELECT {column} FROM resource WHERE rid={rid})<=?", place.snapshot)
-
-    return condition

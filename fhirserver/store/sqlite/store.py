@@ -27,7 +27,7 @@ from fhirserver.store.port import (
     SearchPage,
     Version,
 )
-from fhirserver.store.sqlite.connection import translated
+from fhirserver.store.sqlite.connection import refusal, translated
 from fhirserver.store.sqlite.reader import Reader
 from fhirserver.store.sqlite.schema import prepare
 from fhirserver.store.sqlite.writer import Writer
@@ -67,8 +67,10 @@ class SqliteStore:
             return cls(Path(path), clock=clock, patience=patience)
 
     async def read(self, type: str, id: str, version: int | None = None) -> Version | None:
-        with translated():
+        try:  # the hottest path: no context manager, which would cost a fifth of it
             return self._reader.read(type, id, version)
+        except apsw.Error as error:
+            raise refusal(error) from error
 
     async def read_many(self, keys: Sequence[Key]) -> Sequence[Version]:
         with translated():

@@ -1,0 +1,94 @@
+import sqlite3
+from contextlib import closing
+
+import pytest
+from serving import client
+from typer import Typer
+from typer.testing import CliRunner
+
+from fhirserver.cli.check import check
+
+FHIR = {"Content-Type": "application/fhir+json"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("FHIRSERVER_CONFIG", "FHIRSERVER_AUTH", "FHIRSERVER_STORE", "FHIRSERVER_DATA"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def checked(*arguments):
+    app = Typer()
+    app.command()(check)
+    result = CliRunner().invoke(app, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.output
+
+
+async def filled(folder):
+    async with client(folder) as server:
+        body = b'{"resourceType":"Patient","id":"a","name":[{"family":"Ek"}]}'
+        await server.put("/fhir/Patient/a", content=body, headers=FHIR)
+        await server.put("/fhir/Patient/a", content=body.replace(b"Ek", b"Al"), headers=FHIR)
+
+
+def test_before_the_first_start(tmp_path):
+    code, told = checked("--data", "nowhere")
+    assert code == 0
+    assert "nowhere/fhir.db is not there yet" in told
+    assert "146 resource types" in told
+    assert "All is well." in told
+    assert not (tmp_path / "nowhere").exists()
+
+
+async def test_a_store_with_something_in_it(tmp_path):
+    await filled(tmp_path / "d")
+    code, told = checked("--data", "d")
+    assert code == 0
+    assert "schema 1 of 1" in told
+    assert "1 resources, 2 versions" in told
+    assert "Patient: 1" in told
+    assert "index of string" in told
+
+
+async def test_a_store_whose_index_is_gone(tmp_path):
+    await filled(tmp_path / "d")
+    with closing(sqlite3.connect(tmp_path / "d" / "fhir.db")) as connection:
+        for table in ("token", "string"):
+            connection.execute(f"DELETE FROM {table}")
+        connection.commit()
+    code, told = checked("--data", "d")
+    assert code == 1
+    assert "nothing is indexed" in told
+
+
+async def test_a_damaged_store(tmp_path):
+    await filled(tmp_path / "d")
+    path = tmp_path / "d" / "fhir.db"
+    data = bytearray(path.read_bytes())
+    data[8192 * 4 : 8192 * 20] = b"\xa5" * (8192 * 16)
+    path.write_bytes(data)
+    code, told = checked("--data", "d")
+    assert code == 1
+    assert "Something is wrong." in told
+
+
+def test_a_file_that_is_no_store(tmp_path):
+    (tmp_path / "fhir.db").write_text("something else " * 100)
+    code, told = checked("--data", ".")
+    assert code == 1
+    assert "not a SQLite file" in told
+
+
+def test_a_variable_that_is_no_setting(monkeypatch):
+    monkeypatch.setenv("FHIRSERVER_PAGESIZE", "5")
+    code, told = checked()
+    assert code == 0
+    assert "FHIRSERVER_PAGESIZE is no setting" in told
+
+
+def test_settings_that_do_not_fit(monkeypatch):
+    monkeypatch.setenv("FHIRSERVER_PAGE_SIZE", "none")
+    code, _ = checked()
+    assert code == 2
