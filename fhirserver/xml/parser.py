@@ -59,6 +59,27 @@ def run(made: expat.XMLParserType, data: bytes | str) -> None:
         raise Invalid(f"{place}: this is not well-formed XML: {what}.") from None
 
 
+class _Root(Exception):
+    """Ends the parsing when the name of the root is known."""
+
+
+def root_name(data: bytes) -> str | None:
+    """The name of a document's root; None for what is no XML in UTF-8."""
+    made = parser()
+
+    def start(name: str, attributes: dict[str, str]) -> NoReturn:
+        raise _Root(name)
+
+    made.StartElementHandler = start
+    try:
+        run(made, data)
+    except _Root as root:
+        return str(root)
+    except Invalid:
+        return None
+    raise AssertionError("a document has a root")
+
+
 def refusal(made: expat.XMLParserType, text: str, expression: str | None = None) -> Invalid:
     """The refusal of what the parser is at."""
     place = _place(made.CurrentLineNumber, made.CurrentColumnNumber)

@@ -57,7 +57,9 @@ def _patched(target: str, patch: str) -> str:
 
 
 def _part(case: Element, name: str) -> Element | None:
-    return next((x for x in case.children if isinstance(x, Element) and x.name.endswith(name)), None)
+    return next(
+        (x for x in case.children if isinstance(x, Element) and x.name.endswith(name)), None
+    )
 
 
 def _document(case: Element, name: str, *, whole: bool = False) -> str:
