@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, assert_never
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import FhirError, Invalid, TooCostly, Unprocessable
-from fhirserver.model.json import Json
+from fhirserver.model.json import Json, encode
 from fhirserver.xml import from_xml, to_xml
 from fhirserver.xml.parser import FHIR, MAX_DEPTH, SEPARATOR, WHITE_SPACE, XHTML, XML, local_name
 from fhirserver.xml.selector import Attribute, Budget, Namespace, Path, Selected
@@ -37,6 +37,7 @@ MAX_OPERATIONS: Final = 1000
 _MAX_VISITS = 500_000  # nodes that the selectors of a patch may look at
 _PATCH_NAMESPACES: Final = ("", FHIR, "urn:ietf:params:xml:schema:patch-ops", "urn:ietf:rfc:7351")
 _ROOTS: Final = ("diff", "patch")
+_REPLACED: Final = "\ufffd".encode()  # what stands for a character that XML does not have
 _OF_FHIR: Final = f"{FHIR}{SEPARATOR}"
 _TYPE = re.compile(r"namespace::([^\W\d][\w.-]*)|@(?:([^\W\d][\w.-]*):)?([^\W\d][\w.-]*)")
 _PREFIXES: Final = {"f": FHIR, "fhir": FHIR, "h": XHTML, "xhtml": XHTML}
@@ -109,7 +110,10 @@ class XmlPatch:
         Raises `Unprocessable` where an operation does not fit, or where what it leaves is no
         resource; `TooCostly` where its selectors look at too much.
         """
-        root = parse(to_xml(document, self._definitions))
+        written = to_xml(document, self._definitions)
+        if written.count(_REPLACED) != encode(document).count(_REPLACED):
+            raise Unprocessable("The resource has characters that XML has not: send a JSON Patch.")
+        root = parse(written)
         self.change(root)
         _prune(root)
         try:
@@ -305,8 +309,12 @@ def _is_blank(node: Node) -> bool:
 
 
 def _prune(element: Element) -> None:
-    """Leaves out elements of FHIR that the patch emptied; a resource may be without any."""
+    """Leaves out elements of FHIR that the patch emptied; a resource may be without any.
+
+    Prefixes mean nothing to FHIR, but could have narratives written in another way.
+    """
     kept: list[Node] = []
+    element.prefixes = {}
     for child in element.children:
         if isinstance(child, Element) and child.name.startswith(_OF_FHIR):
             _prune(child)

@@ -49,7 +49,7 @@ def parser() -> expat.XMLParserType:
 
 def run(made: expat.XMLParserType, data: bytes | str) -> None:
     """Parses the whole document. Raises `Invalid` where it is not well-formed."""
-    if isinstance(data, bytes) and data[:2] in _BYTE_ORDER_MARKS:
+    if isinstance(data, bytes) and (data[:2] in _BYTE_ORDER_MARKS or 0 in data[:4]):
         raise Invalid("The encoding of FHIR is UTF-8: send the body in UTF-8.")
     try:
         made.Parse(data, True)

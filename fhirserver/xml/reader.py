@@ -167,14 +167,14 @@ class _Reader:
         frame = self._frame
         for name in frame.loose:
             _settle(frame.holder, name)
-        self._frame = above = self._frames.pop()
         member = frame.member
         assert member is not None
+        if member.kind == "holder" and RESOURCE not in frame.holder:
+            raise self._refusal(f"'{member.name}' holds no resource.")
+        self._frame = above = self._frames.pop()
         if member.kind == "primitive":
             self._attach(above, member, frame.holder)
         elif member.kind == "holder":
-            if RESOURCE not in frame.holder:
-                raise self._refusal(f"'{member.name}' holds no resource.")
             self._put(above, member, frame.holder[RESOURCE])
 
     # --- what they hold ---------------------------------------------------------------------

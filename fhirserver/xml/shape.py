@@ -87,7 +87,7 @@ class Shapes(dict[str, Shape]):
         children = self._definitions.children(path)
         header = self._definitions.types.get(path)
         attributes: tuple[str, ...] = ("id",)
-        if header is not None and header.kind == "resource":
+        if not children or (header is not None and header.kind == "resource"):
             attributes = ()
         elif path == "Extension":
             attributes = ("id", "url")
@@ -141,7 +141,7 @@ def _decimal(text: str) -> Json:
     if not _DECIMAL.fullmatch(text):
         return text
     try:
-        return decode(text.encode())
+        return decode(f"[{text}]".encode())[0]
     except Invalid:  # too many digits
         return text
 

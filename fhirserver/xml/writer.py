@@ -118,11 +118,12 @@ def _parts(content: Resource, shape: Shape) -> tuple[list[Member], list[str]]:
         member = shape.properties.get(name)
         if member is not None:
             members.append(member)
-        elif name[:1] == "_" and name[1:] in shape.properties:
-            if name[1:] not in content:
-                members.append(shape.properties[name[1:]])
         elif name != _TYPE and name not in shape.attributes:
-            others.append(name)
+            bare = shape.properties.get(name[1:]) if name[:1] == "_" else None
+            if bare is None or bare.kind != "primitive":
+                others.append(name)
+            elif bare.name not in content:
+                members.append(bare)
     if len(members) > 1:
         members.sort(key=_order)
     return members, others
