@@ -28,6 +28,7 @@ from fhirserver.rest.query import query_pairs
 from fhirserver.rest.xml_body import read_xml
 from fhirserver.xml.parser import FHIR, SEPARATOR, root_name
 
+_PATCH_TYPES = (JSON_PATCH, XML_PATCH, FHIR_JSON, FHIR_XML)
 _BINARY_ROOT = f"{FHIR}{SEPARATOR}{BINARY}"
 
 
@@ -76,7 +77,9 @@ async def patch_of(data: bytes, headers: Headers, definitions: Definitions) -> J
         return _present(data)
     if found.essence in XML_TYPES:
         return await read_xml(_present(data), definitions)
-    raise unsupported(found.essence, JSON_PATCH, XML_PATCH, FHIR_JSON, FHIR_XML)
+    refusal = unsupported(found.essence, *_PATCH_TYPES)
+    refusal.headers["Accept-Patch"] = ", ".join(_PATCH_TYPES)  # RFC 5789, 2.2
+    raise refusal
 
 
 def form_of(data: bytes, headers: Headers) -> Pairs:

@@ -99,6 +99,15 @@ async def test_what_is_no_patch(data, headers, error):
     assert type(caught.value) is error
 
 
+async def test_patches_that_are_taken_are_told():
+    with pytest.raises(UnsupportedMediaType) as caught:
+        await patch_of(b"", of(b"text/turtle"), packaged())
+    assert caught.value.headers["Accept-Patch"] == (
+        "application/json-patch+json, application/xml-patch+xml, "
+        "application/fhir+json, application/fhir+xml"
+    )
+
+
 def test_forms():
     assert form_of(b"name=A+B&_count=2", FORM) == (("name", "A B"), ("_count", "2"))
     assert form_of(b"", {}) == ()
