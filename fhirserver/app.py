@@ -29,11 +29,13 @@ from fhirserver.interactions.seal import AesSealer
 from fhirserver.model.json import decode
 from fhirserver.rest.application import Edge, FhirApplication
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
+from fhirserver.rest.asked import wanted_format
 from fhirserver.rest.base_url import ANY_HOST, LOOPBACK_HOSTS, BaseUrl
 from fhirserver.rest.body import BodyLimits
 from fhirserver.rest.cors import Cors
 from fhirserver.rest.headers import header_map
 from fhirserver.rest.landing import SECURITY_HEADERS, Landing, examples, landing_page
+from fhirserver.rest.negotiation import refusal_type
 from fhirserver.rest.reply import Reply, refused, send_reply
 from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings, is_loopback
@@ -184,7 +186,7 @@ class _Application:
         running = self._running
         client = scope.get("client")
         if running is None or (client and client[0] not in _HERE and not is_loopback(client[0])):
-            reply = refused(_NOT_STARTED if running is None else _NOT_FROM_ELSEWHERE)
+            reply = _turned_away(scope, running)
             await send_reply(reply, send, head=scope["method"] == "HEAD")
             return
         path = scope["path"]
@@ -249,6 +251,14 @@ class _Application:
     async def _ready(self, scope: Scope, running: _Running) -> Reply:
         await running.store.read("Basic", "is-the-store-there")
         return _text(200, "ready")
+
+
+def _turned_away(scope: Scope, running: _Running | None) -> Reply:
+    """The response to a request that does not get as far as a page or the FHIR base."""
+    if running is None:
+        return refused(_NOT_STARTED)
+    content_type = refusal_type(dict(scope["headers"]).get(b"accept"), wanted_format(scope))
+    return refused(_NOT_FROM_ELSEWHERE, content_type=content_type, definitions=running.definitions)
 
 
 async def _some_patient(running: _Running, base: str) -> str | None:

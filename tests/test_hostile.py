@@ -2,6 +2,7 @@
 
 import json
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +11,9 @@ from rest.exchange import call
 from serving import started
 
 from fhirserver import Settings, create_app
+from fhirserver.definitions.packaged import packaged
 from fhirserver.model.json import decode
+from fhirserver.xml import from_xml
 
 FHIR = "application/fhir+json"
 
@@ -20,7 +23,18 @@ WORDS = st.one_of(
             *("", "a", "1", "-1", "0.0", "1e999", "9" * 40, "NaN", "é", "\U0001f600", "\x00", "%"),
             *("Patient/a", "Patient/a/_history/1", "http://x/y|1", "|", "||", "a|b|c", "$", "a$b"),
             *("2020", "2020-13-01", "0000", "9999-12-31", "gt2020", "sa", "eb1900-01-01T00:00"),
-            *("true", "null", ",", "\\", "\\,", "*", "Patient:subject", "urn:uuid:1", "a" * 300),
+            *(
+                "true",
+                "xml",
+                "null",
+                ",",
+                "\\",
+                "\\,",
+                "*",
+                "Patient:subject",
+                "urn:uuid:1",
+                "a" * 300,
+            ),
         ]
     ),
     st.text(max_size=8),
@@ -181,13 +195,26 @@ BODIES = st.one_of(
             b'{"resourceType":"Observation","status":"final","code":{"text":"x"},'
             b'"valueQuantity":{"value":1e400000}}',
             b'{"resourceType":"Patient","name":"\\ud800"}',
+            b'<Patient xmlns="http://hl7.org/fhir"><name><given/></name></Patient>',
+            b'<Patient xmlns="http://hl7.org/fhir"><id value="\xe9"/></Patient>',
+            b'<!DOCTYPE x [<!ENTITY a "b">]><Patient xmlns="http://hl7.org/fhir"/>',
+            b'<Bundle xmlns="http://hl7.org/fhir"><type value="batch"/><entry><resource><Patient/>'
+            b'</resource><request><method value="POST"/><url value="Patient"/></request></entry>'
+            b"</Bundle>",
+            b"<diff><remove sel='//*[//*]'/><add sel='f:Patient' type='@x'>y</add></diff>",
+            b'<Binary xmlns="http://hl7.org/fhir"><contentType value="a"/></Binary>',
         ]
     ),
 )
 HEADERS = st.just({"Content-Type": FHIR}) | st.fixed_dictionaries(
     {
         "Content-Type": st.sampled_from(
-            [*[FHIR] * 5, "application/json-patch+json", "application/x-www-form-urlencoded", "a/b"]
+            [
+                *[FHIR] * 5,
+                *["application/fhir+xml"] * 3,
+                *("application/json-patch+json", "application/xml-patch+xml", "text/xml"),
+                *("application/x-www-form-urlencoded", "a/b"),
+            ]
         )
     },
     optional={
@@ -241,7 +268,9 @@ async def test_no_request_makes_the_server_fail(folder, caplog, requests):
             response = await call(app, method, f"/fhir/{path}?{query}", headers, body)
             assert 200 <= response.status < 500, (method, path, query, body, response.body)
             if response.status >= 400 and method != "HEAD":
-                outcome = decode(response.body)
+                is_xml = response.headers["content-type"].startswith("application/fhir+xml")
+                read = partial(from_xml, definitions=packaged()) if is_xml else decode
+                outcome = read(response.body)
                 assert outcome["resourceType"] == "OperationOutcome"
                 assert all(issue["diagnostics"] for issue in outcome["issue"])
     assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, cast
@@ -23,6 +23,7 @@ from fhirserver.model.json import Json, Resource, decode
 from fhirserver.model.outcome import Issue, issues_of
 from fhirserver.store.port import Stale
 from fhirserver.validation import validate
+from fhirserver.xml import from_xml
 
 Verb: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -32,7 +33,16 @@ VERBS: Final = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")
 _BODIED = frozenset({"create", "update", "conditional-update"})
 _PATCHED = frozenset({"patch", "conditional-patch"})
 _JSON_PATCH = "application/json-patch+json"
-_FHIR_JSON = ("application/fhir+json", "application/json")
+_XML_PATCH = "application/xml-patch+xml"
+_READERS: Final[Mapping[str, Callable[[Context, bytes], Json | bytes]]] = {
+    _JSON_PATCH: lambda context, data: decode(data),
+    _XML_PATCH: lambda context, data: data,
+    "application/fhir+json": lambda context, data: decode(data),
+    "application/json": lambda context, data: decode(data),
+    "application/fhir+xml": lambda context, data: from_xml(data, context.definitions),
+    "application/xml": lambda context, data: from_xml(data, context.definitions),
+}
+"""What a Binary may hold a patch as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,7 @@ def read_entry(context: Context, bundle: Request, index: int, entry: Json) -> Bu
         target.version,
         tuple(pair for pair in query_pairs(query) if pair[0] not in OF_THE_EDGE),
         resource=resource if target.interaction in _BODIED else None,
-        patch=_patch(resource) if target.interaction in _PATCHED else None,
+        patch=_patch(context, resource) if target.interaction in _PATCHED else None,
         if_match=_text(asked, "ifMatch"),
         if_none_match=_text(asked, "ifNoneMatch"),
         if_modified_since=_text(asked, "ifModifiedSince"),
@@ -163,20 +173,20 @@ def _if_none_exist(target: Route, text: str | None) -> tuple[tuple[str, str], ..
     return query_pairs(query if mark and "=" not in address else text)
 
 
-def _patch(resource: Json) -> Json:
+def _patch(context: Context, resource: Json) -> Json | bytes:
     """The patch that a Binary holds, or the Parameters themselves."""
     if not isinstance(resource, dict):
         raise Invalid("A patch is a Parameters or Binary resource.", expression="resource")
     if resource.get("resourceType") != "Binary":
         return resource
-    content_type = str(resource.get("contentType")).partition(";")[0].strip().lower()
-    if content_type != _JSON_PATCH and content_type not in _FHIR_JSON:
+    read = _READERS.get(str(resource.get("contentType")).partition(";")[0].strip().lower())
+    if read is None:
         raise UnsupportedMediaType(
-            f"A patch in a Binary is of contentType {_JSON_PATCH}.",
+            f"A patch in a Binary is of contentType {_JSON_PATCH} or {_XML_PATCH}.",
             expression="Binary.contentType",
         )
     try:
         data = b64decode(str(resource.get("data", "")), validate=True)
     except (Base64Error, ValueError):
         raise Invalid("Binary.data is not base64.", expression="Binary.data") from None
-    return decode(data)
+    return read(context, data)

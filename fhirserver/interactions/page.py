@@ -42,7 +42,10 @@ def link(
     """A link to the page after a cursor (None: the first page), at `path` below the base."""
     binding = (path, request.grant.subject)
     token = context.sealer.seal(after or (), (binding, *parameters))
-    return Link(relation, f"{address(request.base, path)}?{CURSOR}={token}")
+    url = f"{address(request.base, path)}?{CURSOR}={token}"
+    if request.kept:
+        url += f"&{query_string(request.kept)[1:]}"
+    return Link(relation, url)
 
 
 def asked_page(context: Context, request: Request, path: str) -> Page | None:

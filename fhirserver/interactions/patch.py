@@ -1,4 +1,4 @@
-"""patch, and conditional patch: JSON Patch (RFC 6902) or FHIRPath Patch.
+"""patch, and conditional patch: JSON Patch (RFC 6902), XML Patch (RFC 5261), FHIRPath Patch.
 
 https://hl7.org/fhir/R4/http.html#patch. The result is processed as an update.
 """
@@ -21,6 +21,7 @@ from fhirserver.interactions.patch_value import without_empty
 from fhirserver.interactions.plan import Plan, Target, answer, written
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.same import same
+from fhirserver.interactions.xml_patch import XmlPatch
 from fhirserver.model.json import Json, Resource, decode, encode
 from fhirserver.store.port import Key
 
@@ -68,10 +69,15 @@ async def run_conditional(context: Context, request: Request) -> Answer:
     return answer(done.steps[0], done.instant)
 
 
-def patch_of(document: Json, definitions: Definitions) -> Patch:
-    """The patch of a request: JSON Patch if it is a list, else FHIRPath Patch."""
+def patch_of(document: Json | bytes, definitions: Definitions) -> Patch:
+    """The patch of a request: of a list a JSON Patch, of bytes an XML Patch, else FHIRPath Patch.
+
+    Raises `Invalid` for what is none.
+    """
     if isinstance(document, list):
         return JsonPatch(document)
+    if isinstance(document, bytes):
+        return XmlPatch(document, definitions)
     return FhirPathPatch(document, definitions)
 
 

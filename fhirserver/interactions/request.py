@@ -24,9 +24,10 @@ class Request:
     `base` is the service base URL that links are made with, without a final slash.
     `parameters` are decoded query pairs in order (with those of a POST _search behind them).
     `resource` is the body of create and update, or the Bundle; `patch` the body of a patch, a
-    JSON Patch list or a Parameters resource. `if_match` and `if_none_match` are header values.
-    `if_none_exist` holds the pairs of that header; for update, patch and delete without an id,
-    the condition is in `parameters`. `compartment` is (code, id) of a compartment search.
+    JSON Patch list, a Parameters resource or the bytes of an XML Patch. `kept` are parameters
+    of the edge that links to other pages carry on. `if_match` and `if_none_match` are header
+    values. `if_none_exist` holds the pairs of that header; for update, patch and delete without
+    an id, the condition is in `parameters`. `compartment` is (code, id) of a compartment search.
     """
 
     interaction: str
@@ -36,12 +37,13 @@ class Request:
     version: str | None = None
     parameters: Pairs = ()
     resource: Resource | None = None
-    patch: Json = None
+    patch: Json | bytes = None
     if_match: str | None = None
     if_none_match: str | None = None
     if_modified_since: str | None = None
     if_none_exist: Pairs | None = None
     compartment: tuple[str, str] | None = None
+    kept: Pairs = ()
     handling: Handling = "strict"
     prefer: Return | None = None
     grant: Grant = OPEN

@@ -20,16 +20,17 @@ from fhirserver.errors import Fault, FhirError, MethodNotAllowed
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.route import route
 from fhirserver.rest.asgi import Disconnected, Receive, Scope, Send
-from fhirserver.rest.asked import asked, bare_read, uri_path, wants_indent
+from fhirserver.rest.asked import asked, bare_read, uri_path, wanted_format, wants_indent
 from fhirserver.rest.base_url import BaseUrl
 from fhirserver.rest.binary import raw_content
 from fhirserver.rest.body import BodyLimits
 from fhirserver.rest.content_coding import gzip, takes_gzip
 from fhirserver.rest.cors import SAFE_METHODS, Cors
 from fhirserver.rest.headers import Headers, header_map
-from fhirserver.rest.negotiation import answered_type
+from fhirserver.rest.negotiation import answered_type, is_xml, refusal_type
 from fhirserver.rest.prefer import NO_PREFERENCES, applied
 from fhirserver.rest.reply import Reply, answered, refused, send_reply
+from fhirserver.rest.xml_body import written_xml
 
 _LOG = logging.getLogger("fhirserver.rest")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
@@ -37,6 +38,7 @@ _NO_HEADERS: Headers = {}
 # Neither a shared cache nor a browser's disk is a place for patients' data.
 _NOT_KEPT = (b"cache-control", b"no-store")
 _INTERACTION = "fhirserver.interaction"  # where the scope keeps it, for the log
+_CONTENT_TYPE = "fhirserver.content-type"  # and what to answer in, for refusals
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +87,11 @@ class FhirApplication:
             else:
                 reply = await self._reply(scope, headers, receive)
         except FhirError as error:
-            reply = refused(error, indent=wants_indent(scope))
+            reply = self._refused(error, scope, headers)
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001 - the last resort; it is logged
-            reply = _failed(error, scope, request_id)
+            reply = self._refused(_fault(error, scope, request_id), scope, headers)
         self._finish(reply, headers, request_id)
         coding = headers.get(b"accept-encoding")
         if coding is not None and reply.compressible and len(reply.body) >= self._edge.gzip_over:
@@ -105,7 +107,10 @@ class FhirApplication:
         if bare is not None:
             scope[_INTERACTION] = "read"
             content_type = answered_type(headers.get(b"accept"), None)
-            return answered(await self._dispatch(bare), content_type, base)
+            answer = await self._dispatch(bare)
+            if is_xml(content_type):
+                answer = await self._in_xml(answer, indent=False)
+            return answered(answer, content_type, base)
         method = scope["method"]
         path = uri_path(scope, edge.uri_limit)[self._prefix :]
         if method not in SAFE_METHODS:
@@ -121,12 +126,16 @@ class FhirApplication:
         )
         request = ask.request
         scope[_INTERACTION] = request.interaction
+        scope[_CONTENT_TYPE] = ask.content_type
         answer = await self._dispatch(request)
         raw = _raw(answer, headers, base) if ask.content_type is None else None
         if raw is not None:
             return raw
         content_type = ask.content_type or answered_type(headers.get(b"accept"), None)
-        reply = answered(answer, content_type, base, indent=ask.indent)
+        indent = ask.indent
+        if is_xml(content_type):
+            answer, indent = await self._in_xml(answer, indent=indent), False
+        reply = answered(answer, content_type, base, indent=indent)
         if ask.preferences is not NO_PREFERENCES:
             reply.headers.extend(applied(ask.preferences, request.interaction))
         return reply
@@ -141,6 +150,26 @@ class FhirApplication:
         except MethodNotAllowed as error:
             return Reply(204, [(b"allow", f"{error.headers['Allow']}, OPTIONS".encode())])
         raise Fault("An address takes the method OPTIONS that has none of its own.")
+
+    async def _in_xml(self, answer: Answer, *, indent: bool) -> Answer:
+        """The answer with its body in XML."""
+        if answer.body is None:
+            return answer
+        return replace(
+            answer, body=await written_xml(answer.body, self._definitions, indent=indent)
+        )
+
+    def _refused(self, error: FhirError, scope: Scope, headers: Headers) -> Reply:
+        """The response to a refused request, in the form that it asked for if that is known."""
+        content_type = scope.get(_CONTENT_TYPE) or refusal_type(
+            headers.get(b"accept"), wanted_format(scope)
+        )
+        return refused(
+            error,
+            content_type=content_type,
+            definitions=self._definitions,
+            indent=wants_indent(scope),
+        )
 
     def _finish(self, reply: Reply, headers: Headers, request_id: bytes) -> None:
         lines = reply.headers
@@ -178,8 +207,8 @@ def _raw(answer: Answer, headers: Headers, base: str) -> Reply | None:
     return Reply(answer.status, lines + described.headers, content, compressible=False)
 
 
-def _failed(error: Exception, scope: Scope, request_id: bytes) -> Reply:
-    """The response to a request on which the server itself failed, and the note in the log."""
+def _fault(error: Exception, scope: Scope, request_id: bytes) -> Fault:
+    """What is told of a failure of the server itself, which is noted in the log."""
     name = request_id.decode("ascii")
     frames = traceback.extract_tb(error.__traceback__)
     places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
@@ -191,8 +220,7 @@ def _failed(error: Exception, scope: Scope, request_id: bytes) -> Reply:
         scope.get(_INTERACTION, "the edge"),
         places,
     )
-    fault = Fault(f"The server failed. Try again, or tell its operator the request id {name}.")
-    return refused(fault, indent=wants_indent(scope))
+    return Fault(f"The server failed. Try again, or tell its operator the request id {name}.")
 
 
 def _log_request(scope: Scope, status: int, seconds: float, request_id: bytes) -> None:

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#summary.
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import unquote_plus
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import UriTooLong
@@ -88,20 +89,24 @@ async def asked(
         body = await read_body(receive, headers, limits)
         if target.interaction.startswith("search"):
             parameters += form_of(body, headers)
-    format, indent = None, False
+    kept: Pairs = ()
     if parameters:
-        format, indent = _format_of(parameters)
-        parameters = tuple(pair for pair in parameters if pair[0] not in _OF_THE_EDGE)
+        kept = tuple(pair for pair in parameters if pair[0] in _OF_THE_EDGE)
+        if kept:
+            parameters = tuple(pair for pair in parameters if pair[0] not in _OF_THE_EDGE)
+    format, indent = _format_of(kept)
     accept = headers.get(b"accept")
     content_type = None
     if target.type != BINARY or format or target.interaction not in _READS or asks_for_fhir(accept):
         content_type = answered_type(accept, format)
     prefer = headers.get(b"prefer")
     preferred = preferences(prefer) if prefer else NO_PREFERENCES
-    if method in ("GET", "HEAD"):
-        request = _reading(target, base, parameters, headers, preferred)
+    if method in ("GET", "HEAD") or target.interaction.startswith("search"):
+        request = _reading(target, base, parameters, headers, preferred, kept)
     else:
-        request = _writing(target, base, parameters, headers, preferred, body)
+        request = await _writing(
+            target, base, parameters, headers, preferred, body, definitions=definitions
+        )
     return Asked(request, content_type, indent, preferred)
 
 
@@ -124,8 +129,22 @@ def wants_indent(scope: Scope) -> bool:
     return b"_pretty=true" in scope["query_string"].split(b"&")
 
 
+def wanted_format(scope: Scope) -> str | None:
+    """The `_format` of the query, for answers to requests that are malformed too."""
+    for pair in scope["query_string"].split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if name == b"_format":
+            return unquote_plus(value.decode("latin-1"))
+    return None
+
+
 def _reading(
-    target: Route, base: str, parameters: Pairs, headers: Headers, preferred: Preferences
+    target: Route,
+    base: str,
+    parameters: Pairs,
+    headers: Headers,
+    preferred: Preferences,
+    kept: Pairs,
 ) -> Request:
     return Request(
         target.interaction,
@@ -137,30 +156,33 @@ def _reading(
         if_none_match=header_text(headers, b"if-none-match"),
         if_modified_since=header_text(headers, b"if-modified-since"),
         compartment=target.compartment,
+        kept=kept,
         handling=preferred.handling or "strict",
     )
 
 
-def _writing(
+async def _writing(
     target: Route,
     base: str,
     parameters: Pairs,
     headers: Headers,
     preferred: Preferences,
     body: bytes,
+    *,
+    definitions: Definitions,
 ) -> Request:
     interaction = target.interaction
     resource = patch = None
     if interaction in _WRITES_RESOURCE:
         if target.type == BINARY:
-            resource = binary_resource_of(body, headers, target.id)
+            resource = await binary_resource_of(body, headers, definitions, target.id)
         else:
-            resource = resource_of(body, headers)
+            resource = await resource_of(body, headers, definitions)
     elif interaction == BUNDLE:
-        resource = resource_of(body, headers)
+        resource = await resource_of(body, headers, definitions)
         interaction = bundle_interaction(resource)
     elif interaction in _WRITES_PATCH:
-        patch = patch_of(body, headers)
+        patch = await patch_of(body, headers, definitions)
     return Request(
         interaction,
         base,

@@ -1,8 +1,8 @@
 """Which format an answer has, and which one a body is in.
 
-https://hl7.org/fhir/R4/http.html#mime-type and #version-parameter. JSON is answered in the
-media type that was asked for; `_format` goes before Accept; all text is UTF-8; `fhirVersion`
-other than 4.0 is not served.
+https://hl7.org/fhir/R4/http.html#mime-type and #version-parameter. JSON or XML is answered in
+the media type that was asked for, JSON where either will do; `_format` goes before Accept; all
+text is UTF-8; `fhirVersion` other than 4.0 is not served.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from fhirserver.errors import NotAcceptable, UnsupportedMediaType
+from fhirserver.errors import FhirError, NotAcceptable, UnsupportedMediaType
 from fhirserver.rest.media_type import MediaType, Range, media_type, ranges
 
 FHIR_JSON: Final = "application/fhir+json"
+FHIR_XML: Final = "application/fhir+xml"
 JSON_PATCH: Final = "application/json-patch+json"
+XML_PATCH: Final = "application/xml-patch+xml"
 FORM: Final = "application/x-www-form-urlencoded"
+OUTCOME_TYPE: Final = b"application/fhir+json; charset=utf-8"
+"""What a refusal is answered in to those who have not asked for XML."""
 
 JSON_TYPES: Final = (
     FHIR_JSON,
@@ -25,6 +29,14 @@ JSON_TYPES: Final = (
 )
 """What FHIR JSON may be called, the best name first."""
 
+XML_TYPES: Final = (
+    FHIR_XML,
+    "application/xml",
+    "text/xml",
+    "application/xml+fhir",  # of FHIR before STU3
+)
+"""What FHIR XML may be called, the best name first."""
+
 FORMATS: Final = {
     "json": FHIR_JSON,
     "text/json": "text/json",
@@ -33,12 +45,23 @@ FORMATS: Final = {
     "application/fhir json": FHIR_JSON,  # a plus that was not encoded
     "application/json+fhir": FHIR_JSON,
     "application/json fhir": FHIR_JSON,
+    "xml": FHIR_XML,
+    "text/xml": "text/xml",
+    "application/xml": "application/xml",
+    "application/fhir+xml": FHIR_XML,
+    "application/fhir xml": FHIR_XML,
+    "application/xml+fhir": FHIR_XML,
+    "application/xml fhir": FHIR_XML,
 }
 """The values of `_format`, with what is answered."""
 
 _VERSIONS = frozenset({"4.0", "4.0.1"})
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
-_OFFER = f"This server speaks {FHIR_JSON} in UTF-8, fhirVersion 4.0."
+_OFFER = f"This server speaks {FHIR_JSON} and {FHIR_XML} in UTF-8, fhirVersion 4.0."
+
+_ALL_TYPES = (*JSON_TYPES, *XML_TYPES)
+# A browser takes XML in general because it can show it; it does not mean FHIR by that.
+_BROWSER_TYPES = (*JSON_TYPES, FHIR_XML)
 
 
 @lru_cache(maxsize=256)
@@ -50,13 +73,30 @@ def answered_type(accept: bytes | None, format: str | None) -> bytes:
     if not accepted:
         return _content_type(FHIR_JSON)
     best, best_weight, version = FHIR_JSON, 0.0, None
-    for offered in JSON_TYPES:
+    is_browser = any(found.media_type.essence == "text/html" for found in accepted)
+    for offered in _BROWSER_TYPES if is_browser else _ALL_TYPES:
         weight, chosen = _weight(offered, accepted)
         if weight > best_weight:
             best, best_weight, version = offered, weight, chosen
     if not best_weight:
-        raise NotAcceptable(f"{_OFFER} Ask for it in Accept or _format.")
+        raise NotAcceptable(f"{_OFFER} Ask for one of them in Accept or _format.")
     return _content_type(best, version)
+
+
+def refusal_type(accept: bytes | None, format: str | None) -> bytes:
+    """The Content-Type of a refusal: as `answered_type`, and FHIR JSON where that has none."""
+    for wanted in (format, None):
+        try:
+            found = answered_type(accept, wanted)
+        except FhirError:
+            continue
+        return found if is_xml(found) else OUTCOME_TYPE
+    return OUTCOME_TYPE
+
+
+def is_xml(content_type: bytes) -> bool:
+    """Whether a Content-Type to answer with is one of XML."""
+    return b"xml" in content_type
 
 
 @lru_cache(maxsize=256)
@@ -121,7 +161,7 @@ def _by_format(format: str) -> bytes:
         format = found.essence
     name = FORMATS.get(format.strip().lower())
     if name is None:
-        raise NotAcceptable(f"{_OFFER} Ask for it with _format=json.")
+        raise NotAcceptable(f"{_OFFER} Ask for one with _format=json or _format=xml.")
     return _content_type(name)
 
 

@@ -5,47 +5,66 @@ https://hl7.org/fhir/R4/http.html#mime-type, #patch and #search.
 
 from __future__ import annotations
 
+from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Invalid, UnsupportedMediaType
 from fhirserver.interactions.request import Pairs
 from fhirserver.model.json import Json, Resource, decode
-from fhirserver.rest.binary import binary_of, is_binary
+from fhirserver.rest.binary import BINARY, binary_of, is_binary
 from fhirserver.rest.headers import Headers, header_text
 from fhirserver.rest.media_type import MediaType
 from fhirserver.rest.negotiation import (
     FHIR_JSON,
+    FHIR_XML,
     FORM,
     JSON_PATCH,
     JSON_TYPES,
+    XML_PATCH,
+    XML_TYPES,
     body_type,
     media_type_of,
     unsupported,
 )
 from fhirserver.rest.query import query_pairs
+from fhirserver.rest.xml_body import read_xml
+from fhirserver.xml.parser import FHIR, SEPARATOR, root_name
+
+_PATCH_TYPES = (JSON_PATCH, XML_PATCH, FHIR_JSON, FHIR_XML)
+_BINARY_ROOT = f"{FHIR}{SEPARATOR}{BINARY}"
 
 
-def resource_of(data: bytes, headers: Headers) -> Resource:
-    """The resource of a JSON body. Raises `Invalid` or `UnsupportedMediaType`."""
+async def resource_of(data: bytes, headers: Headers, definitions: Definitions) -> Resource:
+    """The resource of a body in JSON or XML. Raises `Invalid` or `UnsupportedMediaType`."""
     found = body_type(headers.get(b"content-type"))
-    if found.essence not in JSON_TYPES:
-        raise unsupported(found.essence, FHIR_JSON)
-    return _object(_decoded(data), "a resource")
+    if found.essence in JSON_TYPES:
+        return _object(_decoded(data), "a resource")
+    if found.essence in XML_TYPES:
+        return await read_xml(_present(data), definitions)
+    raise unsupported(found.essence, FHIR_JSON, FHIR_XML)
 
 
-def binary_resource_of(data: bytes, headers: Headers, id: str | None) -> Resource:
-    """The Binary of a body, which is FHIR JSON or the content itself."""
+async def binary_resource_of(
+    data: bytes, headers: Headers, definitions: Definitions, id: str | None
+) -> Resource:
+    """The Binary of a body, which is in FHIR's JSON or XML or the content itself."""
     content_type = header_text(headers, b"content-type")
     found = media_type_of(headers.get(b"content-type"))
     if found is None or content_type is None:
         raise UnsupportedMediaType("Say what the body is in Content-Type.")
-    if "fhir" in found.essence:
-        return resource_of(data, headers)
-    if found.essence in JSON_TYPES and _is_binary_resource(data):
-        return resource_of(data, headers)
+    is_resource = "fhir" in found.essence
+    if found.essence in JSON_TYPES:
+        is_resource = is_resource or _is_binary_resource(data)
+    elif found.essence in XML_TYPES:
+        is_resource = is_resource or root_name(data) == _BINARY_ROOT
+    if is_resource:
+        return await resource_of(data, headers, definitions)
     return binary_of(data, content_type.strip(), id, header_text(headers, b"x-security-context"))
 
 
-def patch_of(data: bytes, headers: Headers) -> Json:
-    """The operations of a JSON Patch as a list, or the Parameters of a FHIRPath Patch."""
+async def patch_of(data: bytes, headers: Headers, definitions: Definitions) -> Json | bytes:
+    """The operations of a JSON Patch as a list, or the Parameters of a FHIRPath Patch.
+
+    An XML Patch is given as it is.
+    """
     found = body_type(headers.get(b"content-type"))
     if found.essence == JSON_PATCH:
         operations = _decoded(data)
@@ -54,8 +73,12 @@ def patch_of(data: bytes, headers: Headers) -> Json:
         return operations
     if found.essence in JSON_TYPES:
         return _object(_decoded(data), "a Parameters resource")
-    refusal = unsupported(found.essence, JSON_PATCH, FHIR_JSON)
-    refusal.headers["Accept-Patch"] = f"{JSON_PATCH}, {FHIR_JSON}"  # RFC 5789, 2.2
+    if found.essence == XML_PATCH:
+        return _present(data)
+    if found.essence in XML_TYPES:
+        return await read_xml(_present(data), definitions)
+    refusal = unsupported(found.essence, *_PATCH_TYPES)
+    refusal.headers["Accept-Patch"] = ", ".join(_PATCH_TYPES)  # RFC 5789, 2.2
     raise refusal
 
 
@@ -70,9 +93,13 @@ def form_of(data: bytes, headers: Headers) -> Pairs:
 
 
 def _decoded(data: bytes) -> Json:
+    return decode(_present(data))
+
+
+def _present(data: bytes) -> bytes:
     if not data:
         raise Invalid("The body is empty.")
-    return decode(data)
+    return data
 
 
 def _object(value: Json, what: str) -> Resource:

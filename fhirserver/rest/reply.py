@@ -9,13 +9,14 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import NamedTuple
 
+from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import FhirError
 from fhirserver.interactions.request import Answer
 from fhirserver.model.json import encode, pretty
 from fhirserver.model.outcome import issues_of, operation_outcome
 from fhirserver.rest.asgi import HeaderList, Send
-
-OUTCOME_TYPE = b"application/fhir+json; charset=utf-8"
+from fhirserver.rest.negotiation import OUTCOME_TYPE, is_xml
+from fhirserver.xml import to_xml
 
 _BODILESS = frozenset({204, 304})
 
@@ -30,7 +31,10 @@ class Reply(NamedTuple):
 
 
 def answered(answer: Answer, content_type: bytes, base: str, *, indent: bool = False) -> Reply:
-    """The response that carries an answer in a JSON media type."""
+    """The response that carries an answer, whose body is in the form of the Content-Type.
+
+    `indent` puts JSON on lines; XML comes as it is wanted.
+    """
     body = answer.body
     headers: HeaderList = [] if body is None else [(b"content-type", content_type)]
     if body is not None and indent:
@@ -46,11 +50,22 @@ def answered(answer: Answer, content_type: bytes, base: str, *, indent: bool = F
     return Reply(answer.status, headers, body or b"")
 
 
-def refused(error: FhirError, *, indent: bool = False) -> Reply:
-    """The response to a refused request: an OperationOutcome."""
-    body = encode(operation_outcome(issues_of(error)))
-    headers = [(b"content-type", OUTCOME_TYPE), *_encoded(error.headers)]
-    return Reply(error.status, headers, pretty(body) if indent else body)
+def refused(
+    error: FhirError,
+    *,
+    content_type: bytes = OUTCOME_TYPE,
+    definitions: Definitions | None = None,
+    indent: bool = False,
+) -> Reply:
+    """The response to a refused request: an OperationOutcome, in XML by the definitions."""
+    outcome = operation_outcome(issues_of(error))
+    if definitions is not None and is_xml(content_type):
+        body = to_xml(outcome, definitions, indent=indent)
+    else:
+        body, content_type = encode(outcome), OUTCOME_TYPE
+        body = pretty(body) if indent else body
+    headers = [(b"content-type", content_type), *_encoded(error.headers)]
+    return Reply(error.status, headers, body)
 
 
 @lru_cache(maxsize=4096)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,8 +21,9 @@ from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Invalid, MultipleMatches, PreconditionFailed
 from fhirserver.interactions.capabilities import statement
 from fhirserver.interactions.context import Context, Policy
-from fhirserver.model.json import Json, Resource, decode
+from fhirserver.model.json import Json, Resource, decode, encode
 from fhirserver.search.index import Indexer
+from fhirserver.xml import from_xml, to_xml
 
 pytestmark = pytest.mark.conformance
 
@@ -84,8 +86,8 @@ async def claim_patch(client: Client, resource: Resource, url: str) -> None:
         assert (await client.get(url))["language"] == language
 
 
-def patches(type: str) -> list[tuple[Json, str]]:
-    """A JSON Patch and a FHIRPath Patch, and the language that each sets."""
+def patches(type: str) -> list[tuple[Json | bytes, str]]:
+    """A JSON Patch, a FHIRPath Patch and an XML Patch, and the language that each sets."""
     operation = [
         {"name": "type", "valueCode": "replace"},
         {"name": "path", "valueString": f"{type}.language"},
@@ -100,6 +102,7 @@ def patches(type: str) -> list[tuple[Json, str]]:
             },
             "es",
         ),
+        (b'<diff><replace sel="f:%s/f:language/@value">it</replace></diff>' % type.encode(), "it"),
     ]
 
 
@@ -403,16 +406,28 @@ async def test_every_flag_is_true_of_every_type(client: Client) -> None:
 # --- formats --------------------------------------------------------------------------------
 
 
+FORMS: dict[str, tuple[Callable[[bytes], Resource], Callable[[Resource], bytes]]] = {
+    "json": (decode, encode),
+    "xml": (partial(from_xml, definitions=packaged()), partial(to_xml, definitions=packaged())),
+}
+
+
+def form(format: str) -> tuple[Callable[[bytes], Resource], Callable[[Resource], bytes]]:
+    """How a format is read and written."""
+    return FORMS[format.rpartition("+")[2].rpartition("/")[2]]
+
+
 async def test_every_format_is_read_and_written(tmp_path: Path) -> None:
     async with serving(tmp_path) as http:
         stated = decode((await http.get("/fhir/metadata")).content)
         for format in stated["format"]:
+            read, write = form(format)
             answer = await http.get("/fhir/metadata", params={"_format": format})
-            assert (answer.status_code, decode(answer.content)) == (200, stated)
+            assert (answer.status_code, read(answer.content)) == (200, stated)
             if "/" in format:
                 answer = await http.post(
                     "/fhir/Patient",
-                    content=b'{"resourceType":"Patient"}',
+                    content=write({"resourceType": "Patient"}),
                     headers={"Content-Type": format, "Accept": format},
                 )
                 assert answer.status_code == 201
@@ -422,17 +437,18 @@ async def test_every_format_is_read_and_written(tmp_path: Path) -> None:
             content=b'{"resourceType":"Patient","id":"a","language":"en"}',
             headers={"Content-Type": "application/fhir+json"},
         )
-        bodies = dict(
-            zip(
-                ("application/json-patch+json", "application/fhir+json"),
-                patches("Patient"),
-                strict=True,
-            )
-        )
+        by_json, by_path, by_xml = patches("Patient")
+        bodies = {
+            "application/json-patch+json": by_json,
+            "application/fhir+json": by_path,
+            "application/fhir+xml": by_path,
+            "application/xml-patch+xml": by_xml,
+        }
         for format in stated["patchFormat"]:
             patch, language = bodies[format]
+            body = patch if isinstance(patch, bytes) else form(format)[1](patch)
             headers = {"Content-Type": format}
-            answer = await http.patch("/fhir/Patient/a", json=patch, headers=headers)
+            answer = await http.patch("/fhir/Patient/a", content=body, headers=headers)
             assert (answer.status_code, answer.json()["language"]) == (200, language)
 
 

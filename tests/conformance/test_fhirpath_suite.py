@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 import yaml
 
-from fhirserver.definitions.element import Child
 from fhirserver.definitions.packaged import packaged
 from fhirserver.fhirpath import (
     FhirPathError,
@@ -35,11 +34,10 @@ from fhirserver.fhirpath.parser import parse
 from fhirserver.fhirpath.quantity import Quantity
 from fhirserver.fhirpath.syntax import Literal
 from fhirserver.model.json import Resource, decode
+from fhirserver.xml import from_xml
 
 SUITE = Path(__file__).resolve().parents[2] / "../shared/suites/fhirpath"
 LEDGER = Path(__file__).with_name("fhirpath_ledger.yaml")
-FHIR = "{http://hl7.org/fhir}"
-XHTML = "{http://www.w3.org/1999/xhtml}"
 
 pytestmark = [
     pytest.mark.conformance,
@@ -204,46 +202,4 @@ def load(name: str | None) -> Resource:
     if name.endswith(".json"):
         resource: Resource = decode((SUITE / name).read_bytes())
         return resource
-    root = ET.parse(SUITE / name).getroot()
-    type_ = root.tag.removeprefix(FHIR)
-    return {"resourceType": type_, **content(root, type_)}
-
-
-def content(element: ET.Element, path: str) -> Resource:
-    """The JSON of an XML element, by the definitions of its type."""
-    found: Resource = {name: text for name, text in element.attrib.items() if name != "value"}
-    children = packaged().children(path) or packaged().children("Element")
-    for part in element:
-        if part.tag == f"{XHTML}div":
-            found["div"] = ET.tostring(part, encoding="unicode")
-            continue
-        name = part.tag.removeprefix(FHIR)
-        child = children[name]
-        inside = content(part, child.path)
-        if "value" in part.attrib:
-            put(found, child, name, primitive(part, child.type))
-            if inside:
-                put(found, child, f"_{name}", inside)
-        else:
-            put(found, child, name, inside)
-    return found
-
-
-def put(resource: Resource, child: Child, name: str, value: Any) -> None:
-    if child.element.max == 1:
-        resource[name] = value
-    else:
-        resource.setdefault(name, []).append(value)
-
-
-def primitive(part: ET.Element, type_: str) -> Any:
-    text = part.attrib["value"]
-    match type_:
-        case "boolean":
-            return text == "true"
-        case "integer" | "unsignedInt" | "positiveInt":
-            return int(text)
-        case "decimal":
-            return Decimal(text)
-        case _:
-            return text
+    return from_xml((SUITE / name).read_bytes(), packaged())

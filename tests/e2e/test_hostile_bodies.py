@@ -121,7 +121,8 @@ def test_a_body_that_claims_less_than_it_unpacks_to_is_413(victim: Server) -> No
     ("headers", "status"),
     [
         ({"Content-Type": "text/plain"}, 415),
-        ({"Content-Type": "application/fhir+xml"}, 415),
+        ({"Content-Type": "text/turtle"}, 415),
+        ({"Content-Type": "application/fhir+xml"}, 400),
         ({"Content-Type": "nonsense"}, 415),
         ({"Content-Type": "application/fhir+json; charset=latin-1"}, 415),
         ({"Content-Encoding": "br"}, 415),

@@ -6,10 +6,13 @@ from fhirserver.rest.negotiation import (
     answered_type,
     asks_for_fhir,
     body_type,
+    is_xml,
+    refusal_type,
 )
 
 FHIR = b"application/fhir+json; charset=utf-8"
 JSON = b"application/json; charset=utf-8"
+XML = b"application/fhir+xml; charset=utf-8"
 BROWSER = b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
@@ -28,7 +31,21 @@ BROWSER = b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         (b"application/json, text/plain, */*", FHIR),
         (b"application/json, */*;q=0.1", JSON),
         (b"application/fhir+json;q=0.2, application/json;q=0.9", JSON),
-        (b"application/fhir+xml, application/fhir+json;q=0.5", FHIR),
+        (b"application/fhir+xml, application/fhir+json;q=0.5", XML),
+        (b"application/fhir+xml, application/fhir+json", FHIR),
+        (b"application/fhir+xml", XML),
+        (b"application/fhir+xml;q=0.1", XML),
+        (b"application/xml", b"application/xml; charset=utf-8"),
+        (b"text/xml", b"text/xml; charset=utf-8"),
+        (b"text/turtle, text/xml;q=0.5", b"text/xml; charset=utf-8"),
+        (b"application/xml+fhir", b"application/xml+fhir; charset=utf-8"),
+        (
+            b"application/fhir+xml; fhirVersion=4.0",
+            b"application/fhir+xml; fhirVersion=4.0; charset=utf-8",
+        ),
+        (b"text/html, application/fhir+xml", XML),
+        (b"*/*, application/fhir+json;q=0", JSON),
+        (b"application/fhir+xml; fhirVersion=3.0, application/fhir+json;q=0.1", FHIR),
         (b"text/json", b"text/json; charset=utf-8"),
         (b"text/*", b"text/json; charset=utf-8"),
         (b"application/json+fhir", b"application/json+fhir; charset=utf-8"),
@@ -47,7 +64,9 @@ def test_accept(accept, content_type):
 @pytest.mark.parametrize(
     "accept",
     [
-        b"application/fhir+xml",
+        b"application/fhir+xml;q=0",
+        b"application/fhir+xml; fhirVersion=3.0",
+        b"application/fhir+turtle",
         b"text/turtle",
         b"image/png",
         b"application/fhir+json; fhirVersion=3.0",
@@ -72,19 +91,49 @@ def test_accept_of_what_is_not_served(accept):
         ("application/fhir json", FHIR),
         ("application/fhir+json; fhirVersion=4.0", FHIR),
         ("text/json", b"text/json; charset=utf-8"),
+        ("xml", XML),
+        ("XML", XML),
+        ("text/xml", b"text/xml; charset=utf-8"),
+        ("application/xml", b"application/xml; charset=utf-8"),
+        ("application/fhir xml", XML),
+        ("application/fhir+xml; fhirVersion=4.0", XML),
     ],
 )
 def test_format_goes_before_accept(format, content_type):
-    assert answered_type(b"application/fhir+xml", format) == content_type
+    for accept in (b"application/fhir+xml", b"application/fhir+json", b"image/png", None):
+        assert answered_type(accept, format) == content_type
 
 
 @pytest.mark.parametrize(
     "format",
-    ["xml", "application/fhir+xml", "ttl", "text/turtle", "html", "x", "json; fhirVersion=3.0"],
+    ["ttl", "text/turtle", "html", "x", "json; fhirVersion=3.0", "text/xml; charset=latin1"],
 )
 def test_format_that_is_not_served(format):
     with pytest.raises(NotAcceptable):
         answered_type(b"application/fhir+json", format)
+
+
+@pytest.mark.parametrize(
+    ("accept", "format", "content_type"),
+    [
+        (None, None, FHIR),
+        (b"application/fhir+xml", None, XML),
+        (b"application/fhir+xml", "json", FHIR),
+        (b"application/json", None, FHIR),
+        (None, "xml", XML),
+        (b"text/turtle", None, FHIR),
+        (b"application/fhir+xml", "ttl", XML),
+        (b"text/turtle", "ttl", FHIR),
+        (b"application/fhir+xml," + 3000 * b"x", None, FHIR),
+    ],
+)
+def test_a_refusal_always_has_a_type(accept, format, content_type):
+    assert refusal_type(accept, format) == content_type
+
+
+def test_which_types_are_xml():
+    assert is_xml(XML)
+    assert not is_xml(FHIR)
 
 
 @pytest.mark.parametrize(
