@@ -106,6 +106,11 @@ class Settings(BaseSettings):
     max_page_size: int = Field(
         default=1000, ge=1, description="Most entries of a page, whatever `_count`."
     )
+    search_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Time that one search may take; a longer one is refused as too costly.",
+    )
     max_includes: int = Field(default=1000, ge=0, description="Most included resources of a page.")
     max_bundle_entries: int = Field(
         default=10_000, ge=1, description="Most entries of a batch or transaction."
