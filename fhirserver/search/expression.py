@@ -44,11 +44,16 @@ class StringMode(Enum):
     STARTS = "starts"  # folded text starts with the folded value
     CONTAINS = "contains"  # folded text contains the folded value
     EXACT = "exact"  # the text is the value
+    EQUALS = "equals"  # the folded whole text is the folded value
+    ENDS = "ends"  # the folded whole text ends with the folded value
 
 
 @dataclass(frozen=True, slots=True)
 class StringIs:
-    """Some text of `param` matches one of `values` (folded, unless the mode is EXACT)."""
+    """Some text of `param` matches one of `values` (folded, unless the mode is EXACT).
+
+    A whole text is an entry whose `exact` is not empty.
+    """
 
     param: str
     mode: StringMode

@@ -206,6 +206,10 @@ def _string(mode: StringMode, value: str, entry: String) -> bool:
             return value in entry.folded
         case StringMode.EXACT:
             return entry.exact == value
+        case StringMode.EQUALS:
+            return entry.exact != "" and entry.folded == value
+        case StringMode.ENDS:
+            return entry.exact != "" and entry.folded.endswith(value)
         case _:
             assert_never(mode)
 
