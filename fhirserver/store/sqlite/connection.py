@@ -16,6 +16,7 @@ BUSY_TIMEOUT = 15_000  # milliseconds that a writer waits for another process's 
 _STEPS = 20_000  # virtual machine steps between two looks at the time
 _CACHE_KIB = 32 * 1024
 _MMAP = 1 << 30
+_STATEMENTS = 256
 
 _TEXTS: tuple[tuple[type[apsw.Error], str], ...] = (
     (apsw.FullError, "The disk of the store is full. Nothing of this request was written."),
@@ -34,7 +35,7 @@ class Connection(apsw.Connection):
     """A connection whose statements stop at a deadline, when one is set."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(str(path))
+        super().__init__(str(path), statementcachesize=_STATEMENTS)
         self._deadline = inf
         self.set_busy_timeout(BUSY_TIMEOUT)
         self.pragma("synchronous", "full")
