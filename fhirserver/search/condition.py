@@ -31,6 +31,7 @@ from fhirserver.search.params import PARAMETER_TYPES
 from fhirserver.search.params.date import date_search
 from fhirserver.search.refusal import Unsupported, choice
 from fhirserver.search.request import Limits
+from fhirserver.search.text import CONTENT, NARRATIVE, text_is
 
 LAST_UPDATED = Parameter(
     "_lastUpdated", "date", SearchParameter("_lastUpdated", "", (), "date", None), ()
@@ -222,6 +223,20 @@ class Conditions:
             raise Unsupported("Search by _list with the id of a List; named lists are not kept.")
         return Has("List", "item", IdIs(ids))
 
+    def text(self, param: str, modifier: str, value: str) -> Expression:
+        """`_text=fever cough`, `_content=...`"""
+        if modifier:
+            raise Unsupported(f"'{param}' does not take ':{modifier}'.")
+        return text_is(param, self.values(value))
+
+    def narrative(self, modifier: str, value: str) -> Expression:
+        """`_text=fever cough`"""
+        return self.text(NARRATIVE, modifier, value)
+
+    def content(self, modifier: str, value: str) -> Expression:
+        """`_content=fever cough`"""
+        return self.text(CONTENT, modifier, value)
+
 
 def _foremost(refusals: Iterable[Invalid], code: str, rest: str) -> Invalid:
     """The refusal to tell when no type that a chain may reach takes the rest of it."""
@@ -244,5 +259,7 @@ _SPECIAL: dict[str, Callable[[Conditions, str, str], Expression]] = {
     "_id": Conditions.id_is,
     "_lastUpdated": Conditions.last_updated,
     "_list": Conditions.in_list,
+    NARRATIVE: Conditions.narrative,
+    CONTENT: Conditions.content,
 }
 """Parameters of every type that are not in the index."""

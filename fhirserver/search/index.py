@@ -7,6 +7,7 @@ Beside the parameters of its type, a resource has entries under derived names:
 - `identifier:of-type` (token): the type's system, and `code|value`, for `:of-type`;
 - `subject:identifier` (token): the identifiers of logical references, for `:identifier`;
 - `code:present` (an empty token): `code` selects something of which no entry comes;
+- `_text` and `_content` (words): those of the narrative, and of all texts;
 - `_reference` (reference): what no reference parameter covers, for referential integrity.
 
 `_id` and `_lastUpdated` are not entries but known of every resource. Contained resources are
@@ -23,10 +24,11 @@ from fhirserver.definitions.search_parameter import SearchParameter
 from fhirserver.fhirpath.shapes import Shapes
 from fhirserver.model.json import Resource
 from fhirserver.search.entry import Entries, Entry, Reference, Token
-from fhirserver.search.parameter import KINDS
+from fhirserver.search.parameter import kind_of
 from fhirserver.search.params.reference import at_home, references
 from fhirserver.search.plan import Plan
 from fhirserver.search.request import ANY
+from fhirserver.search.text import words_of
 
 UNCOVERED = "_reference"
 """The pseudo parameter of references that no search parameter covers."""
@@ -47,7 +49,7 @@ class Indexer:
         return {
             code: found
             for code, found in self._definitions.search_parameters(type).items()
-            if found.type in KINDS and found.expression
+            if kind_of(found)
         }
 
     def entries(self, resource: Resource, base_url: str = "") -> Entries:
@@ -69,6 +71,7 @@ class Indexer:
         uncovered = _uncovered(resource, base_url, covered)
         if uncovered:
             out[UNCOVERED] = uncovered
+        out |= words_of(resource)
         return out
 
     def references(

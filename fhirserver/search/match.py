@@ -16,12 +16,15 @@ from fhirserver.search.entry import (
     Entries,
     Entry,
     Number,
+    Position,
     Quantity,
     Reference,
     String,
     Token,
     Uri,
+    Words,
 )
+from fhirserver.search.distance import distance
 from fhirserver.search.expression import (
     And,
     Chain,
@@ -33,6 +36,7 @@ from fhirserver.search.expression import (
     IdIs,
     Leaf,
     Missing,
+    Near,
     Not,
     NumberIs,
     Or,
@@ -42,6 +46,7 @@ from fhirserver.search.expression import (
     StringIs,
     StringMode,
     Target,
+    TextIs,
     TokenIs,
     TypeIs,
     UriIs,
@@ -84,6 +89,17 @@ def match(expression: Expression, document: Document, world: World = EMPTY_WORLD
             return _chain(expression, document, world)
         case Has():
             return _has(expression, document, world)
+        case Near(param, latitude, longitude, metres):
+            return any(
+                isinstance(entry, Position) and distance(latitude, longitude, *entry) <= metres
+                for entry in document.entries.get(param, ())
+            )
+        case TextIs(param, values):
+            return any(
+                isinstance(entry, Words)
+                and any(set(entry.text.split()).issuperset(value) for value in values)
+                for entry in document.entries.get(param, ())
+            )
         case CompositeIs(param, components):
             return any(
                 isinstance(entry, Composite) and all(map(match_entry, components, entry.components))
@@ -160,7 +176,7 @@ def _rank(entry: Entry) -> tuple[int | float | str, ...]:
             return (type_, id_)
         case Uri(value):
             return (value,)
-        case Composite():
+        case Composite() | Position() | Words():
             return ()
         case _:
             assert_never(entry)

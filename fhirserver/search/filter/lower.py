@@ -198,6 +198,7 @@ _OPERATORS: dict[Kind, dict[Operator, _Lower]] = {
     "reference": {"eq": _by(""), "ne": _other, "re": _by("")},
     "uri": {"eq": _by(""), "ne": _other},
     "composite": {"eq": _by(""), "ne": _other},
+    "position": {"eq": _by("")},
 }
 """What each type of parameter can be asked; `pr` goes with all."""
 

@@ -12,13 +12,17 @@ from fhirserver.search.entry import (
     Entries,
     Entry,
     Number,
+    Position,
     Quantity,
     Reference,
+    Simple,
     String,
     Token,
     Uri,
+    Words,
 )
 from fhirserver.store.sqlite.dictionary import Interning
+from fhirserver.store.sqlite.words import WORD_TABLES
 
 Value: TypeAlias = int | float | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]
@@ -37,6 +41,7 @@ WIDTHS: Mapping[str, int] = {
     "reference": 3,
     "uri": 3,
     "composite": 3 + 6 * SLOTS,
+    "position": 4,
 }
 """The index tables, with their numbers of columns. Each row begins with rid and pid."""
 
@@ -53,7 +58,7 @@ def add_rows(
 ) -> None:
     """Adds the rows of one resource; `rid_of` allots a number to the target of a reference."""
     for code, values in entries.items():
-        if not values:
+        if not values or code in WORD_TABLES:
             continue
         pid = names.intern_param(tid, code)
         unique = values if len(values) == 1 else tuple(dict.fromkeys(values))
@@ -80,6 +85,10 @@ def _add(
         case Quantity(low, high, system, code, unit):
             units = map(names.intern_symbol, (system, code, unit))
             rows["quantity"].append((rid, pid, low, high, *units))
+        case Position(latitude, longitude):
+            rows["position"].append((rid, pid, latitude, longitude))
+        case Words():
+            raise AssertionError("words are not in a typed table")
         case Composite(components):
             slots = [_slot(part, names, rid_of) for part in components]
             slots += [_BLANK] * (SLOTS - len(slots))
@@ -89,7 +98,7 @@ def _add(
 
 
 def _slot(
-    part: Token | String | Date | Number | Quantity | Reference | Uri,
+    part: Simple,
     names: Interning,
     rid_of: RidOf,
 ) -> Row:
@@ -108,5 +117,7 @@ def _slot(
             return (None, None, rid_of(type_, id_), None, None, None)
         case Uri(value):
             return (value, None, None, None, None, None)
+        case Position(latitude, longitude):
+            return (None, None, latitude, longitude, None, None)
         case _:
             assert_never(part)
