@@ -15,7 +15,7 @@ from fhirserver.errors import FhirError, TooCostly, Unavailable
 BUSY_TIMEOUT = 15_000  # milliseconds that a writer waits for another process's commit
 _STEPS = 20_000  # virtual machine steps between two looks at the time
 _CACHE_KIB = 32 * 1024
-_MMAP = 1 << 30
+_MMAP = 1 << 36  # address space, not memory: pages are read where the system caches them
 _STATEMENTS = 256
 
 _TEXTS: tuple[tuple[type[apsw.Error], str], ...] = (
