@@ -156,7 +156,7 @@ class _Running:
         context = Context(
             store=self.store,
             definitions=self.definitions,
-            indexer=Indexer(self.definitions),
+            indexer=Indexer(self.definitions, settings.full_text),
             policy=policy_of(settings),
             sealer=sealer,
             now=now,

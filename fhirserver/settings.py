@@ -120,6 +120,11 @@ class Settings(BaseSettings):
     )
 
     # house rules
+    full_text: Literal["all", "narrative", "none"] = Field(
+        default="all",
+        description="Words that are kept of new versions: for `_content` and `_text`, for `_text` "
+        "only, or none.",
+    )
     update_create: bool = Field(
         default=True, description="Whether PUT to an id that does not exist creates the resource."
     )

@@ -99,7 +99,9 @@ def _compiled(
 
 @lru_cache(maxsize=8)
 def _limits(policy: Policy) -> Limits:
-    return Limits(count=policy.page_size, max_count=policy.max_page_size)
+    return Limits(
+        count=policy.page_size, max_count=policy.max_page_size, full_text=policy.full_text
+    )
 
 
 # --- what is answered -----------------------------------------------------------------------

@@ -31,7 +31,7 @@ from fhirserver.search.params import PARAMETER_TYPES
 from fhirserver.search.params.date import date_search
 from fhirserver.search.refusal import Unsupported, choice
 from fhirserver.search.request import Limits
-from fhirserver.search.text import CONTENT, NARRATIVE, text_is
+from fhirserver.search.text import CONTENT, NARRATIVE, TEXT_PARAMETERS, text_is
 
 LAST_UPDATED = Parameter(
     "_lastUpdated", "date", SearchParameter("_lastUpdated", "", (), "date", None), ()
@@ -227,6 +227,8 @@ class Conditions:
         """`_text=fever cough`, `_content=...`"""
         if modifier:
             raise Unsupported(f"'{param}' does not take ':{modifier}'.")
+        if param not in TEXT_PARAMETERS[self._limits.full_text]:
+            raise Unsupported("This server keeps no words of that, to search by.")
         return text_is(param, self.values(value))
 
     def narrative(self, modifier: str, value: str) -> Expression:

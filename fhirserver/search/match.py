@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
+from fhirserver.search.distance import distance
 from fhirserver.search.entry import (
     Composite,
     Date,
@@ -24,7 +25,6 @@ from fhirserver.search.entry import (
     Uri,
     Words,
 )
-from fhirserver.search.distance import distance
 from fhirserver.search.expression import (
     And,
     Chain,
@@ -89,17 +89,8 @@ def match(expression: Expression, document: Document, world: World = EMPTY_WORLD
             return _chain(expression, document, world)
         case Has():
             return _has(expression, document, world)
-        case Near(param, latitude, longitude, metres):
-            return any(
-                isinstance(entry, Position) and distance(latitude, longitude, *entry) <= metres
-                for entry in document.entries.get(param, ())
-            )
-        case TextIs(param, values):
-            return any(
-                isinstance(entry, Words)
-                and any(set(entry.text.split()).issuperset(value) for value in values)
-                for entry in document.entries.get(param, ())
-            )
+        case Near() | TextIs():
+            return any(_special(expression, entry) for entry in _entries(expression, document))
         case CompositeIs(param, components):
             return any(
                 isinstance(entry, Composite) and all(map(match_entry, components, entry.components))
@@ -188,7 +179,18 @@ def _is_present(param: str, document: Document) -> bool:
     )
 
 
-def _entries(leaf: Leaf, document: Document) -> Iterable[Entry]:
+def _special(part: Near | TextIs, entry: Entry) -> bool:
+    match part, entry:
+        case Near(_, latitude, longitude, metres), Position():
+            return distance(latitude, longitude, *entry) <= metres
+        case TextIs(_, values), Words(text):
+            words = set(text.split())
+            return any(words.issuperset(value) for value in values)
+        case _:
+            return False
+
+
+def _entries(leaf: Leaf | Near | TextIs, document: Document) -> Iterable[Entry]:
     if leaf.param is None:
         return (entry for entries in document.entries.values() for entry in entries)
     return document.entries.get(leaf.param, ())

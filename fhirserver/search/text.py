@@ -8,9 +8,8 @@ has all its words, in any order; commas separate alternatives.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html import unescape as unescape_markup
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from fhirserver.errors import Invalid
 from fhirserver.model.json import Resource
@@ -22,11 +21,20 @@ from fhirserver.search.params.string import fold
 NARRATIVE = "_text"
 CONTENT = "_content"
 
+FullText: TypeAlias = Literal["all", "narrative", "none"]
+TEXT_PARAMETERS: dict[FullText, tuple[str, ...]] = {
+    "all": (NARRATIVE, CONTENT),
+    "narrative": (NARRATIVE,),
+    "none": (),
+}
+"""The parameters that can be searched by, as a server is set."""
+
 MAX_WORDS = 32
 """How many words one alternative of a search may have."""
 
 _MARKUP = re.compile(r"<[^>]*>")
 _TIME = re.compile(r"\d{4}-\d\d(?:-\d\d(?:T.*)?)?", re.ASCII | re.DOTALL)
+_SYMBOLS = str.maketrans(dict.fromkeys("$+<=>^|~", " "))
 _LONGEST_WORD = 200  # beyond that, what has no space is data and not language
 _NO_TEXT = frozenset(
     {"resourceType", "id", "meta", "system", "reference", "url", "fullUrl", "profile", "data"}
@@ -35,16 +43,20 @@ _NO_TEXT = frozenset(
 """Properties that hold no language: addresses, codes of technique, binary data."""
 
 
-def words_of(resource: Resource) -> dict[str, tuple[Words, ...]]:
+def words_of(
+    resource: Resource, params: tuple[str, ...] = (NARRATIVE, CONTENT)
+) -> dict[str, tuple[Words, ...]]:
     """The words of the narrative, and those of all texts of a resource, narrative included."""
     found: dict[str, tuple[Words, ...]] = {}
     narrative = _narrative(resource)
-    if narrative:
+    if narrative and NARRATIVE in params:
         found[NARRATIVE] = (Words(narrative),)
-    content = _distinct(" ".join(_texts(resource)))
-    both = f"{narrative} {content}" if narrative and content else narrative or content
-    if both:
-        found[CONTENT] = (Words(" ".join(dict.fromkeys(both.split()))),)
+    if CONTENT in params:
+        texts = _texts(resource)
+        texts.append(narrative)
+        content = _distinct(" ".join(texts))
+        if content:
+            found[CONTENT] = (Words(content),)
     return found
 
 
@@ -52,7 +64,7 @@ def text_is(param: str, values: tuple[str, ...]) -> TextIs:
     """What has all words of one of the values. Raises `Invalid` for a value without words."""
     alternatives = []
     for value in values:
-        words = tuple(dict.fromkeys(fold(unescape(value)).split()))
+        words = tuple(dict.fromkeys(_words(unescape(value))))
         if not words:
             raise Invalid("Search a text by at least one word.")
         if len(words) > MAX_WORDS:
@@ -70,32 +82,40 @@ def _narrative(resource: Resource) -> str:
 
 
 def _distinct(text: str) -> str:
-    return " ".join(dict.fromkeys(fold(text).split()))
+    return " ".join(dict.fromkeys(_words(text)))
 
 
-def _texts(resource: Resource) -> Iterator[str]:
+def _words(text: str) -> list[str]:
+    return fold(text.translate(_SYMBOLS)).split()
+
+
+def _texts(resource: Resource) -> list[str]:
     """The texts of a resource and of what it contains, but for its own narrative."""
+    texts: list[str] = []
     stack: list[Any] = [
         value for name, value in resource.items() if name not in _NO_TEXT and name != "text"
     ]
     while stack:
         value = stack.pop()
         kind = value.__class__
-        if kind is str:
-            if _is_language(value):
-                yield value
+        if kind is dict:
+            for name, item in value.items():
+                if name in _NO_TEXT:
+                    continue
+                if item.__class__ is not str:
+                    stack.append(item)
+                elif name == "div":
+                    texts.append(unescape_markup(_MARKUP.sub(" ", item)))
+                elif _is_language(item):
+                    texts.append(item)
         elif kind is list:
             stack += value
-        elif kind is dict:
-            markup = value.get("div")
-            if markup.__class__ is str:
-                yield unescape_markup(_MARKUP.sub(" ", markup))
-            stack += [
-                item for name, item in value.items() if name not in _NO_TEXT and name != "div"
-            ]
+        elif kind is str and _is_language(value):
+            texts.append(value)
+    return texts
 
 
 def _is_language(text: str) -> bool:
     if len(text) > _LONGEST_WORD and " " not in text:
         return False
-    return not (text[:4].isdigit() and _TIME.fullmatch(text))
+    return not (text[:2].isdigit() and _TIME.fullmatch(text))

@@ -39,7 +39,7 @@ def client(context: Context) -> Client:
 
 @pytest.fixture(scope="module")
 def rest() -> Resource:
-    (found,) = statement(packaged(), Indexer(packaged()), Policy())["rest"]
+    (found,) = statement(packaged(), Indexer(packaged(), "all"), Policy())["rest"]
     return found
 
 

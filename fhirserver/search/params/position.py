@@ -75,6 +75,6 @@ def _number(text: str) -> float:
     return float(text)
 
 
-_CONVERT: dict[str, Convert] = {"Location.position": _position}
+_CONVERT: dict[str, Convert] = {"BackboneElement": _position}  # Location.position
 
 POSITION = ParameterType(convert=_CONVERT, modifiers={"": _near})

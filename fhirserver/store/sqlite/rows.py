@@ -21,8 +21,8 @@ from fhirserver.search.entry import (
     Uri,
     Words,
 )
+from fhirserver.search.text import CONTENT, NARRATIVE
 from fhirserver.store.sqlite.dictionary import Interning
-from fhirserver.store.sqlite.words import WORD_TABLES
 
 Value: TypeAlias = int | float | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]
@@ -45,6 +45,9 @@ WIDTHS: Mapping[str, int] = {
 }
 """The index tables, with their numbers of columns. Each row begins with rid and pid."""
 
+WORD_TABLES: Mapping[str, str] = {NARRATIVE: "narrative", CONTENT: "content"}
+"""The full-text tables, by the parameter whose words they keep. Their rows are rid and words."""
+
 _BLANK: Row = (None,) * 6
 
 
@@ -58,7 +61,11 @@ def add_rows(
 ) -> None:
     """Adds the rows of one resource; `rid_of` allots a number to the target of a reference."""
     for code, values in entries.items():
-        if not values or code in WORD_TABLES:
+        if not values:
+            continue
+        if code in WORD_TABLES:
+            words = " ".join(entry.text for entry in values if isinstance(entry, Words))
+            rows[WORD_TABLES[code]].append((rid, words))
             continue
         pid = names.intern_param(tid, code)
         unique = values if len(values) == 1 else tuple(dict.fromkeys(values))
@@ -88,7 +95,7 @@ def _add(
         case Position(latitude, longitude):
             rows["position"].append((rid, pid, latitude, longitude))
         case Words():
-            raise AssertionError("words are not in a typed table")
+            raise AssertionError("words have tables of their own")
         case Composite(components):
             slots = [_slot(part, names, rid_of) for part in components]
             slots += [_BLANK] * (SLOTS - len(slots))
