@@ -45,7 +45,13 @@ CLASSES = {
     "composite": Composite,
     "position": Position,
 }
-DERIVED = {"text": "string", "of-type": "token", "identifier": "token", "present": "token"}
+DERIVED = {
+    "text": "string",
+    "of-type": "token",
+    "identifier": "token",
+    "present": "token",
+    "canonical": "quantity",
+}
 
 
 def check(definitions: Definitions, type: str, entries: Entries) -> None:
