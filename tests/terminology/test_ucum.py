@@ -57,8 +57,10 @@ def test_scales_of_temperature(unit: str, value: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "foo", "mg/", "Cel/s", "Cel2", "10*999", "k[in_i]", "(m", "m)", "m..s", "{a", "µg", "m" * 200]
-    + ["(" * 20 + "m" + ")" * 20, "kkg", "m g"],
+    [
+        "", "foo", "mg/", "Cel/s", "Cel2", "10*999", "k[in_i]", "(m", "m)", "m..s", "{a", "µg",
+        "m" * 200, "(" * 20 + "m" + ")" * 20, "kkg", "m g",
+    ],
 )  # fmt: skip
 def test_what_is_no_unit_with_a_factor(text: str) -> None:
     assert canonical(text) is None

@@ -44,6 +44,7 @@ class Connection(apsw.Connection):
         super().__init__(str(path), statementcachesize=_STATEMENTS)
         self._deadline = inf
         self.set_busy_timeout(BUSY_TIMEOUT)
+        self.setlk_timeout(BUSY_TIMEOUT, 0)  # looks every millisecond: fair between processes
         self.pragma("synchronous", "full")
         self.pragma("cache_size", -_CACHE_KIB)
         self.pragma("mmap_size", _MMAP)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
@@ -28,8 +30,19 @@ _GROUP_REQUESTS = 256
 _GROUP_CHANGES = 2000
 _CHECKPOINT_PAGES = 4000
 _PATIENCE = 10.0  # seconds that the expectations of one commit may take
+_PAUSE = 0.0015  # seconds that other processes get to take the lock
+_WATCHED = 1.0  # seconds after another's commit in which they get them
 
-_FATAL = (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NoMemError, apsw.NotADBError)
+_FATAL = (
+    apsw.BusyError,
+    apsw.CorruptError,
+    apsw.FullError,
+    apsw.IOError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.NotADBError,
+    apsw.ReadOnlyError,
+)
 """Failures of the file, not of one request: the whole group is given up."""
 
 
@@ -59,6 +72,8 @@ class Writer:
         self._connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
         self._names = Interning(self._connection)
         self._searcher = Searcher(self._connection, self._names)
+        self._by_others = self._connection.pragma("data_version")
+        self._seen = -inf
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -88,7 +103,22 @@ class Writer:
             is_last = self._commit_group(first)
             if is_last:
                 break
+            self._give_way()
         self._connection.close()
+
+    def _give_way(self) -> None:
+        """Pauses after a group when other processes write as well.
+
+        They look every millisecond whether the file is free; a busy writer that took it again
+        at once would keep them waiting for seconds.
+        """
+        now = time.monotonic()
+        by_others = self._connection.pragma("data_version")
+        if by_others != self._by_others:
+            self._by_others = by_others
+            self._seen = now
+        if now - self._seen < _WATCHED:
+            time.sleep(_PAUSE)
 
     def _commit_group(self, first: Request) -> bool:
         """Commits a group that begins with `first`; whether the writer is to end after it."""
