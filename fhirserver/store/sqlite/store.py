@@ -23,6 +23,7 @@ from fhirserver.store.port import (
     Change,
     Committed,
     Expectation,
+    Explanation,
     HistoryPage,
     HistoryQuery,
     Key,
@@ -84,6 +85,9 @@ class SqliteStore:
 
     async def search(self, query: Query) -> SearchPage:
         return await self._bounded(lambda reader: reader.search.page(query))
+
+    async def explain(self, query: Query) -> Explanation:
+        return await self._bounded(lambda reader: reader.explain.explain(query))
 
     async def commit(
         self,
