@@ -11,7 +11,7 @@ import re
 from html import unescape as unescape_markup
 from typing import Any, Literal, TypeAlias
 
-from fhirserver.errors import Invalid
+from fhirserver.errors import Invalid, TooCostly
 from fhirserver.model.json import Resource
 from fhirserver.search.entry import Words
 from fhirserver.search.escape import unescape
@@ -31,6 +31,9 @@ TEXT_PARAMETERS: dict[FullText, tuple[str, ...]] = {
 
 MAX_WORDS = 32
 """How many words one alternative of a search may have."""
+
+MAX_VALUES = 50
+"""How many alternatives a search may have."""
 
 _MARKUP = re.compile(r"<[^>]*>")
 _TIME = re.compile(r"\d{4}-\d\d(?:-\d\d(?:T.*)?)?", re.ASCII | re.DOTALL)
@@ -61,7 +64,12 @@ def words_of(
 
 
 def text_is(param: str, values: tuple[str, ...]) -> TextIs:
-    """What has all words of one of the values. Raises `Invalid` for a value without words."""
+    """What has all words of one of the values. Raises `Invalid` for a value without words.
+
+    Raises `TooCostly` for too many values.
+    """
+    if len(values) > MAX_VALUES:
+        raise TooCostly(f"Give at most {MAX_VALUES} texts.")
     alternatives = []
     for value in values:
         words = tuple(dict.fromkeys(_words(unescape(value))))

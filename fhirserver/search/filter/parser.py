@@ -22,7 +22,7 @@ from fhirserver.search.filter.syntax import (
 from fhirserver.search.refusal import choice
 
 MAX_LENGTH: Final = 16_384
-MAX_DEPTH: Final = 32
+MAX_DEPTH: Final = 16
 MAX_TESTS: Final = 200
 
 _SPACE = re.compile(r"\s*")

@@ -138,7 +138,7 @@ class SqliteStore:
 
     def _ask_elsewhere(self, ask: Callable[[Reader], _T], until: float) -> _T:
         left = until - time.monotonic()
-        if left <= 0:
+        if left <= 0 < self._patience:
             raise Unavailable("The store is busy with long searches. Try again later.")
         with translated():
             try:
