@@ -152,11 +152,13 @@ class _Running:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.definitions = packaged()
         sealer = AesSealer(sealing_key(settings.data), now=now, random=secrets.token_bytes)
-        self.store = SqliteStore.open(settings.database, clock=now)
+        self.store = SqliteStore.open(
+            settings.database, clock=now, patience=settings.search_seconds
+        )
         context = Context(
             store=self.store,
             definitions=self.definitions,
-            indexer=Indexer(self.definitions),
+            indexer=Indexer(self.definitions, settings.full_text),
             policy=policy_of(settings),
             sealer=sealer,
             now=now,

@@ -106,6 +106,11 @@ class Settings(BaseSettings):
     max_page_size: int = Field(
         default=1000, ge=1, description="Most entries of a page, whatever `_count`."
     )
+    search_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Time that one search may take; a longer one is refused as too costly.",
+    )
     max_includes: int = Field(default=1000, ge=0, description="Most included resources of a page.")
     max_bundle_entries: int = Field(
         default=10_000, ge=1, description="Most entries of a batch or transaction."
@@ -115,6 +120,11 @@ class Settings(BaseSettings):
     )
 
     # house rules
+    full_text: Literal["all", "narrative", "none"] = Field(
+        default="all",
+        description="Words that are kept of new versions: for `_content` and `_text`, for `_text` "
+        "only, or none.",
+    )
     update_create: bool = Field(
         default=True, description="Whether PUT to an id that does not exist creates the resource."
     )

@@ -47,3 +47,8 @@ def _lines(resource_type: str) -> Iterable[bytes]:
     for name in _FILES.get(resource_type, ()):
         data = (folder() / name).read_bytes()
         yield from data.splitlines() if name.endswith(".ndjson") else (data,)
+
+
+def ucum_table() -> bytes:
+    """The official table of the units of UCUM."""
+    return (folder() / "terminology/ucum/ucum-essence.xml").read_bytes()

@@ -20,12 +20,15 @@ from fhirserver.interactions.parameters import check_parameters, single
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource, encode
 from fhirserver.search.index import Indexer
+from fhirserver.search.text import TEXT_PARAMETERS
 
 RELEASED = "2026-11-20"
 """When this version of the software was made; the statement changes with nothing else."""
 
 _BASE = b"{base}"  # stands in the prose where the service base URL belongs
-_ANYWHERE = ("_has", "_list", "_type")  # beside those of every type, which the types list
+_ANYWHERE = ("_filter", "_has", "_list", "_type")
+"""Parameters beside those of every type, which the types list."""
+
 _OF_TYPE = (
     "read",
     "vread",
@@ -79,7 +82,10 @@ def statement(definitions: Definitions, indexer: Indexer, policy: Policy) -> Res
         for type in sorted(definitions.resource_types)
     ]
     rest["interaction"] = [{"code": code} for code in _OF_SYSTEM if code in codes]
-    rest["searchParam"] = [{"name": name, "type": "special"} for name in _ANYWHERE]
+    rest["searchParam"] = [
+        {"name": name, "type": "special"}
+        for name in sorted((*_ANYWHERE, *TEXT_PARAMETERS[policy.full_text]))
+    ]
     rest["compartment"] = [item.url for item in definitions.compartments.values()]
     return out
 

@@ -16,6 +16,7 @@ from fhirserver.interactions.page import query_string
 from fhirserver.interactions.request import Pairs, Request
 from fhirserver.search.compile import compile_criteria
 from fhirserver.search.expression import EVERYTHING, And, Expression, Not, Query
+from fhirserver.search.request import Limits
 from fhirserver.store.port import Expectation, Key, Version
 
 
@@ -47,7 +48,12 @@ def condition(context: Context, request: Request, type: str, pairs: Pairs) -> Co
     Raises `Invalid` for one that selects nothing in particular or asks for more than that.
     """
     where = compile_criteria(
-        context.definitions, type, pairs, now=context.now(), base_url=request.base
+        context.definitions,
+        type,
+        pairs,
+        now=context.now(),
+        base_url=request.base,
+        limits=Limits(full_text=context.policy.full_text),
     )
     if where == EVERYTHING:
         raise Invalid("The condition selects every resource: say which one is meant.")

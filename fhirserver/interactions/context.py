@@ -12,6 +12,7 @@ from fhirserver.errors import Fault
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.search.expression import Cursor
 from fhirserver.search.index import Indexer
+from fhirserver.search.text import FullText
 from fhirserver.store.port import Store
 
 
@@ -27,6 +28,7 @@ class Policy:
     page_size: int = 50
     max_page_size: int = 1000
     max_includes: int = 1000
+    full_text: FullText = "all"
     max_bundle_entries: int = 10_000
     max_conditional_deletes: int = 1000
 

@@ -46,6 +46,7 @@ _TYPE = {
 _TYPE_WORDS = {
     "_search": {"POST": "search-type"},
     "_history": {"GET": "history-type"},
+    "__explain": {"GET": "explain"},
 }
 _INSTANCE = {"GET": "read", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _HISTORY = {"GET": "history-instance"}

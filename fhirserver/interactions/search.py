@@ -66,18 +66,18 @@ def _asked(context: Context, request: Request) -> _Asked:
     page = asked_page(context, request, _path(request.type, request.compartment))
     if page is None:
         now = context.now()
-        search = _compiled(
+        search = compiled(
             context, request, request.parameters, request.compartment, request.handling, now
         )
         return _Asked(search, request.compartment, now)
     (first_now, first_total), (code, id), *parameters = page.parameters
     compartment = (code, id) if code else None
     now = int(first_now)
-    search = _compiled(context, request, tuple(parameters), compartment, "strict", now)
+    search = compiled(context, request, tuple(parameters), compartment, "strict", now)
     return _Asked(search, compartment, now, page, int(first_total) if first_total else None)
 
 
-def _compiled(
+def compiled(
     context: Context,
     request: Request,
     parameters: Pairs,
@@ -85,6 +85,7 @@ def _compiled(
     handling: Handling,
     now: int,
 ) -> SearchRequest:
+    """The search that parameters ask for, as the house rules limit it."""
     return compile_search(
         context.definitions,
         (request.type,) if request.type else (),
@@ -99,7 +100,9 @@ def _compiled(
 
 @lru_cache(maxsize=8)
 def _limits(policy: Policy) -> Limits:
-    return Limits(count=policy.page_size, max_count=policy.max_page_size)
+    return Limits(
+        count=policy.page_size, max_count=policy.max_page_size, full_text=policy.full_text
+    )
 
 
 # --- what is answered -----------------------------------------------------------------------

@@ -7,7 +7,7 @@ any number of hops `code[:Type].` along a reference and `_has:Type:code:` agains
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Never
+from typing import Never, TypeAlias
 
 from fhirserver.definitions.search_parameter import SearchParameter
 from fhirserver.errors import Invalid, TooCostly
@@ -25,15 +25,20 @@ from fhirserver.search.expression import (
     Or,
     TypeIs,
 )
+from fhirserver.search.filter.lower import filter_search
 from fhirserver.search.parameter import ANY_TYPE, Knowledge, Parameter, Values, parameter
 from fhirserver.search.params import PARAMETER_TYPES
 from fhirserver.search.params.date import date_search
 from fhirserver.search.refusal import Unsupported, choice
 from fhirserver.search.request import Limits
+from fhirserver.search.text import CONTENT, NARRATIVE, TEXT_PARAMETERS, text_is
 
-_LAST_UPDATED = Parameter(
+LAST_UPDATED = Parameter(
     "_lastUpdated", "date", SearchParameter("_lastUpdated", "", (), "date", None), ()
 )
+
+Ask: TypeAlias = Callable[[str, str, int], Expression]
+"""What the end of a path means: from the type that has it, its name, and the hops behind it."""
 
 
 class Conditions:
@@ -50,9 +55,13 @@ class Conditions:
         Raises `Unsupported` for what is not understood, `Invalid` for a value that does not
         fit, `TooCostly` beyond the limits.
         """
+
+        def ask(type_: str, last: str, depth: int) -> Expression:
+            return self._asked(type_, last, value, depth)
+
         by_meaning: dict[Expression, list[str]] = {}
         for type_ in types or ("Resource",):
-            meaning = self._of_type(type_, name, value, 0)
+            meaning = self.reached(type_, name, ask, 0)
             by_meaning.setdefault(meaning, []).append(type_)
         if len(by_meaning) == 1:
             return next(iter(by_meaning))
@@ -77,7 +86,8 @@ class Conditions:
 
     # --- names -----------------------------------------------------------------------------
 
-    def _of_type(self, type_: str, name: str, value: str, depth: int) -> Expression:
+    def reached(self, type_: str, name: str, ask: Ask, depth: int) -> Expression:
+        """What is asked at the end of a path, seen from the type where it begins."""
         self._cost += 1
         if self._cost > self._limits.conditions or depth > self._limits.depth:
             raise TooCostly(
@@ -85,22 +95,32 @@ class Conditions:
                 "(subject:Patient.name) where a reference may point to many."
             )
         if name.startswith("_has:"):
-            return self._has(type_, name, value, depth)
+            return self._has(type_, name, ask, depth)
         head, dot, rest = name.partition(".")
-        if dot:
-            return self._chain(type_, head, rest, value, depth)
+        if not dot:
+            return ask(type_, name, depth)
+
+        def of_target(candidate: str) -> Expression:
+            return self.reached(candidate, rest, ask, depth + 1)
+
+        return self.chain(type_, head, rest, of_target)
+
+    def _asked(self, type_: str, name: str, value: str, depth: int) -> Expression:
         code, colon, modifier = name.partition(":")
         if colon and not modifier:
             raise Unsupported("Write a modifier behind the colon, or leave the colon out.")
+        if code == "_filter" and not modifier:
+            return filter_search(self, type_, value, depth)
         special = _SPECIAL.get(code)
         if special is not None:
             return special(self, modifier, value)
         found = self.parameter(type_, code)
         if modifier == "missing":
             return Missing(code, found.kind, _truth(value))
-        return self._lowered(found, modifier, self.values(value))
+        return self.lowered(found, modifier, self.values(value))
 
-    def _lowered(self, found: Parameter, modifier: str, values: Values) -> Expression:
+    def lowered(self, found: Parameter, modifier: str, values: Values) -> Expression:
+        """What a parameter with a modifier ('' for none) and alternatives means."""
         modifiers = PARAMETER_TYPES[found.kind].modifiers
         lower = modifiers.get(modifier)
         if lower is None and modifier in self._knowledge.definitions.resource_types:
@@ -114,14 +134,21 @@ class Conditions:
             raise Unsupported(f"'{found.code}' does not take ':{modifier}': use {allowed}.")
         return lower(found, modifier, values, self._knowledge)
 
-    def _chain(self, type_: str, head: str, rest: str, value: str, depth: int) -> Expression:
+    def chain(
+        self, type_: str, head: str, rest: str, of_target: Callable[[str], Expression]
+    ) -> Expression:
+        """What is asked of the targets of `head`, which is `code` or `code:Type`.
+
+        Types that cannot be asked are left out; `rest` names what is asked, for the refusal
+        when none can.
+        """
         code, _, target = head.partition(":")
         types = self._targets(self._reference(type_, code), target)
         by_meaning: dict[Expression, list[str]] = {}
         refusals: list[Invalid] = []
         for candidate in types:
             try:
-                meaning = self._of_type(candidate, rest, value, depth + 1)
+                meaning = of_target(candidate)
             except Invalid as error:
                 refusals.append(error)
             else:
@@ -140,7 +167,7 @@ class Conditions:
             raise Unsupported(f"'{found.code}' refers to {allowed}, not to '{target}'.")
         return (target,)
 
-    def _has(self, type_: str, name: str, value: str, depth: int) -> Expression:
+    def _has(self, type_: str, name: str, ask: Ask, depth: int) -> Expression:
         parts = name.split(":", 3)
         if len(parts) < 4 or not all(parts):
             raise Unsupported("Write _has as _has:Type:reference:parameter.")
@@ -150,7 +177,7 @@ class Conditions:
         found = self._reference(source, code)
         if found.targets and type_ not in ("Resource", *found.targets):
             raise Unsupported(f"'{code}' of {source} refers to {choice(found.targets)}.")
-        return Has(source, code, self._of_type(source, rest, value, depth + 1))
+        return Has(source, code, self.reached(source, rest, ask, depth + 1))
 
     def _reference(self, type_: str, code: str) -> Parameter:
         found = self.parameter(type_, code)
@@ -187,7 +214,7 @@ class Conditions:
             return NOTHING if _truth(value) else EVERYTHING
         if modifier:
             raise Unsupported(f"'_lastUpdated' does not take ':{modifier}': use :missing.")
-        return date_search(_LAST_UPDATED, "", self.values(value), self._knowledge)
+        return date_search(LAST_UPDATED, "", self.values(value), self._knowledge)
 
     def in_list(self, modifier: str, value: str) -> Expression:
         """`_list=42`: https://hl7.org/fhir/R4/search.html#list"""
@@ -195,6 +222,22 @@ class Conditions:
         if modifier or any(item.startswith("$") for item in ids):
             raise Unsupported("Search by _list with the id of a List; named lists are not kept.")
         return Has("List", "item", IdIs(ids))
+
+    def text(self, param: str, modifier: str, value: str) -> Expression:
+        """`_text=fever cough`, `_content=...`"""
+        if modifier:
+            raise Unsupported(f"'{param}' does not take ':{modifier}'.")
+        if param not in TEXT_PARAMETERS[self._limits.full_text]:
+            raise Unsupported("This server keeps no words of that, to search by.")
+        return text_is(param, self.values(value))
+
+    def narrative(self, modifier: str, value: str) -> Expression:
+        """`_text=fever cough`"""
+        return self.text(NARRATIVE, modifier, value)
+
+    def content(self, modifier: str, value: str) -> Expression:
+        """`_content=fever cough`"""
+        return self.text(CONTENT, modifier, value)
 
 
 def _foremost(refusals: Iterable[Invalid], code: str, rest: str) -> Invalid:
@@ -218,5 +261,7 @@ _SPECIAL: dict[str, Callable[[Conditions, str, str], Expression]] = {
     "_id": Conditions.id_is,
     "_lastUpdated": Conditions.last_updated,
     "_list": Conditions.in_list,
+    NARRATIVE: Conditions.narrative,
+    CONTENT: Conditions.content,
 }
 """Parameters of every type that are not in the index."""

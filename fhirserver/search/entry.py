@@ -60,6 +60,19 @@ class Uri(NamedTuple):
     value: str
 
 
+class Position(NamedTuple):
+    """A place on the earth in degrees; `longitude` in [-180, 180)."""
+
+    latitude: float
+    longitude: float
+
+
+class Words(NamedTuple):
+    """The words of a text, folded, each once, with a space between."""
+
+    text: str
+
+
 class Composite(NamedTuple):
     """One tuple of component entries, from one element of the resource.
 
@@ -69,8 +82,8 @@ class Composite(NamedTuple):
     components: tuple[Simple, ...]
 
 
-Simple: TypeAlias = Token | String | Date | Number | Quantity | Reference | Uri
-Entry: TypeAlias = Simple | Composite
+Simple: TypeAlias = Token | String | Date | Number | Quantity | Reference | Uri | Position
+Entry: TypeAlias = Simple | Composite | Words
 
 Entries: TypeAlias = Mapping[str, tuple[Entry, ...]]
 """Entries by parameter code; all of one parameter are of one kind."""

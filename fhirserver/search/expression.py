@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Literal, NamedTuple, TypeAlias
 
 Kind: TypeAlias = Literal[
-    "token", "string", "date", "number", "quantity", "reference", "uri", "composite"
+    "token", "string", "date", "number", "quantity", "reference", "uri", "composite", "position"
 ]
 Comparator: TypeAlias = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
 
@@ -44,11 +44,16 @@ class StringMode(Enum):
     STARTS = "starts"  # folded text starts with the folded value
     CONTAINS = "contains"  # folded text contains the folded value
     EXACT = "exact"  # the text is the value
+    EQUALS = "equals"  # the folded whole text is the folded value
+    ENDS = "ends"  # the folded whole text ends with the folded value
 
 
 @dataclass(frozen=True, slots=True)
 class StringIs:
-    """Some text of `param` matches one of `values` (folded, unless the mode is EXACT)."""
+    """Some text of `param` matches one of `values` (folded, unless the mode is EXACT).
+
+    A whole text is an entry whose `exact` is not empty.
+    """
 
     param: str
     mode: StringMode
@@ -123,6 +128,24 @@ class UriIs:
 
 
 @dataclass(frozen=True, slots=True)
+class Near:
+    """Some position of `param` is at most `metres` away (`fhirserver.search.distance`)."""
+
+    param: str
+    latitude: float
+    longitude: float
+    metres: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextIs:
+    """The words of `param` (`_text` or `_content`) have all words of one of `values`."""
+
+    param: str
+    values: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CompositeIs:
     """One tuple of `param` matches every component's condition (whose own `param` is '')."""
 
@@ -191,7 +214,9 @@ class Not:
 
 
 Leaf: TypeAlias = TokenIs | StringIs | DateIs | NumberIs | QuantityIs | ReferenceIs | UriIs
-Expression: TypeAlias = Leaf | CompositeIs | Missing | IdIs | TypeIs | Chain | Has | And | Or | Not
+Expression: TypeAlias = (
+    Leaf | CompositeIs | Near | TextIs | Missing | IdIs | TypeIs | Chain | Has | And | Or | Not
+)
 
 EVERYTHING = And(())
 NOTHING = Or(())

@@ -6,7 +6,9 @@ Beside the parameters of its type, a resource has entries under derived names:
 - `code:text` (string): the texts and displays of what `code` selects, for `:text`;
 - `identifier:of-type` (token): the type's system, and `code|value`, for `:of-type`;
 - `subject:identifier` (token): the identifiers of logical references, for `:identifier`;
+- `value-quantity:canonical` (quantity): quantities with units of UCUM, in base units;
 - `code:present` (an empty token): `code` selects something of which no entry comes;
+- `_text` and `_content` (words): those of the narrative, and of all texts, if wanted;
 - `_reference` (reference): what no reference parameter covers, for referential integrity.
 
 `_id` and `_lastUpdated` are not entries but known of every resource. Contained resources are
@@ -23,10 +25,11 @@ from fhirserver.definitions.search_parameter import SearchParameter
 from fhirserver.fhirpath.shapes import Shapes
 from fhirserver.model.json import Resource
 from fhirserver.search.entry import Entries, Entry, Reference, Token
-from fhirserver.search.parameter import KINDS
+from fhirserver.search.parameter import kind_of
 from fhirserver.search.params.reference import at_home, references
 from fhirserver.search.plan import Plan
 from fhirserver.search.request import ANY
+from fhirserver.search.text import TEXT_PARAMETERS, FullText, words_of
 
 UNCOVERED = "_reference"
 """The pseudo parameter of references that no search parameter covers."""
@@ -37,9 +40,10 @@ _PRESENT: tuple[Entry, ...] = (Token("", ""),)
 class Indexer:
     """Finds the entries of resources, by plans that are made once for each type."""
 
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, definitions: Definitions, full_text: FullText = "none") -> None:
         self._definitions = definitions
         self._shapes = Shapes(definitions)
+        self._texts = TEXT_PARAMETERS[full_text]
         self._plans: dict[str, Plan] = {}
 
     def parameters(self, type: str) -> Mapping[str, SearchParameter]:
@@ -47,7 +51,7 @@ class Indexer:
         return {
             code: found
             for code, found in self._definitions.search_parameters(type).items()
-            if found.type in KINDS and found.expression
+            if kind_of(found)
         }
 
     def entries(self, resource: Resource, base_url: str = "") -> Entries:
@@ -69,6 +73,8 @@ class Indexer:
         uncovered = _uncovered(resource, base_url, covered)
         if uncovered:
             out[UNCOVERED] = uncovered
+        if self._texts:
+            out |= words_of(resource, self._texts)
         return out
 
     def references(

@@ -10,17 +10,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
+from fhirserver.search.distance import distance
 from fhirserver.search.entry import (
     Composite,
     Date,
     Entries,
     Entry,
     Number,
+    Position,
     Quantity,
     Reference,
     String,
     Token,
     Uri,
+    Words,
 )
 from fhirserver.search.expression import (
     And,
@@ -33,6 +36,7 @@ from fhirserver.search.expression import (
     IdIs,
     Leaf,
     Missing,
+    Near,
     Not,
     NumberIs,
     Or,
@@ -42,6 +46,7 @@ from fhirserver.search.expression import (
     StringIs,
     StringMode,
     Target,
+    TextIs,
     TokenIs,
     TypeIs,
     UriIs,
@@ -84,6 +89,8 @@ def match(expression: Expression, document: Document, world: World = EMPTY_WORLD
             return _chain(expression, document, world)
         case Has():
             return _has(expression, document, world)
+        case Near() | TextIs():
+            return any(_special(expression, entry) for entry in _entries(expression, document))
         case CompositeIs(param, components):
             return any(
                 isinstance(entry, Composite) and all(map(match_entry, components, entry.components))
@@ -160,7 +167,7 @@ def _rank(entry: Entry) -> tuple[int | float | str, ...]:
             return (type_, id_)
         case Uri(value):
             return (value,)
-        case Composite():
+        case Composite() | Position() | Words():
             return ()
         case _:
             assert_never(entry)
@@ -172,7 +179,18 @@ def _is_present(param: str, document: Document) -> bool:
     )
 
 
-def _entries(leaf: Leaf, document: Document) -> Iterable[Entry]:
+def _special(part: Near | TextIs, entry: Entry) -> bool:
+    match part, entry:
+        case Near(_, latitude, longitude, metres), Position():
+            return distance(latitude, longitude, *entry) <= metres
+        case TextIs(_, values), Words(text):
+            words = set(text.split())
+            return any(words.issuperset(value) for value in values)
+        case _:
+            return False
+
+
+def _entries(leaf: Leaf | Near | TextIs, document: Document) -> Iterable[Entry]:
     if leaf.param is None:
         return (entry for entries in document.entries.values() for entry in entries)
     return document.entries.get(leaf.param, ())
@@ -206,6 +224,10 @@ def _string(mode: StringMode, value: str, entry: String) -> bool:
             return value in entry.folded
         case StringMode.EXACT:
             return entry.exact == value
+        case StringMode.EQUALS:
+            return entry.exact != "" and entry.folded == value
+        case StringMode.ENDS:
+            return entry.exact != "" and entry.folded.endswith(value)
         case _:
             assert_never(mode)
 

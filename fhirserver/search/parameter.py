@@ -99,6 +99,19 @@ KINDS: tuple[Kind, ...] = (
 )
 
 
+_SPECIAL: dict[str, Kind] = {"http://hl7.org/fhir/SearchParameter/Location-near": "position"}
+"""The kinds of parameters that R4 calls special, as far as they are indexed."""
+
+
+def kind_of(definition: SearchParameter) -> Kind | None:
+    """The kind of entries that a parameter has; None if it cannot be searched by."""
+    if not definition.expression:
+        return None
+    if definition.type in KINDS:
+        return definition.type
+    return _SPECIAL.get(definition.url)
+
+
 _CROSSED = frozenset({"http://hl7.org/fhir/SearchParameter/DocumentReference-relationship"})
 """Composites of R4 whose two components name each other's definition."""
 
@@ -107,12 +120,13 @@ _CROSSED = frozenset({"http://hl7.org/fhir/SearchParameter/DocumentReference-rel
 def parameter(definitions: Definitions, type: str, code: str) -> Parameter | None:
     """The parameter of a type by its code; None if there is none that can be searched by."""
     found = definitions.search_parameters(type).get(code)
-    if found is None or found.type not in KINDS or not found.expression:
+    kind = kind_of(found) if found else None
+    if found is None or kind is None or not found.expression:
         return None
     elements = selection(definitions, type, found.expression)
     return Parameter(
         code,
-        found.type,
+        kind,
         found,
         elements,
         _targets(definitions, found, elements),

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from fhirserver.model.outcome import Issue
 from fhirserver.search.expression import Query
+from fhirserver.search.text import FullText
 
 Summary: TypeAlias = Literal["true", "text", "data", "count"]
 Handling: TypeAlias = Literal["strict", "lenient"]
@@ -58,6 +59,7 @@ class Limits:
 
     `values`: alternatives of one parameter; `parameters`: of one search; `depth`: hops of a
     chain; `conditions`: those that a search stands for once its chains are spread over types.
+    `full_text`: which words are there to be searched by.
     """
 
     count: int = 50
@@ -66,6 +68,7 @@ class Limits:
     parameters: int = 200
     depth: int = 8
     conditions: int = 2000
+    full_text: FullText = "all"
 
 
 LIMITS = Limits()

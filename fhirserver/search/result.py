@@ -79,7 +79,7 @@ class Reader:
         kinds = {
             self.conditions.parameter(type_, code).kind for type_ in self.types or ("Resource",)
         }
-        if kinds == {"composite"} or len(kinds) > 1:
+        if kinds & {"composite", "position"} or len(kinds) > 1:
             raise Unsupported(f"'{code}' has no order to sort by.")
         return SortKey(code, kinds.pop(), descending)
 

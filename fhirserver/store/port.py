@@ -1,4 +1,4 @@
-"""The store port: six verbs that every store implements.
+"""The store port: the verbs that every store implements.
 
 A store keeps one tenant's resources: for each (type, id) a chain of versions, the current
 one's search entries, and commits in a total order. No session, cursor or driver object
@@ -108,6 +108,14 @@ class HistoryPage(NamedTuple):
     next: Cursor | None
 
 
+class Explanation(NamedTuple):
+    """A step of how a store runs a search: what it is, what is told of it, and its own steps."""
+
+    name: str
+    figures: tuple[tuple[str, str | int], ...]
+    steps: tuple[Explanation, ...]
+
+
 class Store(Protocol):
     """The verbs. All reads see only durable commits; a read after an awaited commit sees it."""
 
@@ -125,6 +133,9 @@ class Store(Protocol):
         A walk over the pages gives a resource that does not change while it lasts exactly once,
         and no resource that was created after its first page.
         """
+
+    async def explain(self, query: Query) -> Explanation:
+        """How `search` answers the query here, and what that costs; it has no resource in it."""
 
     async def commit(
         self,

@@ -52,7 +52,7 @@ def now() -> int:
 
 @cache
 def _indexer() -> Indexer:
-    return Indexer(packaged())
+    return Indexer(packaged(), "all")
 
 
 class Client:

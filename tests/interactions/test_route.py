@@ -18,6 +18,7 @@ ADDRESSES = [
     ("DELETE", "Patient/1", Route("delete", "Patient", "1")),
     ("GET", "Patient/1/_history", Route("history-instance", "Patient", "1")),
     ("GET", "Patient/_history", Route("history-type", "Patient")),
+    ("GET", "Patient/__explain", Route("explain", "Patient")),
     ("GET", "_history", Route("history-system")),
     ("POST", "Patient", Route("create", "Patient")),
     ("PUT", "Patient", Route("conditional-update", "Patient")),

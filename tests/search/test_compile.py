@@ -319,6 +319,7 @@ _SAMPLES = {
     "quantity": "5|http://a|b",
     "reference": "a",
     "uri": "http://a",
+    "position": "-36.8|174.7|5|km",
 }
 _MODIFIED = {
     "in": "http://hl7.org/fhir/ValueSet/administrative-gender",

@@ -19,7 +19,7 @@ NOW = interval("2026-11-20T00:00:00Z").start
 BASE = "http://here/fhir"
 
 _FOLDER = Path(__file__).resolve().parents[1] / "cases" / "search"
-_INDEXER = Indexer(packaged())
+_INDEXER = Indexer(packaged(), "all")
 
 
 @dataclass(frozen=True)

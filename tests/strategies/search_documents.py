@@ -22,11 +22,13 @@ from fhirserver.search.entry import (
     Entries,
     Entry,
     Number,
+    Position,
     Quantity,
     Reference,
     String,
     Token,
     Uri,
+    Words,
 )
 from fhirserver.search.expression import (
     And,
@@ -40,6 +42,7 @@ from fhirserver.search.expression import (
     Kind,
     Leaf,
     Missing,
+    Near,
     Not,
     NumberIs,
     Or,
@@ -49,6 +52,7 @@ from fhirserver.search.expression import (
     StringIs,
     StringMode,
     Target,
+    TextIs,
     TokenIs,
     TokenValue,
     TypeIs,
@@ -99,6 +103,23 @@ REFERENCES = (
     Reference("", "1"),
 )
 
+POSITIONS = (
+    Position(0.0, 0.0),
+    Position(0.0, -180.0),
+    Position(0.0, 179.999),
+    Position(0.0, -179.999),
+    Position(90.0, 0.0),
+    Position(90.0, 90.0),
+    Position(-89.999, 12.0),
+    Position(89.999, -170.0),
+    Position(-36.85, 174.76),
+    Position(-36.8, 174.8),
+    Position(51.5, -0.1),
+    Position(48.85, 2.35),
+)
+DISTANCES = (0.0, 1.0, 111.3, 222.5, 7_000.0, 350_000.0, 1e7, 2.0015e7, 1e9)  # metres
+WORDS = ("a", "ab", "b", "é", "$5", "<", "or", "and", "not", "near", "日本", "ά", "1")
+
 PARAMS: dict[Kind, tuple[str, ...]] = {
     "token": ("code", "status", "identifier:of-type"),
     "string": ("name", "code:text"),
@@ -107,6 +128,7 @@ PARAMS: dict[Kind, tuple[str, ...]] = {
     "quantity": ("value-quantity",),
     "reference": ("subject", "member", "_reference"),
     "uri": ("url", "_source"),
+    "position": ("near",),
     "composite": ("code-value-quantity", "code-value-string", "relation", "window"),
 }
 """The parameters that documents have entries of, by kind."""
@@ -120,7 +142,10 @@ COMPONENTS: dict[str, tuple[Kind, ...]] = {
 """The kinds of a composite parameter's components."""
 
 KIND_OF = {param: kind for kind, params in PARAMS.items() for param in params}
-PARAMS_OF_ALL = tuple(KIND_OF)
+TEXTS = ("_text", "_content")
+"""What has words, which is no parameter of a kind."""
+
+PARAMS_OF_ALL = (*KIND_OF, *TEXTS)
 
 Worlds: TypeAlias = dict[tuple[str, str], Document]
 _T = TypeVar("_T")
@@ -150,7 +175,11 @@ _ENTRIES: dict[Kind, SearchStrategy[Entry]] = {
     ),
     "reference": st.sampled_from(REFERENCES),
     "uri": _one(Uri(value) for value in URIS),
+    "position": st.sampled_from(POSITIONS),
 }
+_WORDS: SearchStrategy[Entry] = st.lists(
+    st.sampled_from(WORDS), min_size=1, max_size=5, unique=True
+).map(lambda words: Words(" ".join(words)))
 
 
 def _some(values: Iterable[_T], max_size: int = 3) -> SearchStrategy[tuple[_T, ...]]:
@@ -159,6 +188,8 @@ def _some(values: Iterable[_T], max_size: int = 3) -> SearchStrategy[tuple[_T, .
 
 @cache
 def _entries_of(param: str) -> SearchStrategy[tuple[Entry, ...]]:
+    if param in TEXTS:
+        return st.lists(_WORDS, max_size=1).map(tuple)
     kind = KIND_OF[param]
     entry = _ENTRIES[kind] if kind != "composite" else _composites(param)
     return st.lists(entry, max_size=3, unique=True).map(tuple)
@@ -176,7 +207,7 @@ def entries(draw: st.DrawFn, params: tuple[str, ...] = PARAMS_OF_ALL) -> Entries
         found = draw(_entries_of(param))
         if found:
             out[param] = found
-        elif draw(st.booleans()):
+        elif param not in TEXTS and draw(st.booleans()):
             out[f"{param}:present"] = (Token("", ""),)
     return out
 
@@ -238,11 +269,17 @@ def _number_leaves(param: str, kind: Kind) -> SearchStrategy[Leaf]:
 
 @cache
 def _conditions_on(param: str) -> SearchStrategy[Expression]:
+    if param in TEXTS:
+        asked_words = st.lists(_some(WORDS), min_size=1, max_size=2).map(tuple)
+        return asked_words.map(lambda values: TextIs(param, values))
     kind = KIND_OF[param]
     missing = [Missing(param, kind, answer) for answer in (True, False)]
     if kind == "composite":
         parts = st.tuples(*(leaves("", part) for part in COMPONENTS[param]))
         asked: SearchStrategy[Expression] = parts.map(lambda found: CompositeIs(param, found))
+    elif kind == "position":
+        circles = product(POSITIONS, DISTANCES)
+        asked = _one(Near(param, *place, metres) for place, metres in circles)
     else:
         asked = leaves(param, kind)
     return st.integers(0, 9).flatmap(lambda dice: st.just(missing[dice]) if dice < 2 else asked)
@@ -262,7 +299,7 @@ def expressions(
 ) -> SearchStrategy[Expression]:
     """Expressions of every form, nested, on some parameters."""
     simple = st.one_of(*map(_conditions_on, params), _ELSEWHERE)
-    referring = st.sampled_from([p for p in params if KIND_OF[p] == "reference"] or ["subject"])
+    referring = st.sampled_from([p for p in params if KIND_OF.get(p) == "reference"] or ["subject"])
     some_types = _some(TYPES, max_size=2)
 
     def combined(part: SearchStrategy[Expression]) -> SearchStrategy[Expression]:
@@ -282,7 +319,8 @@ def expressions(
 def sorts(params: tuple[str, ...] = PARAMS_OF_ALL) -> SearchStrategy[tuple[SortKey, ...]]:
     """Up to three sort keys, on different parameters."""
     kinds: dict[str, Kind] = {"_id": "token", "_lastUpdated": "date"}
-    kinds |= {param: KIND_OF[param] for param in params if KIND_OF[param] != "composite"}
+    unordered = ("composite", "position", None)
+    kinds |= {param: KIND_OF[param] for param in params if KIND_OF.get(param) not in unordered}
     keys = [SortKey(*row, down) for row in kinds.items() for down in (False, True)]
     return st.lists(_one(keys), max_size=3, unique_by=lambda key: key.param).map(tuple)
 
@@ -307,6 +345,6 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-_CHOICES = [(param,) for param in KIND_OF] * 3 + [
-    (first, second) for first in KIND_OF for second in PARAMS["reference"] if first != second
+_CHOICES = [(param,) for param in PARAMS_OF_ALL] * 3 + [
+    (first, second) for first in PARAMS_OF_ALL for second in PARAMS["reference"] if first != second
 ]

@@ -15,7 +15,7 @@ from fhirserver.search.expression import StringMode
 from fhirserver.search.match import in_order, match
 
 _BUDGET = settings(
-    max_examples=1500,
+    max_examples=4000,
     deadline=None,
     database=None,
     derandomize=True,

@@ -31,7 +31,16 @@ class Range(NamedTuple):
     high: float
 
 
-def asked_number(text: str, comparator: Comparator) -> Range:
+class Written(NamedTuple):
+    """The same with all its digits; `closed`: `high` itself belongs to the range."""
+
+    value: Decimal
+    low: Decimal
+    high: Decimal
+    closed: bool = False
+
+
+def written_number(text: str, comparator: Comparator) -> Written:
     """The range that a written number stands for; for `ap` a tenth of it to both sides.
 
     Raises `Invalid` for what is not a number.
@@ -43,12 +52,23 @@ def asked_number(text: str, comparator: Comparator) -> Range:
     exponent = value.as_tuple().exponent
     assert isinstance(exponent, int)
     half = Decimal(5).scaleb(exponent - (2 if found.group(1) else 1))
-    low, high = float(value - half), float(value + half)
+    low, high = value - half, value + half
     if comparator == "ap":
         tenth = abs(value) / 10
-        low = min(low, float(value - tenth))
-        high = max(high, nextafter(float(value + tenth), inf))
-    return Range(float(value), low, high)
+        return Written(
+            value, min(low, value - tenth), max(high, value + tenth), value + tenth >= high
+        )
+    return Written(value, low, high)
+
+
+def asked_number(text: str, comparator: Comparator) -> Range:
+    """The range that a written number stands for, as the index compares it.
+
+    Raises `Invalid` for what is not a number.
+    """
+    *bounds, closed = written_number(text, comparator)
+    value, low, high = map(float, bounds)
+    return Range(value, low, nextafter(high, inf) if closed else high)
 
 
 def as_float(value: Any) -> float | None:

@@ -1,13 +1,17 @@
 """Quantity parameters: a number with or without a unit.
 
-https://hl7.org/fhir/R4/search.html#quantity. Units are compared as they are coded; values are
-not converted from one unit to another.
+https://hl7.org/fhir/R4/search.html#quantity. A quantity whose unit is one of UCUM also
+stands, in base units, under the name `code:canonical`: `5.4|http://unitsofmeasure.org|mg` finds
+5400 ug. Other units, units of a value without a system, and those of composites are compared
+as they are coded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import inf
+from decimal import Decimal
+from fractions import Fraction
+from math import inf, nextafter
 from typing import Any
 
 from fhirserver.errors import Invalid
@@ -15,11 +19,14 @@ from fhirserver.search.entry import Quantity
 from fhirserver.search.escape import split, unescape
 from fhirserver.search.expression import Expression, Or, QuantityIs
 from fhirserver.search.parameter import Convert, Knowledge, Parameter, ParameterType, Values
-from fhirserver.search.params.number import as_float, asked_number
+from fhirserver.search.params.number import as_float, asked_number, written_number
 from fhirserver.search.prefix import COMPARATORS, split_prefix
+from fhirserver.terminology.ucum import UCUM, Canonical, canonical
 
 CURRENCY = "urn:iso:std:iso:4217"
 """The system of the currency of Money."""
+
+_LARGEST = 200  # digits before or behind the point of a number that is converted
 
 
 def _string(value: Any, name: str) -> str:
@@ -90,6 +97,61 @@ _CONVERT: dict[str, Convert] = {
 }
 
 
+# --- in base units -------------------------------------------------------------------------
+
+
+def _in_base_units(number: Any, unit: Canonical) -> float | None:
+    if isinstance(number, bool) or not isinstance(number, int | Decimal):
+        return None
+    if abs(Decimal(number).adjusted()) > _LARGEST:
+        return None
+    return float(Fraction(number) * unit.factor + unit.offset)
+
+
+def _unit_of(value: Any) -> Canonical | None:
+    if value.get("system") != UCUM:
+        return None
+    return canonical(_string(value, "code"))
+
+
+def _canonical_quantity(value: Any) -> Iterable[Quantity]:
+    unit = _unit_of(value)
+    number = _in_base_units(value.get("value"), unit) if unit else None
+    if unit is None or number is None:
+        return ()
+    comparator = value.get("comparator", "")
+    low = -inf if comparator in ("<", "<=") else number
+    high = inf if comparator in (">", ">=") else number
+    return (Quantity(low, high, UCUM, unit.dimension, ""),)
+
+
+def _canonical_range(value: Any) -> Iterable[Quantity]:
+    bounds: list[float] = []
+    dimensions: set[str] = set()
+    for name, open_end in (("low", -inf), ("high", inf)):
+        end = value.get(name)
+        if not end or "value" not in end:
+            bounds.append(open_end)
+            continue
+        unit = _unit_of(end)
+        number = _in_base_units(end["value"], unit) if unit else None
+        if unit is None or number is None:
+            return ()
+        dimensions.add(unit.dimension)
+        bounds.append(number)
+    if len(dimensions) != 1:
+        return ()
+    return (Quantity(bounds[0], max(bounds), UCUM, dimensions.pop(), ""),)
+
+
+_DERIVED: dict[str, dict[str, Convert]] = {
+    "canonical": dict.fromkeys(
+        ("Quantity", "Age", "Count", "Distance", "Duration", "SimpleQuantity"), _canonical_quantity
+    )
+    | {"Range": _canonical_range}
+}
+
+
 def quantity_search(parameter: Parameter, _: str, values: Values, __: Knowledge) -> Expression:
     """What finds the quantities that compare with one of the values, each with its own prefix."""
     found = tuple(_compared(parameter, value) for value in values)
@@ -104,9 +166,23 @@ def _compared(parameter: Parameter, text: str) -> QuantityIs:
         )
     comparator, rest = split_prefix(parameter, number)
     system, code = unit or ("", "")
+    if system == UCUM and parameter.code and (known := canonical(code)):
+        *bounds, closed = written_number(rest, comparator)
+        value, low, high = (
+            float(Fraction(bound) * known.factor + known.offset) for bound in bounds
+        )
+        if closed:
+            high = nextafter(high, inf)
+        name = f"{parameter.code}:canonical"
+        return QuantityIs(name, comparator, value, low, high, UCUM, known.dimension)
     return QuantityIs(
         parameter.code, comparator, *asked_number(rest, comparator), system or None, code or None
     )
 
 
-QUANTITY = ParameterType(convert=_CONVERT, modifiers={"": quantity_search}, comparators=COMPARATORS)
+QUANTITY = ParameterType(
+    convert=_CONVERT,
+    derived=_DERIVED,
+    modifiers={"": quantity_search},
+    comparators=COMPARATORS,
+)

@@ -17,7 +17,7 @@ import apsw
 
 from fhirserver.store.port import Change, Committed, Method, Stale
 from fhirserver.store.sqlite.dictionary import Interning
-from fhirserver.store.sqlite.rows import WIDTHS, Row, Rows, add_rows
+from fhirserver.store.sqlite.rows import WIDTHS, WORD_TABLES, Row, Rows, add_rows
 
 METHODS: tuple[Method, ...] = ("POST", "PUT", "PATCH", "DELETE")
 METHOD_NUMBERS = {name: number for number, name in enumerate(METHODS)}
@@ -37,13 +37,21 @@ _DELETE = {
         "reference": "target=?",
         "uri": "value=?",
         "composite": "n=?",
+        "position": "latitude=? AND longitude=?",
     }.items()
 }
+_WORDS = tuple(WORD_TABLES.values())
+_DELETE |= {table: f"DELETE FROM {table} WHERE rowid=?" for table in _WORDS}
 _KEY_WIDTHS = {name: statement.count("?") for name, statement in _DELETE.items()}
 _AT_ONCE = (64, 16, 4, 1)
 _INSERT = {
     (table, count): f"INSERT INTO {table} VALUES{','.join([f'({marks})'] * count)}"
-    for table, width in {**WIDTHS, "resource": 8, "version": 7}.items()
+    for table, width in {
+        **WIDTHS,
+        "resource": 8,
+        "version": 7,
+        **{f"{words}(rowid, words)": 2 for words in _WORDS},
+    }.items()
     for marks in [",".join("?" * width)]
     for count in _AT_ONCE
 }
@@ -149,6 +157,9 @@ class Batch:
                 commit.gone[table].extend(row[: _KEY_WIDTHS[table]] for row in gone)
             if added := wanted - old:
                 commit.rows[table].extend(added)
+        for table in _WORDS:  # what they hold cannot be read again
+            commit.gone[table].append((rid,))
+            commit.rows[table].extend(new.get(table, ()))
 
     def _merge(self, commit: _Commit) -> None:
         self._known.update(commit.known)
@@ -216,6 +227,7 @@ def insert(connection: apsw.Connection, table: str, rows: Iterable[Row]) -> None
     """Inserts rows, as many as possible in one statement."""
     waiting = list(rows)
     start = 0
+    table = f"{table}(rowid, words)" if table in _WORDS else table
     for count in _AT_ONCE:
         statement = _INSERT[table, count]
         while len(waiting) - start >= count:

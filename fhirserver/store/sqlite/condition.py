@@ -106,8 +106,17 @@ def _string(mode: StringMode, values: Sequence[str], at: Columns) -> Sql:
         case StringMode.EXACT:
             hashed = one_of(at.hash, [hash_of(value) for value in values]) if at.hash else TRUE
             return all_of((hashed, one_of(at.exact, values)))
+        case StringMode.EQUALS:
+            return all_of((one_of(at.folded, values), sql(f"{at.exact}<>''")))
+        case StringMode.ENDS:
+            ends = any_of(_ends_with(at.folded, value) for value in values)
+            return all_of((ends, sql(f"{at.exact}<>''")))
         case _:
             assert_never(mode)
+
+
+def _ends_with(column: str, suffix: str) -> Sql:
+    return sql(f"substr({column}, ?)=?", -len(suffix), suffix) if suffix else TRUE
 
 
 def starts_with(column: str, prefix: str) -> Sql:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from fhirserver.errors import FhirError, TooCostly, Unavailable
+from fhirserver.search.distance import distance
 
 BUSY_TIMEOUT = 15_000  # milliseconds that a writer waits for another process's commit
 _STEPS = 20_000  # virtual machine steps between two looks at the time
@@ -31,6 +33,10 @@ _TEXTS: tuple[tuple[type[apsw.Error], str], ...] = (
 )
 
 
+def _distance(*place: Any) -> float:
+    return distance(*place)
+
+
 class Connection(apsw.Connection):
     """A connection whose statements stop at a deadline, when one is set."""
 
@@ -43,6 +49,7 @@ class Connection(apsw.Connection):
         self.pragma("cache_size", -_CACHE_KIB)
         self.pragma("mmap_size", _MMAP)
         self.pragma("temp_store", "memory")
+        self.create_scalar_function("distance", _distance, 4, deterministic=True)
         # Plans do not depend on bound values; else SQLite plans again whenever these change.
         self.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         self.set_progress_handler(self._is_late, _STEPS)

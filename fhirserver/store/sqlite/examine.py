@@ -10,7 +10,17 @@ import apsw
 from fhirserver.store.sqlite.connection import translated
 from fhirserver.store.sqlite.schema import MIGRATIONS, schema_version
 
-INDEX_TABLES = ("token", "string", "date", "number", "quantity", "reference", "uri", "composite")
+INDEX_TABLES = (
+    "token",
+    "string",
+    "date",
+    "number",
+    "quantity",
+    "reference",
+    "uri",
+    "composite",
+    "position",
+)
 
 _COUNTS = """SELECT t.name, count(*) FROM resource r JOIN type t ON t.tid=r.tid
     WHERE r.live GROUP BY r.tid ORDER BY t.name"""

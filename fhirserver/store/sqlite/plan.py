@@ -16,12 +16,14 @@ from operator import itemgetter
 
 import apsw
 
-from fhirserver.search.expression import And, Chain, Expression, Has, Not, Or, TypeIs
+from fhirserver.search.expression import And, Chain, Expression, Has, Near, Not, Or, TextIs, TypeIs
 from fhirserver.store.sqlite.bounds import Aliases
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
+from fhirserver.store.sqlite.position import near_source
 from fhirserver.store.sqlite.seek import Seeker
 from fhirserver.store.sqlite.source import NO_ROWS, NO_SOURCE, Branch, Source, simple_source
 from fhirserver.store.sqlite.sql import TRUE, Sql, all_of, join, sql
+from fhirserver.store.sqlite.words import words_source
 
 PROBES = (32, 512, 8192)
 """Rows counted of each source, until one has fewer."""
@@ -172,6 +174,11 @@ class Planner:
                 return NO_SOURCE  # were it this type, it would be no condition
             case Not():
                 return None
+            case Near(param):
+                pid = self._names.param(tid, param)
+                return NO_SOURCE if pid == UNKNOWN else near_source(part, pid, self._alias())
+            case TextIs():
+                return words_source(part, self._alias())
             case _:
                 return simple_source(part, tid, self._names, self._alias())
 

@@ -8,6 +8,7 @@ from fhirserver.store.port import Version
 from fhirserver.store.sqlite.changes import METHODS
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.dictionary import Dictionary
+from fhirserver.store.sqlite.explain import Explainer
 from fhirserver.store.sqlite.history import Historian
 from fhirserver.store.sqlite.search import Searcher
 
@@ -28,6 +29,7 @@ class Reader:
         self.names = names = Dictionary(self.connection)
         self._type_number = names.type
         self.search = Searcher(self.connection, names)
+        self.explain = Explainer(self.connection, names, self.search)
         self.history = Historian(self.connection, names)
 
     def read(self, type: str, id: str, version: int | None) -> Version | None:

@@ -12,12 +12,16 @@ from fhirserver.search.entry import (
     Date,
     Entries,
     Number,
+    Position,
     Quantity,
     Reference,
+    Simple,
     String,
     Token,
     Uri,
+    Words,
 )
+from fhirserver.search.text import CONTENT, NARRATIVE
 from fhirserver.store.sqlite.dictionary import Interning
 
 Value: TypeAlias = int | float | str | bytes | None
@@ -37,8 +41,12 @@ WIDTHS: Mapping[str, int] = {
     "reference": 3,
     "uri": 3,
     "composite": 3 + 6 * SLOTS,
+    "position": 4,
 }
 """The index tables, with their numbers of columns. Each row begins with rid and pid."""
+
+WORD_TABLES: Mapping[str, str] = {NARRATIVE: "narrative", CONTENT: "content"}
+"""The full-text tables, by the parameter whose words they keep. Their rows are rid and words."""
 
 _BLANK: Row = (None,) * 6
 
@@ -53,6 +61,11 @@ def add_rows(
 ) -> None:
     """Adds the rows of one resource; `rid_of` allots a number to the target of a reference."""
     for code, values in entries.items():
+        if code in WORD_TABLES:
+            words = " ".join(entry.text for entry in values if isinstance(entry, Words))
+            if words:
+                rows[WORD_TABLES[code]].append((rid, words))
+            continue
         pid = names.intern_param(tid, code)
         unique = values if len(values) == 1 else tuple(dict.fromkeys(values))
         for n, entry in enumerate(unique):
@@ -73,7 +86,7 @@ def _add_other(
     rid: int,
     pid: int,
     n: int,
-    entry: Date | Number | Quantity | Uri | Composite,
+    entry: Date | Number | Quantity | Uri | Composite | Position | Words,
     names: Interning,
     rid_of: RidOf,
 ) -> None:
@@ -83,6 +96,10 @@ def _add_other(
         case Quantity(low, high, system, code, unit):
             units = map(names.intern_symbol, (system, code, unit))
             rows["quantity"].append((rid, pid, low, high, *units))
+        case Position(latitude, longitude):
+            rows["position"].append((rid, pid, latitude, longitude))
+        case Words():
+            raise AssertionError("words have tables of their own")
         case Composite(components):
             slots = [_slot(part, names, rid_of) for part in components]
             slots += [_BLANK] * (SLOTS - len(slots))
@@ -96,7 +113,7 @@ def _add_other(
 
 
 def _slot(
-    part: Token | String | Date | Number | Quantity | Reference | Uri,
+    part: Simple,
     names: Interning,
     rid_of: RidOf,
 ) -> Row:
@@ -115,5 +132,7 @@ def _slot(
             return (None, None, rid_of(type_, id_), None, None, None)
         case Uri(value):
             return (value, None, None, None, None, None)
+        case Position(latitude, longitude):
+            return (None, None, latitude, longitude, None, None)
         case _:
             assert_never(part)

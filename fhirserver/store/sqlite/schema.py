@@ -94,6 +94,19 @@ CREATE TABLE composite(
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX composite_value ON composite(pid, text0, low0, text1, low1, rid);
 CREATE INDEX composite_long ON composite(pid, text0, low0, text1, high1, rid) WHERE high1 > low1;
+
+CREATE TABLE position(
+    rid INTEGER, pid INTEGER, latitude REAL, longitude REAL,
+    PRIMARY KEY(rid, pid, latitude, longitude)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX position_value ON position(pid, latitude, longitude, rid);
+
+CREATE VIRTUAL TABLE narrative USING fts5(
+    words, content='', contentless_delete=1, detail=none, tokenize="ascii tokenchars '$+<=>^|~'"
+);
+CREATE VIRTUAL TABLE content USING fts5(
+    words, content='', contentless_delete=1, detail=none, tokenize="ascii tokenchars '$+<=>^|~'"
+);
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST,)

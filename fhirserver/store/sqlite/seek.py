@@ -15,12 +15,14 @@ from fhirserver.search.expression import (
     IdIs,
     Leaf,
     Missing,
+    Near,
     Not,
     NumberIs,
     Or,
     QuantityIs,
     ReferenceIs,
     StringIs,
+    TextIs,
     TokenIs,
     TypeIs,
     UriIs,
@@ -28,9 +30,11 @@ from fhirserver.search.expression import (
 from fhirserver.store.sqlite.condition import condition, slot, typed
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.store.sqlite.instant import instant_condition
+from fhirserver.store.sqlite.position import is_near
 from fhirserver.store.sqlite.rows import SLOTS
-from fhirserver.store.sqlite.source import ALWAYS_PRESENT, NO_ROWS
+from fhirserver.store.sqlite.source import ALWAYS_PRESENT, LAST_UPDATED, NO_ROWS
 from fhirserver.store.sqlite.sql import FALSE, TRUE, Sql, all_of, any_of, negated, one_of, sql
+from fhirserver.store.sqlite.words import has_words
 
 _TABLE_OF: dict[type, str] = {
     TokenIs: "token",
@@ -81,16 +85,25 @@ class Seeker:
                 return self._seek_chain(part, tid, rid)
             case Has():
                 return self._seek_has(part, rid)
+            case Near():
+                return self._seek_near(part, tid, rid)
+            case TextIs():
+                return has_words(part, rid, self._alias())
             case CompositeIs():
                 return self._seek_composite(part, tid, rid)
-            case DateIs(param="_lastUpdated"):
-                alias = self._alias()
-                holds = instant_condition(part, f"{alias}.instant")
-                return _exists(f"resource {alias}", sql(f"{alias}.rid={rid}"), holds)
             case _:
                 return self._seek_leaf(part, tid, rid)
 
+    def _seek_near(self, near: Near, tid: int, rid: str) -> Sql:
+        alias = self._alias()
+        row = self._row_of(alias, tid, near.param, rid)
+        return FALSE if row is None else _exists(f"position {alias}", row, is_near(near, alias))
+
     def _seek_leaf(self, leaf: Leaf, tid: int, rid: str) -> Sql:
+        if isinstance(leaf, DateIs) and leaf.param == LAST_UPDATED:
+            alias = self._alias()
+            holds = instant_condition(leaf, f"{alias}.instant")
+            return _exists(f"resource {alias}", sql(f"{alias}.rid={rid}"), holds)
         table, alias = _TABLE_OF[type(leaf)], self._alias()
         row = self._row_of(alias, tid, leaf.param, rid) if leaf.param is not None else None
         if row is None:

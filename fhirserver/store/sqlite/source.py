@@ -147,6 +147,9 @@ def _string(leaf: StringIs, pid: int, names: Dictionary, alias: str) -> Source |
             is_value = condition(leaf, at, names)
             is_exact = sql(f"{alias}.exact<>''")
             return Source((_branch("string", "string_exact", alias, is_param, is_value, is_exact),))
+        case StringMode.EQUALS:
+            is_value = condition(leaf, at, names)
+            return Source((_branch("string", "string_value", alias, is_param, is_value),))
         case _:
             return None
 

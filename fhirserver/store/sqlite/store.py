@@ -8,6 +8,7 @@ thread of its own, where its time is bounded as well. Writes go to the one write
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,11 +17,13 @@ from typing import TypeVar
 
 import apsw
 
+from fhirserver.errors import Unavailable
 from fhirserver.search.expression import Query
 from fhirserver.store.port import (
     Change,
     Committed,
     Expectation,
+    Explanation,
     HistoryPage,
     HistoryQuery,
     Key,
@@ -33,7 +36,7 @@ from fhirserver.store.sqlite.schema import prepare
 from fhirserver.store.sqlite.writer import Writer
 
 _AT_ONCE = 0.004  # seconds that the calling thread spends on a search
-_PATIENCE = 30.0  # seconds that a search may take in all
+_PATIENCE = 10.0  # seconds that a search may wait for a thread and take in all
 _THREADS = 2
 _SCAN_PAGE = 200
 
@@ -83,6 +86,9 @@ class SqliteStore:
     async def search(self, query: Query) -> SearchPage:
         return await self._bounded(lambda reader: reader.search.page(query))
 
+    async def explain(self, query: Query) -> Explanation:
+        return await self._bounded(lambda reader: reader.explain.explain(query))
+
     async def commit(
         self,
         changes: Sequence[Change],
@@ -126,17 +132,21 @@ class SqliteStore:
                     return ask(self._reader)
             except apsw.InterruptError:
                 pass
+        until = time.monotonic() + self._patience
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._ask_elsewhere, ask)
+        return await loop.run_in_executor(self._pool, self._ask_elsewhere, ask, until)
 
-    def _ask_elsewhere(self, ask: Callable[[Reader], _T]) -> _T:
+    def _ask_elsewhere(self, ask: Callable[[Reader], _T], until: float) -> _T:
+        left = until - time.monotonic()
+        if left <= 0 < self._patience:
+            raise Unavailable("The store is busy with long searches. Try again later.")
         with translated():
             try:
                 reader = self._idle.get_nowait()
             except Empty:
                 reader = Reader(self._path)
             try:
-                with reader.connection.within(self._patience):
+                with reader.connection.within(left):
                     return ask(reader)
             finally:
                 self._idle.put(reader)
