@@ -10,6 +10,7 @@ from http import HTTPStatus
 from fhirserver.errors import FhirError
 from fhirserver.interactions.bundle import Entry, EntryResponse
 from fhirserver.interactions.bundle_entry import BundleEntry
+from fhirserver.interactions.operation import MARK
 from fhirserver.interactions.prefer import outcome
 from fhirserver.interactions.request import Answer
 from fhirserver.model.json import encode
@@ -19,9 +20,12 @@ _READING = frozenset({"GET", "HEAD"})
 
 
 def response_entry(entry: BundleEntry, answer: Answer) -> Entry:
-    """What an entry came to. A write gives the resource only to whom prefers it."""
+    """What an entry came to. A write gives the resource only to whom prefers it.
+
+    An operation answers with what it was called for.
+    """
     prefer = entry.request.prefer
-    writes = entry.verb not in _READING
+    writes = entry.verb not in _READING and not entry.request.interaction.startswith(MARK)
     shown = entry.verb != "HEAD" and (not writes or prefer == "representation")
     return Entry(
         resource=answer.body if shown else None,

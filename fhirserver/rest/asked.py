@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import UriTooLong
+from fhirserver.interactions.operation import MARK
 from fhirserver.interactions.request import Pairs, Request
 from fhirserver.interactions.route import BUNDLE, Route, bundle_interaction, route
 from fhirserver.model.reference import ID
@@ -17,7 +18,13 @@ from fhirserver.rest.binary import BINARY
 from fhirserver.rest.body import BodyLimits, read_body
 from fhirserver.rest.headers import Headers, header_text
 from fhirserver.rest.negotiation import answered_type, asks_for_fhir
-from fhirserver.rest.payload import binary_resource_of, form_of, patch_of, resource_of
+from fhirserver.rest.payload import (
+    binary_resource_of,
+    form_of,
+    operation_input_of,
+    patch_of,
+    resource_of,
+)
 from fhirserver.rest.prefer import NO_PREFERENCES, Preferences, preferences
 from fhirserver.rest.query import path_text, query_pairs
 
@@ -156,6 +163,8 @@ def _writing(
             resource = binary_resource_of(body, headers, target.id)
         else:
             resource = resource_of(body, headers)
+    elif interaction.startswith(MARK):
+        resource = operation_input_of(body, headers)
     elif interaction == BUNDLE:
         resource = resource_of(body, headers)
         interaction = bundle_interaction(resource)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fhirserver.errors import Invalid, UnsupportedMediaType
 from fhirserver.interactions.request import Pairs
-from fhirserver.model.json import Json, Resource, decode
+from fhirserver.model.json import Json, Resource, decode, encode
 from fhirserver.rest.binary import binary_of, is_binary
 from fhirserver.rest.headers import Headers, header_text
 from fhirserver.rest.media_type import MediaType
@@ -21,6 +21,9 @@ from fhirserver.rest.negotiation import (
     unsupported,
 )
 from fhirserver.rest.query import query_pairs
+
+GRAPHQL = "application/graphql"
+_PLAIN_JSON = ("application/json", "text/json")
 
 
 def resource_of(data: bytes, headers: Headers) -> Resource:
@@ -42,6 +45,36 @@ def binary_resource_of(data: bytes, headers: Headers, id: str | None) -> Resourc
     if found.essence in JSON_TYPES and _is_binary_resource(data):
         return resource_of(data, headers)
     return binary_of(data, content_type.strip(), id, header_text(headers, b"x-security-context"))
+
+
+def operation_input_of(data: bytes, headers: Headers) -> Resource:
+    """What an operation is sent: Parameters, a resource alone, or nothing.
+
+    A query of GraphQL may come as itself, and as https://graphql.org/learn/serving-over-http
+    has it; it becomes Parameters.
+    """
+    if not data:
+        return {"resourceType": "Parameters"}
+    found = body_type(headers.get(b"content-type"))
+    if found.essence == GRAPHQL:
+        return _graphql({"query": data.decode("utf-8", "replace")})
+    resource = resource_of(data, headers)
+    return _graphql(resource) if found.essence in _PLAIN_JSON and "query" in resource else resource
+
+
+def _graphql(sent: Resource) -> Resource:
+    if "resourceType" in sent:
+        return sent
+    variables = sent.get("variables")
+    values = {
+        "query": sent.get("query"),
+        "operationName": sent.get("operationName"),
+        "variables": encode(variables).decode() if isinstance(variables, dict) else None,
+    }
+    parameters = [
+        {"name": name, "valueString": value} for name, value in values.items() if value is not None
+    ]
+    return {"resourceType": "Parameters", "parameter": parameters}
 
 
 def patch_of(data: bytes, headers: Headers) -> Json:

@@ -36,6 +36,8 @@ def answered(answer: Answer, content_type: bytes, base: str, *, indent: bool = F
     if body is None:
         body = b""
     else:
+        if answer.content_type is not None:
+            content_type = answer.content_type.encode("ascii")
         headers.append((b"content-type", content_type))
         if indent:
             body = pretty(body)

@@ -1,0 +1,21 @@
+"""The operations that the server has: rows of the gate, entries of the CapabilityStatement."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fhirserver.interactions.operation import OperationRow
+from fhirserver.operations import everything, meta, meta_add, meta_delete, validate
+
+OPERATIONS: Final = (
+    OperationRow("meta", meta.URL, ("system", "type", "instance"), (), "r", meta.run),
+    OperationRow("meta-add", meta_add.URL, ("instance",), (), "u", meta_add.run),
+    OperationRow("meta-delete", meta_delete.URL, ("instance",), (), "u", meta_delete.run),
+    OperationRow("validate", validate.URL, ("type", "instance"), (), "r", validate.run),
+    OperationRow(
+        "everything", everything.PATIENT, ("instance",), ("Patient",), "s", everything.patient
+    ),
+    OperationRow(
+        "everything", everything.ENCOUNTER, ("instance",), ("Encounter",), "s", everything.encounter
+    ),
+)
