@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from fhirserver.interactions.operation import OperationRow
-from fhirserver.operations import everything, meta, meta_add, meta_delete, validate
+from fhirserver.operations import (
+    document,
+    everything,
+    lastn,
+    match,
+    merge,
+    meta,
+    meta_add,
+    meta_delete,
+    stats,
+    validate,
+)
 
 OPERATIONS: Final = (
     OperationRow("meta", meta.URL, ("system", "type", "instance"), (), "r", meta.run),
@@ -18,4 +29,11 @@ OPERATIONS: Final = (
     OperationRow(
         "everything", everything.ENCOUNTER, ("instance",), ("Encounter",), "s", everything.encounter
     ),
+    OperationRow("lastn", lastn.URL, ("type",), ("Observation",), "s", lastn.run),
+    OperationRow("stats", stats.URL, ("type",), ("Observation",), "s", stats.run),
+    OperationRow(
+        "document", document.URL, ("type", "instance"), ("Composition",), "s", document.run
+    ),
+    OperationRow("match", match.URL, ("type",), ("Patient",), "s", match.run),
+    OperationRow("merge", merge.URL, ("type",), ("Patient",), "u", merge.run),
 )
