@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.response
 
 from __future__ import annotations
 
+from base64 import b64encode
 from http import HTTPStatus
 
 from fhirserver.errors import FhirError
@@ -28,7 +29,7 @@ def response_entry(entry: BundleEntry, answer: Answer) -> Entry:
     writes = entry.verb not in _READING and not entry.request.interaction.startswith(MARK)
     shown = entry.verb != "HEAD" and (not writes or prefer == "representation")
     return Entry(
-        resource=answer.body if shown else None,
+        resource=_resource(answer) if shown else None,
         response=EntryResponse(
             _status(answer.status),
             location=answer.location,
@@ -37,6 +38,14 @@ def response_entry(entry: BundleEntry, answer: Answer) -> Entry:
             outcome=outcome(answer) if writes and prefer == "OperationOutcome" else None,
         ),
     )
+
+
+def _resource(answer: Answer) -> bytes | None:
+    """The body as a resource: what is none goes into a Binary."""
+    if answer.content_type is None or answer.body is None:
+        return answer.body
+    data = b64encode(answer.body).decode()
+    return encode({"resourceType": "Binary", "contentType": answer.content_type, "data": data})
 
 
 def refused_entry(error: FhirError) -> Entry:

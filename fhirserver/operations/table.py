@@ -17,6 +17,7 @@ from fhirserver.operations import (
     stats,
     validate,
 )
+from fhirserver.operations.graphql import operation as graphql
 
 OPERATIONS: Final = (
     OperationRow("meta", meta.URL, ("system", "type", "instance"), (), "r", meta.run),
@@ -36,4 +37,5 @@ OPERATIONS: Final = (
     ),
     OperationRow("match", match.URL, ("type",), ("Patient",), "s", match.run),
     OperationRow("merge", merge.URL, ("type",), ("Patient",), "u", merge.run),
+    OperationRow("graphql", graphql.URL, ("system", "instance"), (), "s", graphql.run),
 )
