@@ -65,7 +65,7 @@ def patient(n: int) -> Resource:
         "id": f"p{n}",
         "active": True,
         "identifier": [{"system": MRN, "value": f"mrn{n}"}],
-        "name": [{"family": f"Family{n // 10}", "given": [f"Given{n % 977}", "Maria"]}],
+        "name": [{"family": f"Family{n // 10:06}", "given": [f"Given{n % 977}", "Maria"]}],
         "gender": "female" if n % 2 else "male",
         "birthDate": f"{1930 + n % 90}-{n % 12 + 1:02}-{n % 28 + 1:02}",
         "address": [{"line": [f"{n % 300} Road"], "city": f"City{n % 500}", "country": "XX"}],
@@ -152,7 +152,7 @@ def _subject(n: int) -> ReferenceIs:
 
 
 def _minute(n: int) -> DateIs:
-    start = START + n * 60 * SECOND
+    start = START + n * 9 // 10 * 60 * SECOND  # nine of ten are Observations
     return DateIs("date", "eq", start, start + 60 * SECOND)
 
 
@@ -174,9 +174,9 @@ def _of(type: str, where: Callable[[int], Expression], **more: object) -> Ask:
 SELECTIVE: dict[str, Ask] = {
     "token": _of("Patient", lambda n: _is("identifier", f"mrn{n}", MRN)),
     "token, any system": _of("Patient", lambda n: _is("identifier", f"mrn{n}")),
-    "string": _of("Patient", lambda n: _starts("name", f"family{n // 10}")),
+    "string": _of("Patient", lambda n: _starts("name", f"family{n // 10:06}")),
     "string, exact": _of(
-        "Patient", lambda n: StringIs("family", StringMode.EXACT, (f"Family{n // 10}",))
+        "Patient", lambda n: StringIs("family", StringMode.EXACT, (f"Family{n // 10:06}",))
     ),
     "date": _of("Observation", _minute),
     "reference": _of("Observation", _subject),
@@ -184,7 +184,7 @@ SELECTIVE: dict[str, Ask] = {
     "reference, newest first": _of("Observation", _subject, sort=NEWEST),
     "date and token": _of("Observation", lambda n: And((_is("code", CODES[1]), _minute(n)))),
     "string and token": _of(
-        "Patient", lambda n: And((_is("gender", "male"), _starts("family", f"family{n // 10}")))
+        "Patient", lambda n: And((_is("gender", "male"), _starts("family", f"family{n // 10:06}")))
     ),
     "chain": _of(
         "Observation",
@@ -193,7 +193,7 @@ SELECTIVE: dict[str, Ask] = {
     "chain and token": _of(
         "Observation",
         lambda n: And((
-            Chain("subject", ("Patient",), _starts("family", f"family{n // 10}")),
+            Chain("subject", ("Patient",), _starts("family", f"family{n // 10:06}")),
             _is("code", CODES[2]),
         )),
     ),
