@@ -70,7 +70,7 @@ async def _of_update(context: Context, request: Request, given: Arguments) -> li
 async def _of_delete(context: Context, request: Request, given: Arguments) -> list[Issue]:
     async def check() -> None:
         step = removed(await delete.target(context, request))
-        await integrity(context, request, (step,))
+        await integrity(context, request, (step,), doubtful=True)
 
     return await _refused_by(check, [])
 
@@ -108,7 +108,7 @@ def _content(
 
 async def _references(context: Context, request: Request, step: Step) -> None:
     if context.policy.integrity_on_write:
-        await integrity(context, request, (step,))
+        await integrity(context, request, (step,), doubtful=True)
 
 
 async def _refused_by(check: Callable[[], Awaitable[None]], known: list[Issue]) -> list[Issue]:

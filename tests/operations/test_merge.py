@@ -1,5 +1,6 @@
 """$merge."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -136,3 +137,16 @@ async def test_nobody_is_merged_twice(people: Client) -> None:
     third = {"name": "target-patient", "valueReference": {"reference": "Patient/third"}}
     with pytest.raises(FhirError):
         await merge(people, SOURCE, third)
+
+
+async def test_nobody_who_comes_while_it_goes_on_is_left_behind(people: Client) -> None:
+    async def create(number: int) -> None:
+        await people.put(flag(f"late-{number}", "Patient/old"))
+
+    await asyncio.gather(*map(create, range(10)), merge(people, SOURCE, TARGET))
+    retired = (await people.get("Patient/old"))["meta"]["lastUpdated"]
+    late = await people.get("Flag?patient=Patient/old&_count=100")
+    for entry in late.get("entry", ()):
+        resource = entry["resource"]
+        if resource["id"].startswith("late"):
+            assert resource["meta"]["lastUpdated"] >= retired

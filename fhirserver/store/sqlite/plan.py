@@ -16,8 +16,9 @@ from math import isqrt
 import apsw
 
 from fhirserver.search.expression import And, Chain, Expression, Has, Not, Or, TypeIs
+from fhirserver.store.sqlite.bounds import Aliases
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
-from fhirserver.store.sqlite.seek import Aliases, Seeker
+from fhirserver.store.sqlite.seek import Seeker
 from fhirserver.store.sqlite.source import NO_ROWS, NO_SOURCE, Branch, Source, simple_source
 from fhirserver.store.sqlite.sql import TRUE, Sql, all_of, join, sql
 

@@ -13,6 +13,7 @@ from itertools import islice
 from fhirserver.errors import Invalid
 from fhirserver.search.expression import EVERYTHING, Cursor, Expression, Query
 from fhirserver.store.port import Key, SearchPage, Version
+from fhirserver.store.sqlite.bounds import check_size
 from fhirserver.store.sqlite.changes import METHODS
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
@@ -35,6 +36,7 @@ class Searcher:
 
     def matching(self, types: Sequence[str], where: Expression, limit: int) -> list[Key]:
         """The first resources that match, `limit` at the most, as the connection sees them."""
+        check_size(where)
         planner = Planner(self._connection, self._names)
         rids = self._in_order(planner, where, self._types(types), None, limit)
         found = (row for rid in rids for row in self._connection.execute(_KEY, (rid,)))
@@ -42,6 +44,7 @@ class Searcher:
 
     def page(self, query: Query) -> SearchPage:
         """As `Store.search`."""
+        check_size(query.where)
         place = place_of(query.after)
         if place and len(place.values) != sum(map(width, query.sort)):
             raise Invalid("This page link belongs to another order. Begin again.")
