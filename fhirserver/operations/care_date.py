@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fhirserver.search.expression import And, DateIs, Expression, Missing, Not, Or, TypeIs
+from fhirserver.search.expression import EVERYTHING, And, DateIs, Expression, Missing, Or
 
 CARE_DATES: Final = {
     "AdverseEvent": "date",
@@ -64,23 +64,17 @@ CARE_DATES: Final = {
 }
 
 
-def in_range(start: int | None, end: int | None) -> Expression | None:
-    """What took place, at least in part, in [start, end) (microseconds); None for always.
+def in_range(type: str, start: int | None, end: int | None) -> Expression:
+    """What of a type took place, at least in part, in [start, end) (microseconds).
 
     What has no date is in every range.
     """
-    if start is None and end is None:
-        return None
-    by_code: dict[str, list[str]] = {}
-    for type, code in CARE_DATES.items():
-        by_code.setdefault(code, []).append(type)
-    parts: list[Expression] = [Not(TypeIs(tuple(CARE_DATES)))]
-    for code, types in by_code.items():
-        within: list[Expression] = []
-        if start is not None:
-            within.append(DateIs(code, "gt", start, start))
-        if end is not None:
-            within.append(DateIs(code, "lt", end, end))
-        dated = Or((Missing(code, "date", missing=True), And(tuple(within))))
-        parts.append(And((TypeIs(tuple(types)), dated)))
-    return Or(tuple(parts))
+    code = CARE_DATES.get(type)
+    if code is None or (start is None and end is None):
+        return EVERYTHING
+    within: list[Expression] = []
+    if start is not None:
+        within.append(DateIs(code, "gt", start, start))
+    if end is not None:
+        within.append(DateIs(code, "lt", end, end))
+    return Or((Missing(code, "date", missing=True), And(tuple(within))))

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from fhirserver.errors import Invalid
 from fhirserver.interactions.bundle import Entry, Link, bundle, full_url
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.integrity import selection
 from fhirserver.interactions.page import address, asked_page, link, query_string
 from fhirserver.interactions.request import Answer, Pairs, Request
 from fhirserver.model.json import decode, encode
@@ -24,8 +23,17 @@ from fhirserver.operations.arguments import Arguments, arguments
 from fhirserver.operations.care_date import in_range
 from fhirserver.operations.current import current
 from fhirserver.operations.referenced import referenced
-from fhirserver.search.compartment import compartment_of_types, compartment_types
-from fhirserver.search.expression import And, Cursor, DateIs, Expression, IdIs, Or, Query, TypeIs
+from fhirserver.search.compartment import compartment_expression, compartment_types
+from fhirserver.search.expression import (
+    EVERYTHING,
+    And,
+    Cursor,
+    DateIs,
+    Expression,
+    IdIs,
+    Or,
+    Query,
+)
 from fhirserver.store.port import Key, Version
 
 PATIENT = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
@@ -59,15 +67,12 @@ async def _everything(context: Context, request: Request, url: str) -> Answer:
     path = f"{request.type}/{request.id}/$everything"
     asked = _asked(context, request, url, path)
     await current(context, request.type, request.id)
-    owned = _owned(context, request.type, request.id)
-    page = await context.store.search(
-        Query((), _where(asked, owned), count=asked.size, after=asked.after)
-    )
+    of = Key(request.type, request.id)
+    page = await _page(context, asked, of)
     entries = [Entry(full_url(request.base, item), item.body, "match") for item in page.versions]
-    if asked.size:
-        entries += await _beside(context, request, asked, owned, page.versions)
+    entries += await _beside(context, request, asked, of, page.versions)
     links = [_self(context, request, path, asked)]
-    if page.next is not None and asked.size:
+    if page.next is not None:
         links.append(link(context, request, path, asked.pairs, page.next))
     total = len(page.versions) if page.next is None and asked.after is None else None
     body = bundle("searchset", entries, total=total, links=links, timestamp=context.now())
@@ -103,30 +108,50 @@ def _types(context: Context, given: Arguments) -> tuple[str, ...]:
     return tuple(dict.fromkeys(types))
 
 
-def _owned(context: Context, type: str, id: str) -> Expression:
-    """What is in the compartment, the resource that it is of included."""
-    definitions = context.definitions
-    members = compartment_of_types(definitions, type, id, compartment_types(definitions, type))
-    return Or((And((TypeIs((type,)), IdIs((id,)))), members))
+class _Page(NamedTuple):
+    versions: list[Version]
+    next: Cursor | None
 
 
-def _where(asked: _Asked, owned: Expression) -> Expression:
-    parts = [owned]
-    if asked.types:
-        parts.append(TypeIs(asked.types))
-    dated = in_range(asked.start, asked.end)
-    if dated is not None:
-        parts.append(dated)
+async def _page(context: Context, asked: _Asked, of: Key) -> _Page:
+    """The next matches, type by type. A cursor is the type it is in, and the store's there."""
+    start, *inner = asked.after or ("",)
+    versions: list[Version] = []
+    for type in compartment_types(context.definitions, of.type):
+        if type < str(start) or (asked.types and type not in asked.types):
+            continue
+        where = _where(context, asked, of, type)
+        room = asked.size - len(versions)
+        after = tuple(inner) if type == start and inner else None
+        page = await context.store.search(Query((type,), where, count=room or 1, after=after))
+        if not room:
+            if page.versions:
+                return _Page(versions, (type,))
+            continue
+        versions += page.versions
+        if page.next is not None:
+            return _Page(versions, (type, *page.next))
+    return _Page(versions, None)
+
+
+def _where(context: Context, asked: _Asked, of: Key, type: str) -> Expression:
+    parts = [_owned(context, of, type), in_range(type, asked.start, asked.end)]
     if asked.since is not None:
         parts.append(DateIs("_lastUpdated", "ge", asked.since, asked.since + 1))
-    return And(tuple(parts))
+    return And(tuple(part for part in parts if part != EVERYTHING))
+
+
+def _owned(context: Context, of: Key, type: str) -> Expression:
+    """What of a type is in the compartment, the resource that it is of included."""
+    members = compartment_expression(context.definitions, of.type, of.id, type)
+    return Or((IdIs((of.id,)), members)) if type == of.type else members
 
 
 async def _beside(
     context: Context,
     request: Request,
     asked: _Asked,
-    owned: Expression,
+    of: Key,
     versions: Sequence[Version],
 ) -> list[Entry]:
     """What the matches refer to and is not of the compartment itself."""
@@ -134,7 +159,7 @@ async def _beside(
     keys = {Key(item.type, item.id) for item in versions}
     most = context.policy.max_includes
     found = await referenced(context, request.base, resources, keys, most)
-    own = await _own_among(context, owned, found.versions)
+    own = await _own_among(context, of, found.versions)
     entries = [
         Entry(full_url(request.base, item), item.body, "include")
         for item in found.versions
@@ -149,16 +174,17 @@ async def _beside(
     return entries
 
 
-async def _own_among(
-    context: Context, owned: Expression, versions: Sequence[Version]
-) -> frozenset[Key]:
+async def _own_among(context: Context, of: Key, versions: Sequence[Version]) -> frozenset[Key]:
     """Those that are of the compartment: they are matches of another page, or not wanted."""
-    if not versions:
-        return frozenset()
-    keys = [Key(item.type, item.id) for item in versions]
-    where = And((selection(keys), owned))
-    page = await context.store.search(Query((), where, count=len(keys)))
-    return frozenset(Key(item.type, item.id) for item in page.versions)
+    by_type: dict[str, list[str]] = {}
+    for version in versions:
+        by_type.setdefault(version.type, []).append(version.id)
+    own: set[Key] = set()
+    for type in set(by_type).intersection(compartment_types(context.definitions, of.type)):
+        where = And((IdIs(tuple(by_type[type])), _owned(context, of, type)))
+        page = await context.store.search(Query((type,), where, count=len(by_type[type])))
+        own |= {Key(type, version.id) for version in page.versions}
+    return frozenset(own)
 
 
 def _self(context: Context, request: Request, path: str, asked: _Asked) -> Link:
