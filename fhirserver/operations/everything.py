@@ -114,11 +114,16 @@ class _Page(NamedTuple):
 
 
 async def _page(context: Context, asked: _Asked, of: Key) -> _Page:
-    """The next matches, type by type. A cursor is the type it is in, and the store's there."""
-    start, *inner = asked.after or ("",)
+    """The next matches, type by type, that of the compartment's own resource first.
+
+    A cursor is the type it is in, and the store's there.
+    """
+    others = compartment_types(context.definitions, of.type)
+    types = [of.type, *(type for type in others if type != of.type)]
+    start, *inner = asked.after or (of.type,)
     versions: list[Version] = []
-    for type in compartment_types(context.definitions, of.type):
-        if type < str(start) or (asked.types and type not in asked.types):
+    for type in types[types.index(str(start)) :]:
+        if asked.types and type not in asked.types:
             continue
         where = _where(context, asked, of, type)
         room = asked.size - len(versions)

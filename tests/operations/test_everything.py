@@ -63,6 +63,7 @@ BESIDE = {"Organization/o", "Organization/parent", "Practitioner/dr"}
 async def test_a_patients_record_is_whole_and_nobody_elses(record: Client) -> None:
     found = await record.get("Patient/a/$everything")
     assert set(ids(found)) == ALL
+    assert ids(found)[0] == "Patient/a"
     assert set(ids(found, "include")) == BESIDE
     assert (found["type"], found["total"]) == ("searchset", len(ALL))
     assert link(found, "next") is None
