@@ -184,6 +184,13 @@ async def test_depth_and_calls_are_bounded(record: Client) -> None:
     calls = " ".join(f"p{number}: Patient(id: a) {{ id }}" for number in range(MAX_CALLS + 1))
     with pytest.raises(TooCostly):
         await ask(record, f"{{ {calls} }}")
+    doubling = "".join(
+        f" fragment f{number} on Patient {{ ...f{number + 1} ...f{number + 1} }}"
+        for number in range(18)
+    )
+    bomb = f"{{ ...f0 }}{doubling} fragment f18 on Patient {{ language }}"
+    with pytest.raises(TooCostly):
+        await ask(record, bomb, "Patient/a/$graphql")
     with pytest.raises(FhirError):
         await ask(record, "{a" * 3000, "Patient/a/$graphql")
 

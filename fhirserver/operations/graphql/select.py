@@ -143,9 +143,7 @@ class Selecting:
     def _put(
         self, into: _Into, node: FieldNode, found: Directives, values: Sequence[Json], *, many: bool
     ) -> None:
-        self._fields += 1 + len(values)
-        if self._fields > MAX_FIELDS:
-            raise TooCostly(f"The answer would have more than {MAX_FIELDS} fields.")
+        self._count(1 + len(values))
         if found.first:
             values = values[:1]
         name = _key(node) + into.suffix
@@ -346,6 +344,12 @@ class Selecting:
     def _enter(self, depth: int) -> None:
         if depth > MAX_DEPTH:
             raise TooCostly(f"The query is nested more than {MAX_DEPTH} levels deep.")
+        self._count(1)
+
+    def _count(self, fields: int) -> None:
+        self._fields += fields
+        if self._fields > MAX_FIELDS:
+            raise TooCostly(f"The query has more than {MAX_FIELDS} fields and fragments.")
 
     def _call(self) -> None:
         self._calls += 1
