@@ -24,7 +24,7 @@ _FILES: Final = {
     "CapabilityStatement": ("capability/base.json",),
     "SearchParameter": ("capability/search-parameters.ndjson",),
     "CompartmentDefinition": ("capability/compartments.ndjson",),
-    "OperationDefinition": ("capability/operations.ndjson",),
+    "OperationDefinition": ("capability/operations.ndjson", "capability/own/operations.ndjson"),
     "ValueSet": ("terminology/r4-core/value-sets.ndjson",),
     "CodeSystem": ("terminology/r4-core/code-systems.ndjson",),
 }

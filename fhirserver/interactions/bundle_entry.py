@@ -15,6 +15,7 @@ from typing import Final, Literal, TypeAlias, cast
 
 from fhirserver.errors import FhirError, Invalid, TooLarge, UnsupportedMediaType
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.operation import MARK
 from fhirserver.interactions.parameters import OF_THE_EDGE
 from fhirserver.interactions.query import query_pairs
 from fhirserver.interactions.request import Request
@@ -108,7 +109,7 @@ def read_entry(context: Context, bundle: Request, index: int, entry: Json) -> Bu
         target.id,
         target.version,
         tuple(pair for pair in query_pairs(query) if pair[0] not in OF_THE_EDGE),
-        resource=resource if target.interaction in _BODIED else None,
+        resource=_body(target, verb, resource),
         patch=_patch(context, resource) if target.interaction in _PATCHED else None,
         if_match=_text(asked, "ifMatch"),
         if_none_match=_text(asked, "ifNoneMatch"),
@@ -120,6 +121,12 @@ def read_entry(context: Context, bundle: Request, index: int, entry: Json) -> Bu
         grant=bundle.grant,
     )
     return BundleEntry(index, _text(entry, "fullUrl"), cast(Verb, verb), request)
+
+
+def _body(target: Route, verb: str, resource: Json) -> Resource | None:
+    if target.interaction.startswith(MARK) and verb == "POST":
+        return {"resourceType": "Parameters"} if resource is None else cast(Resource, resource)
+    return resource if target.interaction in _BODIED else None
 
 
 @contextmanager

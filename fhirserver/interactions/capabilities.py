@@ -7,20 +7,24 @@ holds the prose. Built once, and kept as bytes between which the base URL is put
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
+from typing import TypeAlias
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.definitions.search_parameter import SearchParameter
 from fhirserver.definitions.structure import CORE
 from fhirserver.errors import Invalid
 from fhirserver.interactions.context import Context, Policy
+from fhirserver.interactions.operation import OperationRow
 from fhirserver.interactions.parameters import check_parameters, single
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource, encode
 from fhirserver.search.index import Indexer
 from fhirserver.search.text import TEXT_PARAMETERS
+
+_Rows: TypeAlias = tuple[OperationRow, ...]
 
 RELEASED = "2026-11-20"
 """When this version of the software was made; the statement changes with nothing else."""
@@ -67,11 +71,16 @@ async def run(context: Context, request: Request) -> Answer:
     build = _MODES.get(single(request, "mode") or "full")
     if build is None:
         raise Invalid(f"There is no such mode of a statement: ask for {', '.join(_MODES)}.")
-    parts = build(context.definitions, context.indexer, context.policy)
+    parts = build(context.definitions, context.indexer, context.policy, context.operations)
     return Answer(200, encode(request.base)[1:-1].join(parts))
 
 
-def statement(definitions: Definitions, indexer: Indexer, policy: Policy) -> Resource:
+def statement(
+    definitions: Definitions,
+    indexer: Indexer,
+    policy: Policy,
+    operations: Sequence[OperationRow] = (),
+) -> Resource:
     """The CapabilityStatement, with `{base}` where the service base URL belongs."""
     out = _prose(definitions)
     (rest,) = out["rest"]
@@ -79,6 +88,7 @@ def statement(definitions: Definitions, indexer: Indexer, policy: Policy) -> Res
     referring = _referring(definitions, indexer)
     rest["resource"] = [
         _resource(type, indexer.parameters(type), referring[type], codes, policy)
+        | _operations([row for row in operations if _is_of(row, type)])
         for type in sorted(definitions.resource_types)
     ]
     rest["interaction"] = [{"code": code} for code in _OF_SYSTEM if code in codes]
@@ -87,7 +97,18 @@ def statement(definitions: Definitions, indexer: Indexer, policy: Policy) -> Res
         for name in sorted((*_ANYWHERE, *TEXT_PARAMETERS[policy.full_text]))
     ]
     rest["compartment"] = [item.url for item in definitions.compartments.values()]
+    rest |= _operations([row for row in operations if "system" in row.levels])
     return out
+
+
+def _is_of(row: OperationRow, type: str) -> bool:
+    return row.levels != ("system",) and (not row.types or type in row.types)
+
+
+def _operations(rows: Sequence[OperationRow]) -> Resource:
+    if not rows:
+        return {}
+    return {"operation": [{"name": row.code, "definition": row.url} for row in rows]}
 
 
 def _prose(definitions: Definitions) -> Resource:
@@ -160,13 +181,17 @@ def _split(resource: Resource) -> list[bytes]:
 
 
 @lru_cache(maxsize=8)
-def _full(definitions: Definitions, indexer: Indexer, policy: Policy) -> list[bytes]:
-    return _split(statement(definitions, indexer, policy))
+def _full(
+    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows
+) -> list[bytes]:
+    return _split(statement(definitions, indexer, policy, operations))
 
 
 @lru_cache(maxsize=8)
-def _normative(definitions: Definitions, indexer: Indexer, policy: Policy) -> list[bytes]:
-    out = statement(definitions, indexer, policy)
+def _normative(
+    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows
+) -> list[bytes]:
+    out = statement(definitions, indexer, policy, operations)
     (rest,) = out["rest"]
     rest["resource"] = [_without_trial_use(item) for item in rest["resource"]]
     out["rest"] = [_without_trial_use(rest)]
@@ -174,7 +199,9 @@ def _normative(definitions: Definitions, indexer: Indexer, policy: Policy) -> li
 
 
 @lru_cache(maxsize=8)
-def _terminology(definitions: Definitions, indexer: Indexer, policy: Policy) -> list[bytes]:
+def _terminology(
+    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows
+) -> list[bytes]:
     """A TerminologyCapabilities: there are no operations on terminology, and it says none."""
     prose = _prose(definitions)
     kept = ("url", "name", "title", "status", "date", "publisher", "kind", "implementation")
@@ -186,7 +213,7 @@ def _terminology(definitions: Definitions, indexer: Indexer, policy: Policy) -> 
     )
 
 
-_MODES: dict[str, Callable[[Definitions, Indexer, Policy], list[bytes]]] = {
+_MODES: dict[str, Callable[[Definitions, Indexer, Policy, _Rows], list[bytes]]] = {
     "full": _full,
     "normative": _normative,
     "terminology": _terminology,

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Fault
+from fhirserver.interactions.operation import OperationRow
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.search.expression import Cursor
 from fhirserver.search.index import Indexer
@@ -58,6 +59,7 @@ class Context:
     which re-enters it for the entries of a batch, and `admit`, which raises what it would
     raise for a request that a transaction plans itself. `contended` is held by those who plan
     a write again because others were faster, so that they do not outrun each other.
+    `operations` are those that the gate serves.
     """
 
     store: Store
@@ -70,3 +72,4 @@ class Context:
     dispatch: Callable[[Request], Awaitable[Answer]] = _no_gate
     admit: Callable[[Request], None] = _no_guard
     contended: asyncio.Lock = field(default_factory=asyncio.Lock)
+    operations: tuple[OperationRow, ...] = ()

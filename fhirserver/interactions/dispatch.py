@@ -6,12 +6,12 @@ and audit code all come from its rows.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from fhirserver.access.grant import guard
-from fhirserver.errors import NotSupported
+from fhirserver.errors import NotFound, NotSupported
 from fhirserver.interactions import (
     batch,
     capabilities,
@@ -27,8 +27,10 @@ from fhirserver.interactions import (
     vread,
 )
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.operation import MARK, OperationRow
 from fhirserver.interactions.prefer import preferred
 from fhirserver.interactions.request import Answer, Request
+from fhirserver.model.outcome import Issue
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,18 @@ INTERACTIONS = {row.code: row for row in _ROWS}
 
 
 class Gate:
-    """Runs requests against an unguarded context that nobody else holds."""
+    """Runs requests against an unguarded context that nobody else holds.
 
-    def __init__(self, context: Context) -> None:
-        self._context = replace(context, dispatch=self.dispatch, admit=self.admit)
+    `operations` is the table of operations that it serves beside the interactions.
+    """
+
+    def __init__(self, context: Context, operations: Sequence[OperationRow] = ()) -> None:
+        self._context = replace(
+            context, dispatch=self.dispatch, admit=self.admit, operations=tuple(operations)
+        )
+        self._operations: dict[str, list[OperationRow]] = {}
+        for row in operations:
+            self._operations.setdefault(f"{MARK}{row.code}", []).append(row)
 
     def admit(self, request: Request) -> None:
         """Raises what `dispatch` would raise before it does anything.
@@ -87,15 +97,21 @@ class Gate:
         if store is not context.store:
             context = replace(context, store=store)
         answer = await row.run(context, request)
-        if request.prefer is not None and row.scope in _WRITING:
+        if request.prefer is not None and row.scope in _WRITING and isinstance(row, Interaction):
             return preferred(answer, request.prefer)
         return answer
 
-    def _row(self, request: Request) -> Interaction:
+    def _row(self, request: Request) -> Interaction | OperationRow:
         row = INTERACTIONS.get(request.interaction)
-        if row is None:
-            raise NotSupported(f"This server has no interaction '{request.interaction}'.")
-        return row
+        if row is not None:
+            return row
+        for found in self._operations.get(request.interaction, ()):
+            if found.serves(request):
+                return found
+        if request.interaction.startswith(MARK):
+            text = f"This server has no operation {request.interaction} here."
+            raise NotFound(text, issues=[Issue("error", "not-supported", "", text)])
+        raise NotSupported(f"This server has no interaction '{request.interaction}'.")
 
 
 _WRITING = frozenset({"c", "u", "d"})

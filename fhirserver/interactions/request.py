@@ -19,15 +19,17 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a caller asks. `interaction` is the code of a row of `dispatch.INTERACTIONS`.
+    """What a caller asks. `interaction` is the code of a row of `dispatch.INTERACTIONS`,
+    or of an operation: `$everything`.
 
     `base` is the service base URL that links are made with, without a final slash.
     `parameters` are decoded query pairs in order (with those of a POST _search behind them).
-    `resource` is the body of create and update, or the Bundle; `patch` the body of a patch, a
-    JSON Patch list, a Parameters resource or the bytes of an XML Patch. `kept` are parameters
-    of the edge that links to other pages carry on. `if_match` and `if_none_match` are header
-    values. `if_none_exist` holds the pairs of that header; for update, patch and delete without
-    an id, the condition is in `parameters`. `compartment` is (code, id) of a compartment search.
+    `resource` is the body of create and update, the Bundle, or what an operation was sent by
+    POST (None: it was called by GET); `patch` the body of a patch, a JSON Patch list, a
+    Parameters resource or the bytes of an XML Patch. `kept` are parameters of the edge that
+    links to other pages carry on. `if_match` and `if_none_match` are header values.
+    `if_none_exist` holds the pairs of that header; for update, patch and delete without an id,
+    the condition is in `parameters`. `compartment` is (code, id) of a compartment search.
     """
 
     interaction: str
@@ -54,7 +56,8 @@ class Answer:
     """What the caller gets. `body` is a resource as JSON bytes; None where there is none.
 
     `type`, `id`, `version`, `last_updated` (microseconds) name the version answered, for
-    Location, ETag and Last-Modified. `location` is relative to the base.
+    Location, ETag and Last-Modified. `location` is relative to the base. `content_type` is
+    that of a body which is no resource.
     """
 
     status: int
@@ -65,3 +68,4 @@ class Answer:
     last_updated: int | None = None
     location: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    content_type: str | None = None

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
+from fhirserver.definitions.operation import Operation
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import FhirError, Invalid, MethodNotAllowed, NotFound
+from fhirserver.interactions.operation import MARK, Level
 from fhirserver.model.json import Json
 from fhirserver.model.outcome import Issue
 from fhirserver.model.reference import ID
@@ -18,7 +20,8 @@ from fhirserver.model.reference import ID
 class Route(NamedTuple):
     """What a method and a path ask. `interaction` is the code of a row of the gate.
 
-    For `POST [base]` it is `BUNDLE`: `bundle_interaction` tells which one the body asks.
+    That of an operation is its code with `$`. For `POST [base]` it is `BUNDLE`:
+    `bundle_interaction` tells which one the body asks.
     """
 
     interaction: str
@@ -51,6 +54,8 @@ _TYPE_WORDS = {
 _INSTANCE = {"GET": "read", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _HISTORY = {"GET": "history-instance"}
 _VERSION = {"GET": "vread"}
+_OPERATION = {"GET": "operation", "POST": "operation"}
+_WRITING_OPERATION = {"POST": "operation"}
 _COMPARTMENT = {"GET": "search-compartment"}
 _COMPARTMENT_SEARCH = {"POST": "search-compartment"}
 
@@ -65,7 +70,7 @@ def route(method: str, path: str, definitions: Definitions) -> Route:
     parts = path.strip("/").split("/")
     type = parts[0]
     if type not in definitions.resource_types:
-        return _of_system(method, parts)
+        return _of_system(method, parts, definitions)
     if len(parts) == 1:
         return Route(_pick(method, _TYPE), type)
     id = parts[1]
@@ -75,7 +80,9 @@ def route(method: str, path: str, definitions: Definitions) -> Route:
         return _of_instance(method, parts, definitions)
     if len(parts) == 2 and id in _TYPE_WORDS:
         return Route(_pick(method, _TYPE_WORDS[id]), type)
-    raise _no_operation(id) if id.startswith("$") else _bad_id(id)
+    if len(parts) == 2 and id.startswith(MARK):
+        return Route(_operation(method, id, "type", type, definitions), type)
+    raise _bad_id(id)
 
 
 def bundle_interaction(resource: Json) -> Literal["batch", "transaction"]:
@@ -95,15 +102,15 @@ def bundle_interaction(resource: Json) -> Literal["batch", "transaction"]:
     )
 
 
-def _of_system(method: str, parts: list[str]) -> Route:
+def _of_system(method: str, parts: list[str], definitions: Definitions) -> Route:
     if len(parts) == 1:
         word = parts[0]
         if not word:
             return Route(_pick(method, _SYSTEM))
         if word in _SYSTEM_WORDS:
             return Route(_pick(method, _SYSTEM_WORDS[word]))
-        if word.startswith("$"):
-            raise _no_operation(word)
+        if word.startswith(MARK):
+            return Route(_operation(method, word, "system", None, definitions))
     raise _unsupported(f"'{parts[0]}' is not a resource type of FHIR R4.")
 
 
@@ -114,8 +121,8 @@ def _of_instance(method: str, parts: list[str], definitions: Definitions) -> Rou
             return Route(_pick(method, _HISTORY), type, id)
         case ["_history", version] if ID.fullmatch(version):
             return Route(_pick(method, _VERSION), type, id, version)
-        case [word] if word.startswith("$"):
-            raise _no_operation(word)
+        case [word] if word.startswith(MARK):
+            return Route(_operation(method, word, "instance", type, definitions), type, id)
         case [word] | [word, "_search"]:
             pass
         case _:
@@ -128,6 +135,37 @@ def _of_instance(method: str, parts: list[str], definitions: Definitions) -> Rou
     methods = _COMPARTMENT_SEARCH if by_post else _COMPARTMENT
     searched = None if word in ("*", "_search") else word
     return Route(_pick(method, methods), searched, compartment=(type, id))
+
+
+def _operation(
+    method: str, word: str, level: Level, type: str | None, definitions: Definitions
+) -> str:
+    """The word itself, if a definition says that it can be called so.
+
+    https://hl7.org/fhir/R4/operations.html#executing: GET is for what changes nothing and needs
+    no parameter of a complex type. Whether this server has the operation, the gate tells.
+    """
+    bases = (None,) if type is None else definitions.bases(type)
+    found = [
+        item
+        for item in definitions.operations()
+        if item.code == word[1:]
+        and getattr(item, level)
+        and (type is None or any(base in item.resources for base in bases))
+    ]
+    if not found:
+        raise _no_operation(word)
+    _pick(method, _OPERATION if any(map(_can_be_read, found)) else _WRITING_OPERATION)
+    return word
+
+
+def _can_be_read(operation: Operation) -> bool:
+    return not operation.affects_state and not any(
+        parameter.use == "in"
+        and parameter.min > 0
+        and (parameter.type is None or parameter.type[:1].isupper())
+        for parameter in operation.parameters
+    )
 
 
 def _pick(method: str, methods: dict[str, str]) -> str:

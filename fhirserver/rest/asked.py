@@ -10,6 +10,7 @@ from urllib.parse import unquote_plus
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import UriTooLong
+from fhirserver.interactions.operation import MARK
 from fhirserver.interactions.request import Pairs, Request
 from fhirserver.interactions.route import BUNDLE, Route, bundle_interaction, route
 from fhirserver.model.reference import ID
@@ -18,7 +19,13 @@ from fhirserver.rest.binary import BINARY
 from fhirserver.rest.body import BodyLimits, read_body
 from fhirserver.rest.headers import Headers, header_text
 from fhirserver.rest.negotiation import answered_type, asks_for_fhir
-from fhirserver.rest.payload import binary_resource_of, form_of, patch_of, resource_of
+from fhirserver.rest.payload import (
+    binary_resource_of,
+    form_of,
+    operation_input_of,
+    patch_of,
+    resource_of,
+)
 from fhirserver.rest.prefer import NO_PREFERENCES, Preferences, preferences
 from fhirserver.rest.query import path_text, query_pairs
 
@@ -178,6 +185,8 @@ async def _writing(
             resource = await binary_resource_of(body, headers, definitions, target.id)
         else:
             resource = await resource_of(body, headers, definitions)
+    elif interaction.startswith(MARK):
+        resource = await operation_input_of(body, headers, definitions)
     elif interaction == BUNDLE:
         resource = await resource_of(body, headers, definitions)
         interaction = bundle_interaction(resource)

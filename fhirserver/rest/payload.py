@@ -8,7 +8,7 @@ from __future__ import annotations
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Invalid, UnsupportedMediaType
 from fhirserver.interactions.request import Pairs
-from fhirserver.model.json import Json, Resource, decode
+from fhirserver.model.json import Json, Resource, decode, encode
 from fhirserver.rest.binary import BINARY, binary_of, is_binary
 from fhirserver.rest.headers import Headers, header_text
 from fhirserver.rest.media_type import MediaType
@@ -30,6 +30,9 @@ from fhirserver.xml.parser import FHIR, SEPARATOR, root_name
 
 _PATCH_TYPES = (JSON_PATCH, XML_PATCH, FHIR_JSON, FHIR_XML)
 _BINARY_ROOT = f"{FHIR}{SEPARATOR}{BINARY}"
+
+GRAPHQL = "application/graphql"
+_PLAIN_JSON = ("application/json", "text/json")
 
 
 async def resource_of(data: bytes, headers: Headers, definitions: Definitions) -> Resource:
@@ -58,6 +61,36 @@ async def binary_resource_of(
     if is_resource:
         return await resource_of(data, headers, definitions)
     return binary_of(data, content_type.strip(), id, header_text(headers, b"x-security-context"))
+
+
+async def operation_input_of(data: bytes, headers: Headers, definitions: Definitions) -> Resource:
+    """What an operation is sent: Parameters, a resource alone, or nothing.
+
+    A query of GraphQL may come as itself, and as https://graphql.org/learn/serving-over-http
+    has it; it becomes Parameters.
+    """
+    if not data:
+        return {"resourceType": "Parameters"}
+    found = body_type(headers.get(b"content-type"))
+    if found.essence == GRAPHQL:
+        return _graphql({"query": data.decode("utf-8", "replace")})
+    resource = await resource_of(data, headers, definitions)
+    return _graphql(resource) if found.essence in _PLAIN_JSON and "query" in resource else resource
+
+
+def _graphql(sent: Resource) -> Resource:
+    if "resourceType" in sent:
+        return sent
+    variables = sent.get("variables")
+    values = {
+        "query": sent.get("query"),
+        "operationName": sent.get("operationName"),
+        "variables": encode(variables).decode() if isinstance(variables, dict) else None,
+    }
+    parameters = [
+        {"name": name, "valueString": value} for name, value in values.items() if value is not None
+    ]
+    return {"resourceType": "Parameters", "parameter": parameters}
 
 
 async def patch_of(data: bytes, headers: Headers, definitions: Definitions) -> Json | bytes:

@@ -36,6 +36,8 @@ def answered(answer: Answer, content_type: bytes, base: str, *, indent: bool = F
     `indent` puts JSON on lines; XML comes as it is wanted.
     """
     body = answer.body
+    if answer.content_type is not None:
+        content_type = answer.content_type.encode("ascii")
     headers: HeaderList = [] if body is None else [(b"content-type", content_type)]
     if body is not None and indent:
         body = pretty(body)

@@ -18,10 +18,17 @@ from serving import client as serving
 from strategies.smallest import smallest
 
 from fhirserver.definitions.packaged import packaged
-from fhirserver.errors import FhirError, Invalid, MultipleMatches, PreconditionFailed
+from fhirserver.errors import (
+    FhirError,
+    Invalid,
+    MultipleMatches,
+    NotFound,
+    PreconditionFailed,
+)
 from fhirserver.interactions.capabilities import statement
 from fhirserver.interactions.context import Context, Policy
 from fhirserver.model.json import Json, Resource, decode, encode
+from fhirserver.operations.table import OPERATIONS
 from fhirserver.search.index import Indexer
 from fhirserver.xml import from_xml, to_xml
 
@@ -36,7 +43,7 @@ async def context(tmp_path: Path) -> AsyncIterator[Context]:
 
 @pytest.fixture
 def client(context: Context) -> Client:
-    return Client(context)
+    return Client(context, OPERATIONS)
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +175,126 @@ async def test_every_interaction_of_the_system(client: Client) -> None:
 def bundle(type: str) -> Resource:
     request = {"method": "GET", "url": "Patient/a"}
     return {"resourceType": "Bundle", "type": type, "entry": [{"request": request}]}
+
+
+# --- operations -----------------------------------------------------------------------------
+
+META: Resource = {"name": "meta", "valueMeta": {"tag": [{"code": "added"}]}}
+
+
+def reference(name: str, id: str) -> Resource:
+    return {"name": name, "valueReference": {"reference": f"Patient/{id}"}}
+
+
+async def call_meta(client: Client, url: str) -> None:
+    assert (await client.get(f"{url}/$meta"))["parameter"][0]["name"] == "return"
+    assert (await client.get(f"{url.partition('/')[0]}/$meta"))["parameter"]
+
+
+async def call_meta_add(client: Client, url: str) -> None:
+    await client.call(f"{url}/$meta-add", META)
+    assert (await client.get(url))["meta"]["tag"] == [{"code": "added"}]
+
+
+async def call_meta_delete(client: Client, url: str) -> None:
+    await client.call(f"{url}/$meta-delete", META)
+    assert "tag" not in (await client.get(url))["meta"]
+
+
+async def call_validate(client: Client, url: str) -> None:
+    sent = {"name": "resource", "resource": await client.get(url)}
+    for address in (url, url.partition("/")[0]):
+        found = await client.call(f"{address}/$validate", sent)
+        assert not {"error", "fatal"} & {issue["severity"] for issue in found["issue"]}
+
+
+async def call_graphql(client: Client, url: str) -> None:
+    found = await client.get(f"{url}/$graphql?query={{id}}")
+    assert found == {"data": {"id": url.partition("/")[2]}}
+
+
+async def call_everything(client: Client, url: str) -> None:
+    assert url in ids(await client.get(f"{url}/$everything"))
+
+
+async def call_match(client: Client, url: str) -> None:
+    person = {"resourceType": "Patient", "identifier": [{"value": "1"}]}
+    found = await client.call("Patient/$match", {"name": "resource", "resource": person})
+    assert found["type"] == "searchset"
+
+
+async def call_merge(client: Client, url: str) -> None:
+    await client.put(*({"resourceType": "Patient", "id": id} for id in ("source", "target")))
+    sides = (reference("source-patient", "source"), reference("target-patient", "target"))
+    await client.call("Patient/$merge", *sides)
+    assert (await client.get("Patient/source"))["active"] is False
+
+
+async def call_lastn(client: Client, url: str) -> None:
+    assert (await client.get("Observation/$lastn?subject=Patient/a&code=a"))["total"] == 0
+
+
+async def call_stats(client: Client, url: str) -> None:
+    query = "subject=Patient/a&code=a&statistic=count"
+    assert (await client.get(f"Observation/$stats?{query}"))["parameter"]
+
+
+async def call_document(client: Client, url: str) -> None:
+    await client.put(*({"resourceType": type, "id": "a"} for type in ("Patient", "Practitioner")))
+    written = smallest(packaged(), "Composition") | {
+        "subject": {"reference": "Patient/a"},
+        "author": [{"reference": "Practitioner/a"}],
+    }
+    made = await create(client, written)
+    for address in (f"{made}/$document", f"Composition/$document?id={made}"):
+        assert (await client.get(address))["type"] == "document"
+
+
+OPERATION_CALLS: dict[str, Callable[[Client, str], Awaitable[None]]] = {
+    "meta": call_meta,
+    "meta-add": call_meta_add,
+    "meta-delete": call_meta_delete,
+    "validate": call_validate,
+    "graphql": call_graphql,
+    "everything": call_everything,
+    "match": call_match,
+    "merge": call_merge,
+    "lastn": call_lastn,
+    "stats": call_stats,
+    "document": call_document,
+}
+
+
+async def test_every_operation_of_every_type(client: Client) -> None:
+    called = set()
+    for item in (await served(client))["resource"]:
+        url = await create(client, smallest(packaged(), item["type"]))
+        for stated in item["operation"]:
+            definition = packaged().operation(stated["definition"])
+            assert definition is not None
+            assert definition.code == stated["name"]
+            await OPERATION_CALLS[stated["name"]](client, url)
+            called.add(stated["name"])
+    assert called == set(OPERATION_CALLS)
+
+
+async def test_every_operation_of_the_system(client: Client) -> None:
+    calls = {"meta": "$meta", "graphql": "$graphql?query={PatientList{id}}"}
+    for stated in (await served(client))["operation"]:
+        assert await client.get(calls[stated["name"]])
+
+
+async def test_operations_that_are_not_claimed_are_not_there(client: Client) -> None:
+    claimed = {row.url for row in OPERATIONS}
+    for definition in packaged().operations():
+        if definition.url in claimed:
+            continue
+        for type in definition.resources:
+            if definition.type and type in packaged().resource_types:
+                served_too = {row.code for row in OPERATIONS if not row.types or type in row.types}
+                if definition.code not in served_too:
+                    with pytest.raises(NotFound):
+                        await client.ask("POST", f"{type}/${definition.code}")
 
 
 # --- search ---------------------------------------------------------------------------------
@@ -378,6 +505,7 @@ NOT_FLAGS = {
     "type",
     "profile",
     "interaction",
+    "operation",
     "searchParam",
     "searchInclude",
     "searchRevInclude",
@@ -395,7 +523,7 @@ NOT_FLAGS = {
     ids=["default", "multiple", "enforced", "half enforced"],
 )
 async def test_every_flag_is_true(context: Context, policy: Policy) -> None:
-    client = Client(replace(context, policy=policy))
+    client = Client(replace(context, policy=policy), OPERATIONS)
     for item in (await served(client))["resource"]:
         assert set(item) == NOT_FLAGS | set(FLAGS)
         if item["type"] in ("Patient", "Basic", "Organization"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from itertools import count
@@ -14,6 +14,7 @@ from typing import Any
 from fhirserver.definitions.packaged import packaged
 from fhirserver.interactions.context import Context, Policy
 from fhirserver.interactions.dispatch import Gate
+from fhirserver.interactions.operation import OperationRow
 from fhirserver.interactions.query import query_pairs
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.route import BUNDLE, bundle_interaction, route
@@ -58,9 +59,9 @@ def _indexer() -> Indexer:
 class Client:
     """One caller. URLs are relative to the base, or absolute as links are."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, operations: Sequence[OperationRow] = ()) -> None:
         self.context = context
-        self.gate = Gate(context)
+        self.gate = Gate(context, operations)
 
     async def ask(self, method: str, url: str, **more: Any) -> Answer:
         """The answer; `more` are further fields of the `Request`. Raises what the gate raises."""
@@ -87,6 +88,14 @@ class Client:
         assert answer.status == 200
         assert answer.body is not None
         found: Resource = decode(answer.body)
+        return found
+
+    async def call(self, url: str, *parameters: Resource, **more: Any) -> Resource:
+        """The resource that an operation answers with, sent Parameters by POST."""
+        sent = {"resourceType": "Parameters", "parameter": list(parameters)}
+        answer = await self.ask("POST", url, resource=sent, **more)
+        assert answer.status == 200
+        found: Resource = decode(answer.body or b"")
         return found
 
     async def put(self, *resources: Resource) -> None:

@@ -1,0 +1,41 @@
+"""The operations that the server has: rows of the gate, entries of the CapabilityStatement."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fhirserver.interactions.operation import OperationRow
+from fhirserver.operations import (
+    document,
+    everything,
+    lastn,
+    match,
+    merge,
+    meta,
+    meta_add,
+    meta_delete,
+    stats,
+    validate,
+)
+from fhirserver.operations.graphql import operation as graphql
+
+OPERATIONS: Final = (
+    OperationRow("meta", meta.URL, ("system", "type", "instance"), (), "r", meta.run),
+    OperationRow("meta-add", meta_add.URL, ("instance",), (), "u", meta_add.run),
+    OperationRow("meta-delete", meta_delete.URL, ("instance",), (), "u", meta_delete.run),
+    OperationRow("validate", validate.URL, ("type", "instance"), (), "r", validate.run),
+    OperationRow(
+        "everything", everything.PATIENT, ("instance",), ("Patient",), "s", everything.patient
+    ),
+    OperationRow(
+        "everything", everything.ENCOUNTER, ("instance",), ("Encounter",), "s", everything.encounter
+    ),
+    OperationRow("lastn", lastn.URL, ("type",), ("Observation",), "s", lastn.run),
+    OperationRow("stats", stats.URL, ("type",), ("Observation",), "s", stats.run),
+    OperationRow(
+        "document", document.URL, ("type", "instance"), ("Composition",), "s", document.run
+    ),
+    OperationRow("match", match.URL, ("type",), ("Patient",), "s", match.run),
+    OperationRow("merge", merge.URL, ("type",), ("Patient",), "u", merge.run),
+    OperationRow("graphql", graphql.URL, ("system", "instance"), (), "s", graphql.run),
+)
