@@ -26,7 +26,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.connection = Connection(path)
-        names = Dictionary(self.connection)
+        self.names = names = Dictionary(self.connection)
         self._type_number = names.type
         self.search = Searcher(self.connection, names)
         self.explain = Explainer(self.connection, names, self.search)
