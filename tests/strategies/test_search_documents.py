@@ -11,7 +11,8 @@ from hypothesis.errors import NoSuchExample
 from strategies.search_documents import Case, cases
 
 import fhirserver.search.match as reference
-from fhirserver.search.expression import StringMode
+from fhirserver.search.entry import Words
+from fhirserver.search.expression import StringMode, TextIs
 from fhirserver.search.match import in_order, match
 
 _BUDGET = settings(
@@ -57,6 +58,18 @@ FAULTS: dict[str, tuple[str, Callable[..., object]]] = {
         lambda target, entry: target.type in (None, entry.type) and target.id == entry.id,
     ),
     "a URI cut within a segment": ("_is_below", lambda child, parent: child.startswith(parent)),
+    "a distance without longitudes": (
+        "distance",
+        lambda latitude, longitude, other, beside: abs(latitude - other) * 111_195,
+    ),
+    "one word is enough": (
+        "_special",
+        lambda part, entry: (
+            isinstance(part, TextIs)
+            and isinstance(entry, Words)
+            and any(word in entry.text.split() for value in part.values for word in value)
+        ),
+    ),
     "a unit compared by its code alone": (
         "_unit",
         lambda system, code, entry: system in (None, entry.system) and code in (None, entry.code),
