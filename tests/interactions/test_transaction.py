@@ -369,6 +369,9 @@ async def test_patches_come_as_binary_or_as_parameters(client: Client) -> None:
         {"contentType": "application/json-patch+json", "data": "W10"},
         {"contentType": "application/json-patch+json", "data": "eHh4"},
         {"contentType": "application/json-patch+json"},
+        {"contentType": "application/xml-patch+xml", "data": "eHh4"},
+        {"contentType": "application/xml-patch+xml"},
+        {"contentType": "application/fhir+xml", "data": "eHh4"},
     ],
 )
 async def test_a_patch_that_cannot_be_read_is_refused(client: Client, binary: Json) -> None:
