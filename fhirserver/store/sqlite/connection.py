@@ -11,7 +11,7 @@ from typing import Any
 
 import apsw
 
-from fhirserver.errors import FhirError, TooCostly, Unavailable
+from fhirserver.errors import FhirError, Invalid, TooCostly, Unavailable
 from fhirserver.search.distance import distance
 
 BUSY_TIMEOUT = 15_000  # milliseconds that a writer waits for another process's commit
@@ -79,9 +79,14 @@ class Connection(apsw.Connection):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turns what SQLite raises into `Unavailable` or `TooCostly`, with a text that helps."""
+    """Turns what SQLite raises into `Unavailable` or `TooCostly`, with a text that helps.
+
+    A text that is not Unicode (a lone surrogate) is `Invalid`.
+    """
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise Invalid("The request has characters that are not Unicode text.") from error
     except apsw.Error as error:
         raise refusal(error) from error
 
