@@ -17,7 +17,7 @@ from fhirserver.model.resource import draft
 from fhirserver.search.expression import Expression, Query, SortKey
 from fhirserver.search.match import in_order, match
 from fhirserver.store.port import Change, Key, Store
-from fhirserver.store.sqlite import SqliteStore, plan
+from fhirserver.store.sqlite import SqliteStore, plan, walk
 
 
 async def _fill(store: Store, world: Worlds, clock: list[int]) -> Worlds:
@@ -99,6 +99,8 @@ def test_a_store_agrees_with_match(
         path.unlink()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "PROBES", probes)
+        patch.setattr(plan, "_FEW", probes[-1])
+        patch.setattr(walk, "WINDOW", max(1, probes[-1]))
         asyncio.run(run())
 
 
