@@ -34,6 +34,9 @@ from fhirserver.xml.tree import (
 )
 
 MAX_OPERATIONS: Final = 1000
+MAX_SIZE: Final = 2 * 1024 * 1024
+"""Most bytes of a patch, and of the XML of what it patches: trees take much room."""
+
 _MAX_VISITS = 500_000  # nodes that the selectors of a patch may look at
 _PATCH_NAMESPACES: Final = ("", FHIR, "urn:ietf:params:xml:schema:patch-ops", "urn:ietf:rfc:7351")
 _ROOTS: Final = ("diff", "patch")
@@ -89,6 +92,8 @@ class XmlPatch:
     """The operations of a patch document, checked. Raises `Invalid` for what is none."""
 
     def __init__(self, data: bytes, definitions: Definitions) -> None:
+        if len(data) > MAX_SIZE:
+            raise TooCostly(f"An XML Patch may have {MAX_SIZE} bytes.")
         root = parse(data)
         namespace = root.name.rpartition(SEPARATOR)[0]
         if local_name(root.name) not in _ROOTS or namespace not in _PATCH_NAMESPACES:
@@ -110,10 +115,7 @@ class XmlPatch:
         Raises `Unprocessable` where an operation does not fit, or where what it leaves is no
         resource; `TooCostly` where its selectors look at too much.
         """
-        written = to_xml(document, self._definitions)
-        if written.count(_REPLACED) != encode(document).count(_REPLACED):
-            raise Unprocessable("The resource has characters that XML has not: send a JSON Patch.")
-        root = parse(written)
+        root = self._tree(document)
         self.change(root)
         _prune(root)
         try:
@@ -123,6 +125,19 @@ class XmlPatch:
             _, _, text = error.text.partition(": ")
             raise Unprocessable(
                 f"The patch leaves what is no resource: {text}", expression=error.expression
+            ) from None
+
+    def _tree(self, document: Json) -> Element:
+        written = to_xml(document, self._definitions)
+        if written.count(_REPLACED) != encode(document).count(_REPLACED):
+            raise Unprocessable("The resource has characters that XML has not: send a JSON Patch.")
+        if len(written) > MAX_SIZE:
+            raise TooCostly("The resource is too large for an XML Patch: send a JSON Patch.")
+        try:
+            return parse(written)
+        except Invalid:  # a narrative that is nested without end
+            raise TooCostly(
+                "The resource is too deep for an XML Patch: send a JSON Patch."
             ) from None
 
     def change(self, root: Element) -> None:

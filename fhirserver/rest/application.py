@@ -27,7 +27,7 @@ from fhirserver.rest.body import BodyLimits
 from fhirserver.rest.content_coding import gzip, takes_gzip
 from fhirserver.rest.cors import SAFE_METHODS, Cors
 from fhirserver.rest.headers import Headers, header_map
-from fhirserver.rest.negotiation import answered_type, is_xml, refusal_type
+from fhirserver.rest.negotiation import USUAL_TYPE, answered_type, is_xml, refusal_type
 from fhirserver.rest.prefer import NO_PREFERENCES, applied
 from fhirserver.rest.reply import Reply, answered, refused, send_reply
 from fhirserver.rest.xml_body import written_xml
@@ -108,7 +108,7 @@ class FhirApplication:
             scope[_INTERACTION] = "read"
             content_type = answered_type(headers.get(b"accept"), None)
             answer = await self._dispatch(bare)
-            if is_xml(content_type):
+            if content_type is not USUAL_TYPE and is_xml(content_type):
                 answer = await self._in_xml(answer, indent=False)
             return answered(answer, content_type, base)
         method = scope["method"]

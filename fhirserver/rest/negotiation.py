@@ -18,8 +18,8 @@ FHIR_XML: Final = "application/fhir+xml"
 JSON_PATCH: Final = "application/json-patch+json"
 XML_PATCH: Final = "application/xml-patch+xml"
 FORM: Final = "application/x-www-form-urlencoded"
-OUTCOME_TYPE: Final = b"application/fhir+json; charset=utf-8"
-"""What a refusal is answered in to those who have not asked for XML."""
+USUAL_TYPE: Final = b"application/fhir+json; charset=utf-8"
+"""The Content-Type of most answers: of those to whoever does not ask for another."""
 
 JSON_TYPES: Final = (
     FHIR_JSON,
@@ -90,8 +90,8 @@ def refusal_type(accept: bytes | None, format: str | None) -> bytes:
             found = answered_type(accept, wanted)
         except FhirError:
             continue
-        return found if is_xml(found) else OUTCOME_TYPE
-    return OUTCOME_TYPE
+        return found if is_xml(found) else USUAL_TYPE
+    return USUAL_TYPE
 
 
 def is_xml(content_type: bytes) -> bool:
@@ -167,6 +167,8 @@ def _by_format(format: str) -> bytes:
 
 def _content_type(name: str, version: str | None = None) -> bytes:
     if version is None:
+        if name == FHIR_JSON:
+            return USUAL_TYPE
         return f"{name}; charset=utf-8".encode()
     return f"{name}; fhirVersion={version}; charset=utf-8".encode()
 

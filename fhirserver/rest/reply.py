@@ -15,7 +15,7 @@ from fhirserver.interactions.request import Answer
 from fhirserver.model.json import encode, pretty
 from fhirserver.model.outcome import issues_of, operation_outcome
 from fhirserver.rest.asgi import HeaderList, Send
-from fhirserver.rest.negotiation import OUTCOME_TYPE, is_xml
+from fhirserver.rest.negotiation import USUAL_TYPE, is_xml
 from fhirserver.xml import to_xml
 
 _BODILESS = frozenset({204, 304})
@@ -55,7 +55,7 @@ def answered(answer: Answer, content_type: bytes, base: str, *, indent: bool = F
 def refused(
     error: FhirError,
     *,
-    content_type: bytes = OUTCOME_TYPE,
+    content_type: bytes = USUAL_TYPE,
     definitions: Definitions | None = None,
     indent: bool = False,
 ) -> Reply:
@@ -64,7 +64,7 @@ def refused(
     if definitions is not None and is_xml(content_type):
         body = to_xml(outcome, definitions, indent=indent)
     else:
-        body, content_type = encode(outcome), OUTCOME_TYPE
+        body, content_type = encode(outcome), USUAL_TYPE
         body = pretty(body) if indent else body
     headers = [(b"content-type", content_type), *_encoded(error.headers)]
     return Reply(error.status, headers, body)

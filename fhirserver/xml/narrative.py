@@ -7,6 +7,7 @@ document, both ways.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html.entities import html5
 from typing import Final
 from xml.parsers import expat
@@ -30,7 +31,10 @@ class Source:
         self._parser = parser
         self._data = data
         self._prefixes = 0
+        self._defaults = 0
         self._default_at = -1
+        self._until = -1
+        self._then: Callable[[], None] = _nothing
         self.declared: dict[str, str] = {}
         """The namespaces that the next start tag declares; who takes them empties it."""
         parser.StartNamespaceDeclHandler = self._start_namespace
@@ -45,6 +49,15 @@ class Source:
         alone = self._default_at == at and not self._prefixes
         return at if alone and _DIV_TAG.match(self._data, at) else None
 
+    def at_end(self, then: Callable[[], None]) -> None:
+        """Has `then` called at the end of the div that the parser is at the start of.
+
+        For one that `start` gave: its end is where its namespace goes out of scope, so that
+        nothing in it need be looked at.
+        """
+        self._until = self._defaults - 1
+        self._then = then
+
     def cut(self, start: int) -> str:
         """The div that began there and whose end tag the parser is at."""
         tag = _START_TAG.match(self._data, start)
@@ -58,12 +71,22 @@ class Source:
         self.declared[prefix or ""] = uri or ""
         if prefix is None:
             self._default_at = self._parser.CurrentByteIndex
+            self._defaults += 1
         else:
             self._prefixes += 1
 
     def _end_namespace(self, prefix: str | None) -> None:
         if prefix is not None:
             self._prefixes -= 1
+            return
+        self._defaults -= 1
+        if self._defaults == self._until:
+            self._until = -1
+            self._then()
+
+
+def _nothing() -> None:
+    return None
 
 
 def embedded(div: str) -> str:

@@ -76,7 +76,6 @@ class _Reader:
         self._frames: list[_Frame] = []
         self._leaf: Member | None = None
         self._extra: Resource | None = None
-        self._div_depth = 0
 
     def read(self) -> Resource:
         self._listen()
@@ -114,7 +113,10 @@ class _Reader:
         value: Json = text
         if text is not None and member.convert is not None:
             value = member.convert(text)
-        self._put(frame, member, value)
+        if member.repeats or member.name in frame.holder:
+            self._put(frame, member, value)
+        else:
+            frame.holder[member.name] = value
         self._leaf = member
 
     def _end(self, name: str) -> None:
@@ -224,21 +226,13 @@ class _Reader:
         if start is None:
             self._rebuild_div(member, attributes)
             return
-        self._div_depth = 1
 
-        def deeper(name: str, attributes: dict[str, str]) -> None:
-            self._div_depth += 1
-            if self._div_depth > MAX_DEPTH:
-                raise self._refusal(f"elements are nested over {MAX_DEPTH} levels.")
+        def end() -> None:
+            self._put(self._frame, member, self._source.cut(start))
+            self._listen()
 
-        def end(name: str) -> None:
-            self._div_depth -= 1
-            if not self._div_depth:
-                self._put(self._frame, member, self._source.cut(start))
-                self._listen()
-
-        made.StartElementHandler, made.EndElementHandler = deeper, end
-        made.CharacterDataHandler = None
+        made.StartElementHandler = made.EndElementHandler = made.CharacterDataHandler = None
+        self._source.at_end(end)
 
     def _rebuild_div(self, member: Member, attributes: dict[str, str]) -> None:
         """Reads a div whose namespaces are declared outside as one that declares them itself."""

@@ -50,16 +50,16 @@ class _Writer:
         self, name: str, content: Resource, shape: Shape, pad: str, attributes: str = ""
     ) -> None:
         """One element with what it holds; `attributes` are those that `content` does not tell."""
-        first = "".join(
-            f' {attribute}="{_text(content[attribute])}"'
-            for attribute in shape.attributes
-            if content.get(attribute) is not None
-        )
+        tag = f"{pad}<{name}"
+        for attribute in shape.attributes:
+            value = content.get(attribute)
+            if value is not None:
+                tag += f' {attribute}="{_text(value)}"'
         members, others = _parts(content, shape)
         if not members and not others:
-            self.out.append(f"{pad}<{name}{first}{attributes}/>")
+            self.out.append(f"{tag}{attributes}/>")
             return
-        self.out.append(f"{pad}<{name}{first}{attributes}>")
+        self.out.append(f"{tag}{attributes}>")
         inner = pad and f"{pad}  "
         for member in members:
             self._member(member, content, inner)
@@ -71,11 +71,13 @@ class _Writer:
         name, value = member.name, content.get(member.name)
         if member.kind == "primitive":
             extra = content.get(member.extra)
-            if extra is None and type(value) is str:
-                self.out.append(f'{pad}<{name} value="{escaped(value)}"/>')
-            else:
+            if extra is not None or type(value) is list:
                 for one, its in zip_longest(_items(value), _items(extra)):
                     self._primitive(name, one, its, pad)
+            elif type(value) is str:
+                self.out.append(f'{pad}<{name} value="{escaped(value)}"/>')
+            else:
+                self._primitive(name, value, None, pad)
             return
         for item in _items(value):
             if member.kind == "narrative" and isinstance(item, str):

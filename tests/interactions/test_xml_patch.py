@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Invalid, TooCostly, Unprocessable
 from fhirserver.interactions.same import same
-from fhirserver.interactions.xml_patch import MAX_OPERATIONS, XmlPatch
+from fhirserver.interactions.xml_patch import MAX_OPERATIONS, MAX_SIZE, XmlPatch
 from fhirserver.model.json import Resource, decode, encode
 
 DIV = '<div xmlns="http://www.w3.org/1999/xhtml"><p >Nagy  &#160;</p ><br></br></div>'
@@ -303,6 +303,17 @@ def test_patches_are_bounded() -> None:
     many = changed(name=[{"given": ["a"] * 100}] * 20)
     with pytest.raises(TooCostly, match="Operation 0"):
         patch("<remove sel='//*[//*[//*]]'/>").apply(many)
+
+
+def test_sizes_are_bounded() -> None:
+    large = "x" * MAX_SIZE
+    with pytest.raises(TooCostly):
+        patch(f"<add sel='f:Patient'><gender value='{large}'/></add>")
+    with pytest.raises(TooCostly, match="JSON Patch"):
+        patch("<remove sel='f:Patient/f:active'/>").apply(changed(gender=large))
+    deep = DIV.replace("<br></br>", "<b>" * 300 + "</b>" * 300)
+    with pytest.raises(TooCostly, match="JSON Patch"):
+        patch("<remove sel='f:Patient/f:active'/>").apply(changed(text={"div": deep}))
 
 
 def test_a_patch_cannot_nest_without_end() -> None:

@@ -59,7 +59,13 @@ def check(definitions: Definitions, type: str, entries: Entries) -> None:
     known = definitions.search_parameters(type)
     for name, found in entries.items():
         code, _, suffix = name.partition(":")
-        kind = DERIVED[suffix] if suffix else "reference" if code == UNCOVERED else known[code].type
+        kind = (
+            DERIVED[suffix]
+            if suffix
+            else "reference"
+            if code == UNCOVERED
+            else kind_of(known[code])
+        )
         assert found, name
         assert len(set(found)) == len(found), name
         for entry in found:

@@ -56,6 +56,13 @@ LEAVES: st.SearchStrategy[Expr] = st.one_of(
 TYPES = st.builds(TypeSpecifier, st.none() | NAMES, NAMES)
 
 
+def _union(parts: list[Expr]) -> Expr:
+    """A union as the parser makes it: one that begins with a union goes on with its operands."""
+    first, *others = parts
+    head = first.operands if isinstance(first, Union) else (first,)
+    return Union((*head, *others))
+
+
 def _larger(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
     arguments = st.lists(inner, max_size=2).map(tuple)
     return st.one_of(
@@ -64,7 +71,7 @@ def _larger(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
         st.builds(Indexer, inner, inner),
         st.builds(Polarity, st.sampled_from("+-"), inner),
         st.builds(Binary, OPERATORS, inner, inner),
-        st.lists(inner, min_size=2, max_size=3).map(lambda parts: Union(tuple(parts))),
+        st.lists(inner, min_size=2, max_size=3).map(_union),
         st.builds(TypeOperation, st.sampled_from(["is", "as"]), inner, TYPES),
     )
 
