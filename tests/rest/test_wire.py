@@ -74,6 +74,68 @@ def test_a_read(address):
     assert response.endswith(b'"active":true}')
 
 
+def test_this_uvicorn_is_one_whose_responses_go_out_whole():
+    assert wire._IS_KNOWN
+
+
+async def sent(application, head=READ):
+    """What a client gets from an application of a test."""
+    with serving(application) as place:
+        return await asyncio.to_thread(exchange, place, head + b"Connection: keep-alive\r\n\r\n")
+
+
+def start(*headers):
+    return {"type": "http.response.start", "status": 200, "headers": list(headers)}
+
+
+def body(data, *, more=False):
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+async def test_responses_of_several_pieces_or_many_bytes():
+    async def application(scope, receive, send):
+        if b"unsaid" in scope["query_string"]:
+            await send(start((b"x", b"y")))
+            await send(body(b"three"))
+        elif b"pieces" in scope["query_string"]:
+            await send(start())
+            await send(body(b"one,", more=True))
+            await send(body(b"two"))
+        else:
+            await send(start((b"content-length", b"200000")))
+            await send(body(b"x" * 200_000))
+
+    pieces = await sent(application, READ.replace(b"p1 ", b"p1?pieces "))
+    assert b"transfer-encoding: chunked" in pieces
+    assert b"one," in pieces
+    assert b"two" in pieces
+    assert (await sent(application)).endswith(b"\r\n\r\n" + b"x" * 200_000)
+    unsaid = await sent(application, READ.replace(b"p1 ", b"p1?unsaid "))
+    assert unsaid.endswith(b"\r\n\r\n5\r\nthree\r\n0\r\n\r\n")
+
+
+async def test_a_line_break_in_a_header_is_not_sent():
+    async def application(scope, receive, send):
+        await send(start((b"x", b"a\r\nset-cookie: b"), (b"content-length", b"0")))
+        await send(body(b""))
+
+    assert b"set-cookie" not in await sent(application)
+
+
+async def test_an_application_that_breaks_off():
+    async def application(scope, receive, send):
+        await send(start((b"content-length", b"5")))
+        raise ValueError
+
+    assert (await sent(application)).startswith(b"HTTP/1.1 500 ")
+
+
+def test_head_has_the_headers_only(address):
+    response = exchange(address, READ.replace(b"GET", b"HEAD") + b"\r\n")
+    assert b"content-length: 75" in response
+    assert response.endswith(b"\r\n\r\n")
+
+
 def test_a_request_in_pieces(address):
     response = exchange(address, READ[:7], READ[7:], b"Connection: close\r\n", b"\r\n")
     assert response.startswith(b"HTTP/1.1 200 OK\r\n")
