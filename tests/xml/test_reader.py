@@ -562,3 +562,11 @@ def test_whatever_comes_is_a_resource_or_refused(cuts):
     else:
         assert isinstance(found["resourceType"], str)
         assert decode(encode(found)) == found
+
+
+def test_a_narrative_far_into_a_document():
+    div = f'<div xmlns="{XHTML}">' + "<p >á</p >" * 100_000 + "</div>"
+    names = '<name><family value="é"/></name>' * 50_000
+    found = contents(f"{names}<text>{div}</text>{names}")
+    assert found["text"]["div"] == div
+    assert len(found["name"]) == 100_000
