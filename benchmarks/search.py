@@ -248,32 +248,47 @@ BROAD: dict[str, Ask] = {
 }  # fmt: skip
 
 
-async def _measure(path: Path, size: int, times: int) -> dict[str, list[float]]:
-    store = SqliteStore.open(path, clock=lambda: time.time_ns() // 1000)
-    chance = random.Random(size)
-    out: dict[str, list[float]] = {}
+def _queries(name: str, ask: Ask, size: int, times: int, chance: random.Random) -> list[Query]:
+    patients = size // EACH
+    first = patients * 9 // 10 if name.startswith("late") else 0
+    return [ask(chance.randrange(first, patients)) for _ in range(times)]
+
+
+async def _measure(paths: dict[int, Path], times: int) -> list[dict[str, list[float]]]:
+    """The hits of the last query and the microseconds of all, by size and name.
+
+    The sizes take turns query by query, so that what else the machine does falls on all alike.
+    """
+    stores = {
+        size: SqliteStore.open(path, clock=lambda: time.time_ns() // 1000)
+        for size, path in paths.items()
+    }
+    chance = random.Random(7)
+    out: dict[int, dict[str, list[float]]] = {size: {} for size in paths}
     for name, ask in (SELECTIVE | BROAD).items():
-        patients = size // EACH
-        first = patients * 9 // 10 if name.startswith("late") else 0
-        queries = [
-            ask(chance.randrange(first, patients))
-            for _ in range(times if name in SELECTIVE else max(5, times // 10))
-        ]
-        await store.search(queries[0])
-        taken = []
-        for query in queries:
-            began = time.perf_counter()
-            page = await store.search(query)
-            taken.append((time.perf_counter() - began) * 1e6)
-        taken.sort()
-        out[name] = [len(page.versions), *taken]
-    keys = [f"p{chance.randrange(size // EACH)}" for _ in range(20 * times)]
-    began = time.perf_counter()
-    for key in keys:
-        await store.read("Patient", key)
-    print(f"{size:,}: a read takes {(time.perf_counter() - began) / len(keys) * 1e6:.1f} µs")
-    await store.close()
-    return out
+        count = times if name in SELECTIVE else max(5, times // 10)
+        for size, store in stores.items():  # not timed, and about other resources
+            for query in _queries(name, ask, size, count, chance):
+                await store.search(query)
+        asked = {size: _queries(name, ask, size, count, chance) for size in paths}
+        taken: dict[int, list[float]] = {size: [] for size in paths}
+        hits = dict.fromkeys(paths, 0)
+        for turn in range(count):
+            for size, store in stores.items():
+                began = time.perf_counter()
+                page = await store.search(asked[size][turn])
+                taken[size].append((time.perf_counter() - began) * 1e6)
+                hits[size] = len(page.versions)
+        for size in paths:
+            out[size][name] = [hits[size], *sorted(taken[size])]
+    for size, store in stores.items():
+        keys = [f"p{chance.randrange(size // EACH)}" for _ in range(20 * times)]
+        began = time.perf_counter()
+        for key in keys:
+            await store.read("Patient", key)
+        print(f"{size:,}: a read takes {(time.perf_counter() - began) / len(keys) * 1e6:.1f} µs")
+        await store.close()
+    return list(out.values())
 
 
 def _tell(sizes: list[int], results: list[dict[str, list[float]]]) -> None:
@@ -299,14 +314,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        results = []
-        for size in sizes:
-            path = folder / f"search-{size}.db"
+        paths = {size: folder / f"search-{size}.db" for size in sizes}
+        for size, path in paths.items():
             if not path.exists():
                 seconds = asyncio.run(_fill(path, size))
                 print(f"{size:,} resources in {seconds:.0f} s: {size / seconds:,.0f} a second")
             print(f"{size:,}: {path.stat().st_size / size:,.0f} bytes a resource", flush=True)
-            results.append(asyncio.run(_measure(path, size, asked.times)))
+        results = asyncio.run(_measure(paths, asked.times))
     _tell(sizes, results)
 
 
