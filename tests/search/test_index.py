@@ -88,6 +88,9 @@ def _check_values(entry: Any) -> None:
         case String(folded, exact):
             assert isinstance(folded, str)
             assert isinstance(exact, str)
+        case Position(latitude, longitude):
+            assert -90 <= latitude <= 90
+            assert -180 <= longitude <= 180
         case _:
             assert all(isinstance(value, str) for value in entry)
 
