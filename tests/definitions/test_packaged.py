@@ -103,7 +103,9 @@ def test_the_build_command_gives_the_same_bytes(
         ],
         check=True,
     )
-    for name in FOLDERS:
+    made = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("SOURCE.toml")}
+    assert made == {"profiles/r4-core", "terminology/r4-core", "capability"}
+    for name in made:
         built = {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
         assert built == {file: (folder() / name / file).read_bytes() for file in built}
 
