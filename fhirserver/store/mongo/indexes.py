@@ -1,0 +1,102 @@
+"""The indexes that the store needs, and whether they are there.
+
+They are made by an explicit command (`fhirserver store init`), which may be broken off and begun
+again: what is there is left as it is. A server starts only when all are there. Shard keys:
+`resource` and `version` by (t, k, i), which begins with the tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final, NamedTuple
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.asynchronous.database import AsyncDatabase
+
+from fhirserver.store.mongo.document import Json
+
+RESOURCE: Final = "resource"
+VERSION: Final = "version"
+TENANT: Final = "tenant"
+
+_SORTED: Final = ("date", "birthdate", "authored", "issued", "onset-date")
+"""Parameters whose descending and ascending order an index gives, on resources that have one."""
+
+
+class Index(NamedTuple):
+    """An index. `name` changes when its keys do."""
+
+    collection: str
+    name: str
+    keys: tuple[tuple[str, int], ...]
+    is_unique: bool = False
+    partial: Json | None = None
+
+    @property
+    def model(self) -> IndexModel:
+        options: dict[str, Any] = {"name": self.name}
+        if self.is_unique:
+            options["unique"] = True
+        if self.partial:
+            options["partialFilterExpression"] = self.partial
+        return IndexModel(list(self.keys), **options)
+
+
+class State(NamedTuple):
+    """An index and whether it is there and whole."""
+
+    index: Index
+    is_there: bool
+
+
+def _index(collection: str, name: str, keys: str, unique: bool = False) -> Index:
+    pairs = ((key.lstrip("-"), DESCENDING if key[0] == "-" else ASCENDING) for key in keys.split())
+    return Index(collection, name, tuple(pairs), unique)
+
+
+def _sorted(param: str, letter: str) -> Index:
+    path = f"o.{param}.{letter}"
+    way = DESCENDING if letter == "d" else ASCENDING
+    keys = (("t", ASCENDING), ("k", ASCENDING), (path, way), ("n", ASCENDING))
+    partial = {path: {"$exists": True}}
+    return Index(RESOURCE, f"by_{param}_{letter}", keys, partial=partial)
+
+
+INDEXES: Final[tuple[Index, ...]] = (
+    _index(RESOURCE, "by_id", "t k i", unique=True),
+    _index(RESOURCE, "by_key", "t k q n"),
+    _index(RESOURCE, "by_low", "t k r.p r.v r.w"),
+    _index(RESOURCE, "by_high", "t k r.p r.w r.v"),
+    _index(RESOURCE, "by_number", "t k l n"),
+    _index(RESOURCE, "by_instant", "t k l u n"),
+    *(_sorted(param, letter) for param in _SORTED for letter in "ad"),
+    _index(VERSION, "by_version", "t k i v", unique=True),
+    _index(VERSION, "by_number", "t n"),
+    _index(VERSION, "by_type", "t k n"),
+)
+"""Every index, in the order in which they are made."""
+
+
+async def states(database: AsyncDatabase[Json]) -> list[State]:
+    """Each index, and whether it is there with the same keys."""
+    there: dict[tuple[str, str], Any] = {}
+    for collection in (RESOURCE, VERSION):
+        found = await database[collection].index_information()
+        there |= {(collection, name): told for name, told in found.items()}
+    out = []
+    for index in INDEXES:
+        told = there.get((index.collection, index.name))
+        keys = told and tuple((name, int(way)) for name, way in told["key"])
+        out.append(State(index, keys == index.keys and bool(told.get("unique")) == index.is_unique))
+    return out
+
+
+async def create(database: AsyncDatabase[Json]) -> AsyncIterator[Index]:
+    """Makes what is missing, one index after another; gives each when it is whole.
+
+    Broken off and called again, it goes on with the first that is missing.
+    """
+    for index, is_there in await states(database):
+        if not is_there:
+            await database[index.collection].create_indexes([index.model])
+            yield index
