@@ -269,4 +269,4 @@ def _allowed_hosts(settings: Settings) -> tuple[str, ...]:
     if settings.auth != "none":
         return (ANY_HOST,)
     named = urlsplit(settings.base_url).hostname if settings.base_url else None
-    return (*LOOPBACK_HOSTS, *([named] if named else ()))
+    return (*LOOPBACK_HOSTS, settings.host.lower(), *([named] if named else ()))

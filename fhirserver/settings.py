@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     allowed_hosts: Words = Field(
         default=(),
         description="Names (without port) that the server is called by; `.example.org` means all "
-        "below it, `*` any. Unset: the host of `base_url` and of this machine while "
+        "below it, `*` any. Unset: the hosts of `base_url` and of this machine while "
         "`auth` is `none`, else any.",
     )
     trusted_proxies: Words = Field(

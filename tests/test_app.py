@@ -347,6 +347,26 @@ async def test_an_open_server_answers_its_own_machine_only(tmp_path):
                 assert (await call(app, "GET", path, client=(peer, 1))).status == status
 
 
+async def test_an_open_server_answers_to_names_of_its_machine_only(tmp_path):
+    from rest.exchange import call
+
+    names = {
+        "localhost:8080": 200,
+        "127.0.0.1": 200,
+        "[::1]:8080": 200,
+        "127.1.2.3": 200,
+        "fhir.example.org": 200,
+        "other.example.org": 400,
+    }
+    base = "https://fhir.example.org/fhir"
+    settings = Settings(data=tmp_path, auth="none", host="127.1.2.3", base_url=base)
+    app = create_app(settings)
+    async with started(app):
+        for name, status in names.items():
+            response = await call(app, "GET", "/fhir/metadata", {"Host": name})
+            assert response.status == status, name
+
+
 def test_authorization_is_not_there_yet(tmp_path):
     with pytest.raises(NotRunnable, match="not available in this version"):
         create_app(Settings(data=tmp_path))

@@ -91,13 +91,17 @@ def load(
 async def into_store(
     settings: Settings, found: list[Source], done: Journal, watcher: Watcher, in_flight: int
 ) -> Tally:
-    """Loads through the gate of a store; what is referred to may come later."""
+    """Loads through the gate of a store; what is referred to may come later.
+
+    The size of a Bundle, which is bounded for clients, is the operator's own affair here.
+    """
     from fhirserver.app import open_gate
     from fhirserver.load.engine import Load
     from fhirserver.load.gate import GateTarget
 
     base = settings.base_url or f"http://{settings.host}:{settings.port}/fhir"
-    async with open_gate(settings.model_copy(update={"integrity_on_write": False})) as dispatch:
+    free = {"integrity_on_write": False, "max_bundle_entries": 10_000_000}
+    async with open_gate(settings.model_copy(update=free)) as dispatch:
         return await Load(GateTarget(dispatch, base), done, watcher, in_flight).run(found)
 
 
@@ -115,6 +119,7 @@ async def into_server(
 
     target = HttpTarget(url, token, in_flight)
     try:
+        await target.check()
         return await Load(target, done, watcher, in_flight).run(found)
     finally:
         target.close()

@@ -33,6 +33,8 @@ def accept(context: Context, type: str, resource: Json) -> Resource:
         )
     if context.policy.validation == "reject":
         check_valid(context, resource)
+    if not isinstance(resource.get("meta") or {}, dict):
+        raise Unprocessable("The element meta is an object.", expression=f"{type}.meta")
     return resource
 
 

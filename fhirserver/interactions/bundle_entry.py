@@ -155,8 +155,10 @@ def _text(holder: Resource, name: str) -> str | None:
 
 
 def _if_none_exist(target: Route, text: str | None) -> tuple[tuple[str, str], ...] | None:
-    if text is None or target.interaction != "create":
+    if text is None:
         return None
+    if target.interaction != "create":
+        raise Invalid("ifNoneExist is for POST.", expression="request.ifNoneExist")
     address, mark, query = text.partition("?")
     return query_pairs(query if mark and "=" not in address else text)
 

@@ -245,12 +245,10 @@ def _field(definitions: Definitions, node: Located) -> Field:
 
 def _content(node: Located) -> Resource:
     """The object that holds a node's children: a primitive's stands beside its value."""
-    if not node.shape.is_primitive:
-        assert isinstance(node.value, dict)
-        return node.value
-    if isinstance(node.extra, dict):
-        return node.extra
-    raise Unprocessable(f"'{node.path}' has no extensions to change.")
+    content = node.extra if node.shape.is_primitive else node.value
+    if isinstance(content, dict):
+        return content
+    raise Unprocessable(f"'{node.path}' has no content to change.")
 
 
 def _extended(definitions: Definitions, node: Located) -> Located:

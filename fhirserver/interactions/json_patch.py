@@ -55,6 +55,8 @@ def _checked(item: Json, number: int) -> tuple[dict[str, Json], Any]:
     if not isinstance(item, dict):
         raise Invalid(f"Operation {number} of the patch is not an object.")
     op = item.get("op")
+    if not isinstance(op, str):
+        raise Invalid(f"Operation {number} of the patch needs an 'op'.")
     pointers = ["path", "from"] if op in _MOVING else ["path"]
     for name in pointers:
         if not isinstance(item.get(name), str):

@@ -9,9 +9,9 @@ makes. How a reference is resolved: https://hl7.org/fhir/R4/bundle.html#referenc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape, unescape
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.model.json import Json, Resource
@@ -23,6 +23,7 @@ CONDITIONAL: Final = re.compile(r"[A-Z][A-Za-z]+\?.", re.ASCII | re.DOTALL)
 
 _URI_TYPES = frozenset({"uri", "url", "oid", "uuid"})
 _VERSION = "/_history/"
+_HEAD = 9  # so many characters tell most texts from links: `urn:uuid:`
 _LINKED = frozenset({"reference", "div"})  # properties that may hold links of other forms
 _LONGEST = 4096  # no link is longer
 _ADDRESS = re.compile(
@@ -54,6 +55,7 @@ class Links:
         self.definitions = definitions
         self.base = base
         self.targets = targets
+        self.heads = frozenset(url[:_HEAD] for url in targets)
         self.conditional = conditional
 
     def rewrite(self, resource: Resource, full_url: str | None) -> Rewritten:
@@ -103,40 +105,38 @@ class _Rewriting:
     def __init__(self, links: Links, resource: Resource, full_url: str | None) -> None:
         self._links = links
         self._find = links.find
-        self._targets = links.targets
+        self._heads = links.heads
         self._root = _root(full_url)
         self.conditions: set[str] = set()
         self.versioned = False
 
     def value(self, node: Json, place: _Place | None, name: str = "") -> Json:
         """The value with links replaced, or the very same one if there is nothing to replace."""
-        if isinstance(node, dict):
-            targets = self._targets
-            inside = (place, name, node)
-            changed: dict[str, Json] = {}
-            for key, child in node.items():
-                if isinstance(child, str):
-                    known = child in targets or key in _LINKED
-                    if not known and "#" not in child and _VERSION not in child:
-                        continue  # most of all texts
-                    new = self._text(child, inside, key)
-                elif isinstance(child, dict | list):
-                    new = self.value(child, inside, key)
-                else:
-                    continue
-                if new is not child:
-                    changed[key] = new
-            return {**node, **changed} if changed else node
-        out = [
-            self._text(item, place, name)
-            if isinstance(item, str)
-            else self._item(item, place, name)
-            for item in node
-        ]
-        return out if any(new is not old for new, old in zip(out, node, strict=True)) else node
-
-    def _item(self, item: Json, place: _Place | None, name: str) -> Json:
-        return self.value(item, place, name) if isinstance(item, dict | list) else item
+        # The types are those of decoded JSON: asking for them is faster than isinstance.
+        changed: dict[Any, Json] = {}
+        items: Iterable[tuple[Any, Json]]
+        if type(node) is dict:
+            place, items = (place, name, node), node.items()
+        else:
+            items = enumerate(node)
+        for key, child in items:
+            kind = type(child)
+            if kind is str:
+                label = key if type(key) is str else name
+                if child[:_HEAD] not in self._heads and label not in _LINKED:
+                    continue  # most of all texts
+                new = self._text(child, place, label)
+            elif kind is dict or kind is list:
+                new = self.value(child, place, key if type(key) is str else name)
+            else:
+                continue
+            if new is not child:
+                changed[key] = new
+        if not changed:
+            return node
+        if type(node) is dict:
+            return {**node, **changed}
+        return [changed.get(index, child) for index, child in enumerate(node)]
 
     def _text(self, text: str, place: _Place | None, name: str) -> str:
         if name == "reference":

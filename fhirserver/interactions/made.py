@@ -11,7 +11,7 @@ from fhirserver.search.expression import And, Expression, IdIs, TokenIs
 from fhirserver.search.match import Document, match
 from fhirserver.store.port import Key
 
-_MAX_MATCHES = 1_000_000
+_MAX_MATCHES = 100_000
 
 
 class Made:
@@ -41,7 +41,7 @@ class Made:
         parts = where.parts if isinstance(where, And) else (where,)
         for part in parts:
             if isinstance(part, IdIs):
-                keys = ((type, id) for id in part.ids)
+                keys = ((type, id) for id in dict.fromkeys(part.ids))
                 return [self._world[key] for key in keys if key in self._world]
             if isinstance(part, TokenIs):
                 codes = {value.code for value in part.values}

@@ -7,6 +7,7 @@ beside it, whose name begins with an underscore; in a list both are lists of equ
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Final, NamedTuple
 
 from fhirserver.definitions.element import Child
@@ -89,15 +90,16 @@ def field_of(
 def slot_of(definitions: Definitions, child: Child, part: Resource) -> Slot:
     """The value that a part of the patch gives; an object where it has parts itself.
 
-    Raises `Invalid` for a part without a value.
+    It is a copy, so that what happens to it does not change the patch. Raises `Invalid` for
+    a part without a value.
     """
     nested = part.get("part")
     if isinstance(nested, list):
         return Slot(_object(definitions, child.path, nested))
     if "resource" in part:
-        return Slot(part["resource"])
+        return Slot(deepcopy(part["resource"]))
     name = f"value{_type_suffix(part)}"
-    return Slot(part.get(name), part.get(f"_{name}"))
+    return Slot(deepcopy(part.get(name)), deepcopy(part.get(f"_{name}")))
 
 
 def without_empty(value: Json, is_extra: bool = False) -> Json:

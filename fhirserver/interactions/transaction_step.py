@@ -63,9 +63,9 @@ class _Making:
                 self._contents[write.index] = self._content(write)
         steps: list[Step] = []
         for _ in range(_ROUNDS):
-            rewritten = self._rewritten()
+            rewritten = await self._rewritten()
             if await self._resolve(rewritten):
-                rewritten = self._rewritten()
+                rewritten = await self._rewritten()
             steps = await self._steps(rewritten)
             made = {step.key: _version(step) for step in steps}
             if not any(item.versioned for item in rewritten.values()) or made == self._versions:
@@ -84,17 +84,20 @@ class _Making:
         (target,) = self._targets.of[write.index]
         return target
 
-    def _rewritten(self) -> dict[int, Rewritten]:
+    async def _rewritten(self) -> dict[int, Rewritten]:
         targets = {
             url: Linked(key.type, key.id, self._versions[key])
             for url, key in self._targets.full_urls.items()
         }
         links = Links(self._context.definitions, self._request.base, targets, self._conditional)
-        return {
-            write.index: links.rewrite(self._contents[write.index], write.entry.full_url)
-            for write in self._written
-            if not self._target(write).found
-        }
+        found = {}
+        for number, write in enumerate(self._written):
+            if number % BREATH == BREATH - 1:
+                await asyncio.sleep(0)
+            if not self._target(write).found:
+                resource = self._contents[write.index]
+                found[write.index] = links.rewrite(resource, write.entry.full_url)
+        return found
 
     async def _steps(self, rewritten: Mapping[int, Rewritten]) -> list[Step]:
         steps = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fhirserver.errors import Invalid
+from fhirserver.errors import Invalid, TooCostly
 from fhirserver.interactions import create, delete, patch, update
 from fhirserver.interactions.bundle_entry import entry_errors
 from fhirserver.interactions.condition import Condition, condition
@@ -76,6 +76,7 @@ class _Choice:
         return self._made
 
     async def _deletions(self) -> None:
+        count = 0
         for write in self._writes:
             if write.entry.verb != "DELETE":
                 continue
@@ -87,6 +88,9 @@ class _Choice:
                     when = condition(self._context, request, write.type, write.when)
                     found = await delete.conditional_targets(self._context, request, when)
             self._made.of[write.index] = found
+            count += len(found)
+            if count > self._context.policy.max_bundle_entries:
+                raise TooCostly("The transaction deletes too much at once: send smaller ones.")
         self._gone = frozenset(target.key for some in self._made.of.values() for target in some)
 
     async def _target(self, write: Write) -> Target:

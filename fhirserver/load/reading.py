@@ -1,8 +1,8 @@
 """From files to units.
 
-A transaction or batch stays one. Resources that a Bundle only carries (collection, searchset)
-and those in lines are put, many in one transaction; so are single resources, among them
-documents and messages, which are stored as they are.
+A transaction stays one; a batch may be sent in parts. Resources that a Bundle only carries
+(collection, searchset) and those in lines are put, many in one transaction; so are single
+resources, among them documents and messages, which are stored as they are.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ def _of_file(source: Source, digest: str, value: Json) -> Iterator[Unit | Refusa
     pieces = _pieces(value, kind, digest)
     if not pieces:
         yield Refusal(source.path, None, None, "It has no entries that hold a resource.")
-    elif kind in _SENT or _is_linked(pieces):
+    elif kind == "transaction" or _is_linked(kind, pieces):
         yield _whole(source, digest, kind, tuple(pieces), source.size)
     else:
         for first in range(0, len(pieces), _GROUP):
             group = pieces[first : first + _GROUP]
             share = source.size * len(group) // len(pieces)
-            yield _group(source, digest, group, share)
+            yield _group(source, digest, group, share, kind)
 
 
 def _of_lines(source: Source, digest: str, opened: Opened) -> Iterator[Unit | Refusal]:
@@ -108,9 +108,10 @@ def _of_line(source: Source, digest: str, line: int, data: bytes) -> Piece | Uni
     return _whole(source, digest, kind, tuple(Piece(line, piece.entry) for piece in pieces), 0)
 
 
-def _group(source: Source, digest: str, pieces: list[Piece], size: int) -> Unit:
+def _group(source: Source, digest: str, pieces: list[Piece], size: int, kind: str = "") -> Unit:
+    type_ = "batch" if kind == "batch" else "transaction"
     start, end = pieces[0].position, pieces[-1].position + 1
-    return Unit(source, digest, start, end, "transaction", tuple(pieces), False, size)
+    return Unit(source, digest, start, end, type_, tuple(pieces), False, size)
 
 
 def _whole(source: Source, digest: str, kind: str, pieces: tuple[Piece, ...], size: int) -> Unit:
@@ -156,6 +157,6 @@ def _urn(entry: Json) -> str | None:
     return url if isinstance(url, str) and url.startswith("urn:") else None
 
 
-def _is_linked(pieces: list[Piece]) -> bool:
-    """Whether the resources may refer to each other in ways that only their Bundle explains."""
-    return any("fullUrl" in piece.entry for piece in pieces)
+def _is_linked(kind: str, pieces: list[Piece]) -> bool:
+    """Whether resources may refer to each other in ways that only their Bundle explains."""
+    return kind in _CARRIERS and any("fullUrl" in piece.entry for piece in pieces)

@@ -91,8 +91,9 @@ class FhirApplication:
         except Exception as error:  # noqa: BLE001 - the last resort; it is logged
             reply = _failed(error, scope, request_id)
         self._finish(reply, headers, request_id)
-        if reply.compressible and len(reply.body) >= self._edge.gzip_over:
-            reply = await _packed(reply, headers)
+        coding = headers.get(b"accept-encoding")
+        if coding is not None and reply.compressible and len(reply.body) >= self._edge.gzip_over:
+            reply = await _packed(reply, coding)
         await send_reply(reply, send, head=scope["method"] == "HEAD")
         if self._edge.log_requests:
             _log_request(scope, reply.status, time.perf_counter() - started, request_id)
@@ -157,10 +158,9 @@ class FhirApplication:
         return self._new_request_id().encode("ascii")
 
 
-async def _packed(reply: Reply, headers: Headers) -> Reply:
+async def _packed(reply: Reply, accept_encoding: bytes) -> Reply:
     """The reply compressed, for those who take it so."""
-    coding = headers.get(b"accept-encoding")
-    if coding is None or not takes_gzip(coding):
+    if not takes_gzip(accept_encoding):
         return reply
     lines = [*reply.headers, (b"content-encoding", b"gzip")]
     return Reply(reply.status, lines, await gzip(reply.body))

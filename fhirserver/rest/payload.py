@@ -54,7 +54,9 @@ def patch_of(data: bytes, headers: Headers) -> Json:
         return operations
     if found.essence in JSON_TYPES:
         return _object(_decoded(data), "a Parameters resource")
-    raise unsupported(found.essence, JSON_PATCH, FHIR_JSON)
+    refusal = unsupported(found.essence, JSON_PATCH, FHIR_JSON)
+    refusal.headers["Accept-Patch"] = f"{JSON_PATCH}, {FHIR_JSON}"  # RFC 5789, 2.2
+    raise refusal
 
 
 def form_of(data: bytes, headers: Headers) -> Pairs:

@@ -31,14 +31,10 @@ class Reply(NamedTuple):
 
 def answered(answer: Answer, content_type: bytes, base: str, *, indent: bool = False) -> Reply:
     """The response that carries an answer in a JSON media type."""
-    headers: HeaderList = []
     body = answer.body
-    if body is None:
-        body = b""
-    else:
-        headers.append((b"content-type", content_type))
-        if indent:
-            body = pretty(body)
+    headers: HeaderList = [] if body is None else [(b"content-type", content_type)]
+    if body is not None and indent:
+        body = pretty(body)
     if answer.version is not None:
         headers.append((b"etag", b'W/"%d"' % answer.version))
     if answer.last_updated is not None:
@@ -47,7 +43,7 @@ def answered(answer: Answer, content_type: bytes, base: str, *, indent: bool = F
         headers.append((b"location", f"{base}/{answer.location}".encode()))
     if answer.headers:
         headers.extend(_encoded(answer.headers))
-    return Reply(answer.status, headers, body)
+    return Reply(answer.status, headers, body or b"")
 
 
 def refused(error: FhirError, *, indent: bool = False) -> Reply:

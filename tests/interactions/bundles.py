@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from interactions.client import BASE, Client
 
 from fhirserver.interactions.request import Request
 from fhirserver.model.json import Json, Resource, decode
+
+
+def quick_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for a store that is made and dropped many times: in memory where that can be."""
+    memory = Path("/dev/shm")
+    return tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
 
 
 def entry(

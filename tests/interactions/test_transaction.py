@@ -11,6 +11,7 @@ from interactions.client import BASE, Client
 from fhirserver.errors import (
     Conflict,
     FhirError,
+    Forbidden,
     Gone,
     Invalid,
     MultipleMatches,
@@ -25,6 +26,20 @@ from fhirserver.model.json import Json, Resource, encode
 ANNA: Resource = {"resourceType": "Patient", "id": "anna", "active": True}
 NEW: Resource = {"resourceType": "Patient", "active": True}
 P, Q = "urn:uuid:0c3e-p", "urn:uuid:0c3e-q"
+
+
+BAD_PATCH: Resource = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {
+            "name": "operation",
+            "part": [
+                {"name": "type", "valueCode": "delete"},
+                {"name": "path", "valueString": "Patient.grow("},
+            ],
+        }
+    ],
+}
 
 
 def known(value: str = "1", **more: Json) -> Resource:
@@ -142,6 +157,8 @@ async def test_one_invalid_resource_refuses_all_with_every_finding(client: Clien
         (entry("POST", "Patient/_search"), Invalid),
         ({"request": {"method": "DO", "url": "Patient"}}, FhirError),
         ({"resource": NEW}, FhirError),
+        (entry("PUT", "Patient/anna", ANNA, ifNoneExist="active=true"), Invalid),
+        (entry("PATCH", "Patient/anna", BAD_PATCH), Invalid),
     ],
 )
 async def test_one_refused_entry_refuses_all(
@@ -277,6 +294,15 @@ async def test_several_may_be_deleted_where_that_is_the_policy(client: Client) -
     (deleted,) = await send(many, transaction(entry("DELETE", "Patient?identifier=s|1")))
     assert deleted == {"response": {"status": "204 No Content"}}
     assert await many.context.store.counts() == {}
+
+
+async def test_deletions_have_a_limit_together(client: Client) -> None:
+    policy = Policy(conditional_delete="multiple", max_bundle_entries=3)
+    many = Client(replace(client.context, policy=policy))
+    await many.put(*(known(str(number % 2), id=f"p{number}") for number in range(4)))
+    entries = [entry("DELETE", f"Patient?identifier=s|{number}") for number in range(2)]
+    await refused(many, Forbidden, *entries)
+    assert statuses(await send(many, transaction(entries[0]))) == ["204"]
 
 
 async def test_a_condition_may_name_another_entry(client: Client) -> None:

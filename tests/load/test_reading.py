@@ -166,3 +166,14 @@ def test_a_unit_falls_into_halves_that_meet(tmp_path: Path) -> None:
     assert first.start == unit.start and first.end == second.start and second.end == unit.end
     assert first.pieces + second.pieces == unit.pieces
     assert first.keys | second.keys == unit.keys and len(unit.keys) == 5
+
+
+def test_a_large_batch_is_sent_in_parts_and_a_large_transaction_is_not(tmp_path: Path) -> None:
+    entries = [
+        {"resource": NAMELESS, "request": {"method": "POST", "url": "Patient"}} for _ in range(450)
+    ]
+    batches = read(write(tmp_path, bundle("batch", *entries)))
+    assert [len(unit.pieces) for unit in batches if isinstance(unit, Unit)] == [200, 200, 50]
+    assert {unit.type for unit in batches if isinstance(unit, Unit)} == {"batch"}
+    (whole,) = read(write(tmp_path, bundle("transaction", *entries)))
+    assert isinstance(whole, Unit) and whole.is_whole and len(whole.pieces) == 450

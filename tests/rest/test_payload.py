@@ -60,6 +60,12 @@ def test_what_is_no_patch(data, headers, error):
     assert type(caught.value) is error
 
 
+def test_patches_that_are_taken_are_told():
+    with pytest.raises(UnsupportedMediaType) as caught:
+        patch_of(b"<diff/>", of(b"application/xml-patch+xml"))
+    assert "application/json-patch+json" in caught.value.headers["Accept-Patch"]
+
+
 def test_forms():
     assert form_of(b"name=A+B&_count=2", FORM) == (("name", "A B"), ("_count", "2"))
     assert form_of(b"", {}) == ()

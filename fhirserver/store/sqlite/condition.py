@@ -69,7 +69,7 @@ def condition(leaf: Leaf, at: Columns, names: Dictionary) -> Sql:
         case QuantityIs():
             return all_of((_number(leaf, at), _unit(leaf, at, names)))
         case ReferenceIs(_, targets):
-            return one_of(at.target, target_numbers(targets, names))
+            return one_of(at.target, target_numbers(targets, names), is_sought=True)
         case UriIs(_, mode, values):
             return any_of(_uri(mode, value, at.value) for value in values)
         case _:
@@ -91,8 +91,8 @@ def _token(leaf: TokenIs, at: Columns, names: Dictionary) -> Sql:
     if any(value == (None, None) for value in leaf.values):
         return Sql(f"{at.code} IS NOT NULL")
     return any_of((
-        one_of(at.code, codes),
-        one_of(at.sid, systems),
+        one_of(at.code, codes, is_sought=True),
+        one_of(at.sid, systems, is_sought=True),
         one_of_pairs(at.code, at.sid, pairs),
     ))  # fmt: skip
 
@@ -199,7 +199,7 @@ def _uri(mode: UriMode, value: str, column: str) -> Sql:
         case UriMode.BELOW:
             return any_of((sql(f"{column}=?", value), starts_with(column, folder(value))))
         case UriMode.ABOVE:
-            return one_of(column, above(value))
+            return one_of(column, above(value), is_sought=True)
         case _:
             assert_never(mode)
 

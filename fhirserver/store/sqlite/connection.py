@@ -15,7 +15,8 @@ from fhirserver.errors import FhirError, TooCostly, Unavailable
 BUSY_TIMEOUT = 15_000  # milliseconds that a writer waits for another process's commit
 _STEPS = 20_000  # virtual machine steps between two looks at the time
 _CACHE_KIB = 32 * 1024
-_MMAP = 1 << 30
+_MMAP = 1 << 36  # address space, not memory: pages are read where the system caches them
+_STATEMENTS = 256
 
 _TEXTS: tuple[tuple[type[apsw.Error], str], ...] = (
     (apsw.FullError, "The disk of the store is full. Nothing of this request was written."),
@@ -34,9 +35,10 @@ class Connection(apsw.Connection):
     """A connection whose statements stop at a deadline, when one is set."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(str(path))
+        super().__init__(str(path), statementcachesize=_STATEMENTS)
         self._deadline = inf
         self.set_busy_timeout(BUSY_TIMEOUT)
+        self.setlk_timeout(BUSY_TIMEOUT, 0)  # looks every millisecond: fair between processes
         self.pragma("synchronous", "full")
         self.pragma("cache_size", -_CACHE_KIB)
         self.pragma("mmap_size", _MMAP)

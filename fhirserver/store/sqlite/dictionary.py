@@ -93,7 +93,7 @@ class Interning(Dictionary):
             self.__init__(self._connection)  # type: ignore[misc]
 
     def intern_type(self, name: str) -> int:
-        tid = self.type(name)
+        tid = self._types.get(name) or self.type(name)
         if tid == UNKNOWN:
             tid = self._add("INSERT INTO type(name) VALUES(?)", (name,))
             self._types[name] = tid
@@ -101,13 +101,16 @@ class Interning(Dictionary):
         return tid
 
     def intern_param(self, tid: int, code: str) -> int:
-        pid = self.param(tid, code)
+        pid = self._params.get((tid, code)) or self.param(tid, code)
         if pid == UNKNOWN:
             pid = self._add("INSERT INTO param(tid, code) VALUES(?,?)", (tid, code))
             self._params[tid, code] = pid
         return pid
 
     def intern_symbol(self, text: str) -> int:
+        sid = self._symbols.get(text)
+        if sid is not None:
+            return sid
         sid = self.symbol(text)
         if sid == UNKNOWN:
             sid = self._add("INSERT INTO symbol(text) VALUES(?)", (text,))

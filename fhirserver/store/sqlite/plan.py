@@ -10,55 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from math import isqrt
 
 import apsw
 
-from fhirserver.search.expression import (
-    And,
-    Chain,
-    CompositeIs,
-    DateIs,
-    Expression,
-    Has,
-    IdIs,
-    Leaf,
-    Missing,
-    Not,
-    NumberIs,
-    Or,
-    QuantityIs,
-    ReferenceIs,
-    StringIs,
-    TokenIs,
-    TypeIs,
-    UriIs,
-)
-from fhirserver.store.sqlite.condition import condition, slot, typed
+from fhirserver.search.expression import And, Chain, Expression, Has, Not, Or, TypeIs
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
-from fhirserver.store.sqlite.rows import SLOTS
-from fhirserver.store.sqlite.source import (
-    ALWAYS_PRESENT,
-    NO_ROWS,
-    NO_SOURCE,
-    Branch,
-    Source,
-    instant_condition,
-    simple_source,
-)
-from fhirserver.store.sqlite.sql import FALSE, TRUE, Sql, all_of, any_of, join, negated, one_of, sql
+from fhirserver.store.sqlite.seek import Aliases, Seeker
+from fhirserver.store.sqlite.source import NO_ROWS, NO_SOURCE, Branch, Source, simple_source
+from fhirserver.store.sqlite.sql import TRUE, Sql, all_of, join, sql
 
 PROBES = (32, 512, 8192)
 """Rows counted of each source, until one has fewer."""
 
-_TABLE_OF: dict[type, str] = {
-    TokenIs: "token",
-    StringIs: "string",
-    DateIs: "date",
-    NumberIs: "number",
-    QuantityIs: "quantity",
-    ReferenceIs: "reference",
-    UriIs: "uri",
-}
+_PAGE = 50
+_FEW = 1024
 
 
 def _nothing_more(rid: str) -> Sql:
@@ -89,9 +56,21 @@ class Planner:
     def __init__(self, connection: apsw.Connection, names: Dictionary) -> None:
         self._connection = connection
         self._names = names
-        self._aliases = 0
+        self._alias = Aliases()
+        self._seeker = Seeker(names, self._alias, self)
         self._plans: dict[tuple[Expression, int], Plan] = {}
         self._sources: dict[tuple[Expression, int], Source | None] = {}
+
+    @cached_property
+    def _limits(self) -> tuple[int, ...]:
+        """How far sources are counted: beyond the last limit, a source is broad.
+
+        To collect n of N resources takes n steps; to meet a page of them on a walk in order
+        takes a page times N / n. The limit is where the two are even.
+        """
+        resources = self._connection.execute("SELECT max(rid) FROM resource").get or 0
+        even = max(_FEW, isqrt(_PAGE * resources))
+        return (*(limit for limit in PROBES if limit < even), min(even, PROBES[-1]))
 
     def plan(self, where: Expression, tid: int) -> Plan:
         known = self._plans.get((where, tid))
@@ -125,7 +104,7 @@ class Planner:
         sources = self._sources_of(parts, tid)
         if not sources:
             return Plan(tid, None, None, None, parts)
-        for limit in PROBES if len(sources) > 1 else PROBES[-1:]:
+        for limit in self._limits if len(sources) > 1 else self._limits[-1:]:
             counted = [(self._count(found, limit), part, found) for part, found in sources]
             rows, part, found = min(counted, key=lambda item: item[0])
             if rows < limit:
@@ -235,140 +214,27 @@ class Planner:
 
     def rest(self, plan: Plan, rid: str) -> Sql:
         """What a row of the source must fulfil beyond being there."""
-        conditions = [self.seek(part, plan.tid, rid) for part in plan.rest]
+        conditions = [self._seeker.seek(part, plan.tid, rid) for part in plan.rest]
         if plan.source is not None and not plan.source.is_typed:
-            conditions.insert(0, self._is_live(rid, (plan.tid,)))
+            conditions.insert(0, self._seeker.is_live(rid, (plan.tid,)))
         return all_of(conditions)
 
     def every(self, plan: Plan, rid: str) -> Sql:
         """All that a resource of the type must fulfil, when it comes from elsewhere."""
         parts = plan.rest if plan.lead is None else (plan.lead, *plan.rest)
-        return all_of(self.seek(part, plan.tid, rid) for part in parts)
+        return all_of(self._seeker.seek(part, plan.tid, rid) for part in parts)
 
-    def seek(self, part: Expression, tid: int, rid: str) -> Sql:
-        """That the resource numbered `rid`, of the type, fulfils the expression."""
-        match part:
-            case And(parts):
-                return all_of(self.seek(inner, tid, rid) for inner in parts)
-            case Or(parts):
-                return any_of(self.seek(inner, tid, rid) for inner in parts)
-            case Not(inner):
-                return negated(self.seek(inner, tid, rid))
-            case TypeIs(types):
-                return TRUE if self._names.type_name(tid) in types else FALSE
-            case IdIs(ids):
-                numbers = [self._names.resource(tid, one) for one in ids]
-                return one_of(rid, [number for number in numbers if number != UNKNOWN])
-            case Missing():
-                return self._seek_presence(part, tid, rid)
-            case Chain():
-                return self._seek_chain(part, tid, rid)
-            case Has():
-                return self._seek_has(part, rid)
-            case CompositeIs():
-                return self._seek_composite(part, tid, rid)
-            case DateIs(param="_lastUpdated"):
-                alias = self._alias()
-                holds = instant_condition(part, f"{alias}.instant")
-                return _exists(f"resource {alias}", sql(f"{alias}.rid={rid}"), holds)
-            case _:
-                return self._seek_leaf(part, tid, rid)
-
-    def _seek_leaf(self, leaf: Leaf, tid: int, rid: str) -> Sql:
-        table, alias = _TABLE_OF[type(leaf)], self._alias()
-        row = self._row_of(alias, tid, leaf.param, rid) if leaf.param is not None else None
-        if row is None:
-            if leaf.param is not None:
-                return FALSE
-            row = sql(f"{alias}.rid={rid}")
-        holds = condition(leaf, typed(alias), self._names)
-        return FALSE if holds == FALSE else _exists(f"{table} {alias}", row, holds)
-
-    def _row_of(self, alias: str, tid: int, code: str, rid: str) -> Sql | None:
-        """That a row is the resource's of a parameter; None if no resource of the type has it."""
-        pid = self._names.param(tid, code)
-        return None if pid == UNKNOWN else sql(f"{alias}.rid={rid} AND {alias}.pid=?", pid)
-
-    def _seek_presence(self, part: Missing, tid: int, rid: str) -> Sql:
-        if part.param in ALWAYS_PRESENT:
-            return FALSE if part.missing else TRUE
-        places = ((part.kind, part.param), ("token", f"{part.param}:present"))
-        found = []
-        for table, code in places:
-            alias = self._alias()
-            if row := self._row_of(alias, tid, code, rid):
-                found.append(_exists(f"{table} {alias}", row))
-        return negated(any_of(found)) if part.missing else any_of(found)
-
-    def _seek_composite(self, part: CompositeIs, tid: int, rid: str) -> Sql:
-        alias = self._alias()
-        row = self._row_of(alias, tid, part.param, rid)
-        if row is None:
-            return FALSE
-        holds = [
-            condition(leaf, slot(alias, k), self._names)
-            for k, leaf in enumerate(part.components[:SLOTS])
-        ]
-        return _exists(f"composite {alias}", row, *holds)
-
-    def _seek_chain(self, chain: Chain, tid: int, rid: str) -> Sql:
-        link = self._alias()
-        row = self._row_of(link, tid, chain.param, rid)
-        if row is None:
-            return FALSE
-        conditions: dict[Sql, list[int]] = {}
-        for name in chain.types:
-            target_type = self._names.type(name)
-            if target_type != UNKNOWN:
-                holds = self._link_condition(chain.where, target_type, f"{link}.target")
-                conditions.setdefault(holds, []).append(target_type)
-        alternatives = [
-            all_of((self._is_live(f"{link}.target", tids), holds))
-            for holds, tids in conditions.items()
-            if holds != FALSE
-        ]
-        return _exists(f"reference {link}", row, any_of(alternatives)) if alternatives else FALSE
-
-    def _seek_has(self, has: Has, rid: str) -> Sql:
-        other = self._names.type(has.type)
-        pid = self._names.param(other, has.param)
-        if UNKNOWN in (pid, other):
-            return FALSE
-        source = self._has_source(has)
-        if source is not None:
-            rows = source.branches[0].select() if source.branches else None
-            return Sql(f"{rid} IN ({rows.text})", rows.args) if rows else FALSE
-        link = self._alias()
-        holds = self._link_condition(has.where, other, f"{link}.rid")
-        row = sql(f"{link}.target={rid} AND {link}.pid=?", pid)
-        return FALSE if holds == FALSE else _exists(f"reference {link}", row, holds)
-
-    def _link_condition(self, where: Expression, tid: int, rid: str) -> Sql:
-        """That the resource at the other end matches: looked up in a small set, or sought."""
+    def few(self, where: Expression, tid: int) -> Sql | None:
+        """The resources that match, when they are few: better a set than sought one by one."""
         plan = self.plan(where, tid)
-        if plan.source is not None and plan.is_selective:
-            if not plan.source.branches:
-                return FALSE
-            rows = self.select(plan)
-            return Sql(f"{rid} IN ({rows.text})", rows.args)
-        return self.seek(where, tid, rid)
+        return self.select(plan) if plan.source is not None and plan.is_selective else None
 
-    def _is_live(self, rid: str, tids: Sequence[int]) -> Sql:
-        alias = self._alias()
-        return _exists(
-            f"resource {alias}",
-            sql(f"{alias}.rid={rid} AND {alias}.live"),
-            one_of(f"{alias}.tid", tids),
-        )
-
-    def _alias(self) -> str:
-        self._aliases += 1
-        return f"t{self._aliases}"
-
-
-def _exists(table: str, *where: Sql) -> Sql:
-    holds = all_of(where)
-    return Sql(f"EXISTS (SELECT 1 FROM {table} WHERE {holds.text})", holds.args)
+    def referred(self, has: Has) -> Sql | None:
+        """What matching resources refer to, when those are few; it may not be there any more."""
+        source = self._has_source(has)
+        if source is None:
+            return None
+        return source.branches[0].select() if source.branches else NO_ROWS
 
 
 def _distinct(select: Sql) -> Sql:

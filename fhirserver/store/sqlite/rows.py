@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import TypeAlias, assert_never
 from zlib import crc32
 
@@ -10,7 +11,6 @@ from fhirserver.search.entry import (
     Composite,
     Date,
     Entries,
-    Entry,
     Number,
     Quantity,
     Reference,
@@ -53,37 +53,44 @@ def add_rows(
 ) -> None:
     """Adds the rows of one resource; `rid_of` allots a number to the target of a reference."""
     for code, values in entries.items():
-        if not values:
-            continue
         pid = names.intern_param(tid, code)
         unique = values if len(values) == 1 else tuple(dict.fromkeys(values))
         for n, entry in enumerate(unique):
-            _add(rows, rid, pid, n, entry, names, rid_of)
+            if isinstance(entry, Token):  # no `match`, which is slower: this is the hot loop
+                sid = names.intern_symbol(entry.system)
+                rows["token"].append((rid, pid, entry.code, sid))
+            elif isinstance(entry, String):
+                hashed = hash_of(entry.exact)
+                rows["string"].append((rid, pid, n, entry.folded, entry.exact, hashed))
+            elif isinstance(entry, Reference):
+                rows["reference"].append((rid, pid, rid_of(entry.type, entry.id)))
+            else:
+                _add_other(rows, rid, pid, n, entry, names, rid_of)
 
 
-def _add(
-    rows: Rows, rid: int, pid: int, n: int, entry: Entry, names: Interning, rid_of: RidOf
+def _add_other(
+    rows: Rows,
+    rid: int,
+    pid: int,
+    n: int,
+    entry: Date | Number | Quantity | Uri | Composite,
+    names: Interning,
+    rid_of: RidOf,
 ) -> None:
     match entry:
-        case Token(system, code):
-            rows["token"].append((rid, pid, code, names.intern_symbol(system)))
-        case String(folded, exact):
-            rows["string"].append((rid, pid, n, folded, exact, hash_of(exact)))
         case Date(start, end):
             rows["date"].append((rid, pid, start, end))
-        case Reference(type_, id_):
-            rows["reference"].append((rid, pid, rid_of(type_, id_)))
-        case Uri(value):
-            rows["uri"].append((rid, pid, value))
-        case Number(low, high):
-            rows["number"].append((rid, pid, low, high))
         case Quantity(low, high, system, code, unit):
             units = map(names.intern_symbol, (system, code, unit))
             rows["quantity"].append((rid, pid, low, high, *units))
         case Composite(components):
             slots = [_slot(part, names, rid_of) for part in components]
             slots += [_BLANK] * (SLOTS - len(slots))
-            rows["composite"].append((rid, pid, n, *(value for slot in slots for value in slot)))
+            rows["composite"].append((rid, pid, n, *chain.from_iterable(slots)))
+        case Uri(value):
+            rows["uri"].append((rid, pid, value))
+        case Number(low, high):
+            rows["number"].append((rid, pid, low, high))
         case _:
             assert_never(entry)
 

@@ -93,6 +93,7 @@ CREATE TABLE composite(
     PRIMARY KEY(rid, pid, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX composite_value ON composite(pid, text0, low0, text1, low1, rid);
+CREATE INDEX composite_long ON composite(pid, text0, low0, text1, high1, rid) WHERE high1 > low1;
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST,)

@@ -5,7 +5,7 @@ A source is exact: its rows are those, and only those, that fulfil the condition
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, assert_never
 
@@ -35,6 +35,7 @@ from fhirserver.store.sqlite.condition import (
     typed,
 )
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
+from fhirserver.store.sqlite.instant import instant_condition
 from fhirserver.store.sqlite.rows import SLOTS
 from fhirserver.store.sqlite.sql import FALSE, TRUE, Sql, all_of, one_of, sql
 
@@ -164,7 +165,7 @@ def _range(
     leaf: DateIs | NumberIs | QuantityIs, pid: int, names: Dictionary, alias: str
 ) -> Source | None:
     table = _TABLES[type(leaf)]
-    bounds = _date_bounds(leaf) if isinstance(leaf, DateIs) else _number_bounds(leaf)
+    bounds = _bounds(leaf)
     if bounds is None:
         return None
     is_param = sql(f"{alias}.pid=?", pid)
@@ -272,13 +273,25 @@ def _uri(leaf: UriIs, pid: int, alias: str) -> Source | None:
 
 def _composite(part: CompositeIs, pid: int, names: Dictionary, alias: str) -> Source:
     where = [sql(f"{alias}.pid=?", pid)]
+    longer: tuple[Sql, ...] | None = None
     for k, leaf in enumerate(part.components[:SLOTS]):
         at = slot(alias, k)
         where.append(condition(leaf, at, names))
-        if k < 2:
+        if k < _INDEXED_SLOTS:
             where.extend(sql(text.format(at=at)) for text in _UNUSED.get(type(leaf), ()))
             where.extend(_implied(leaf, alias, k))
-    return Source((_branch("composite", "composite_value", alias, *where),))
+        if k == _INDEXED_SLOTS - 1:
+            longer = _longer(leaf, alias, k)
+    if longer is None:
+        return Source((_branch("composite", "composite_value", alias, *where),))
+    least, *rest = longer
+    return Source((
+        _branch("composite", "composite_value", alias, *where, least),
+        _branch("composite", "composite_long", alias, *where, *rest),
+    ))  # fmt: skip
+
+
+_INDEXED_SLOTS = 2
 
 
 _UNUSED: dict[type, tuple[str, ...]] = {
@@ -293,16 +306,18 @@ _UNUSED: dict[type, tuple[str, ...]] = {
 """Columns that a component leaves empty, so that the index is used beyond them."""
 
 
+def _bounds(leaf: Leaf) -> _Bounds | None:
+    if isinstance(leaf, NumberIs | QuantityIs):
+        return _number_bounds(leaf)
+    return _date_bounds(leaf) if isinstance(leaf, DateIs) else None
+
+
 def _implied(leaf: Leaf, alias: str, k: int) -> list[Sql]:
     """Bounds of `low` and codes that follow from the condition, in the form an index takes."""
     if isinstance(leaf, TokenIs):
         codes = tuple(dict.fromkeys(value.code for value in leaf.values))
         return [] if None in codes else [one_of(f"{alias}.text{k}", codes)]
-    bounds: _Bounds | None = None
-    if isinstance(leaf, NumberIs | QuantityIs):
-        bounds = _number_bounds(leaf)
-    elif isinstance(leaf, DateIs):
-        bounds = _date_bounds(leaf)
+    bounds = _bounds(leaf)
     if bounds is None:
         return []
     out = []
@@ -311,6 +326,20 @@ def _implied(leaf: Leaf, alias: str, k: int) -> list[Sql]:
     if bounds.greatest is not None:
         out.append(sql(f"{alias}.low{k}<=?", bounds.greatest))
     return out
+
+
+def _longer(leaf: Leaf, alias: str, k: int) -> tuple[Sql, ...] | None:
+    """For a leaf that long entries fulfil below its bound: the bound, and what those fulfil."""
+    bounds = _bounds(leaf)
+    if bounds is None or bounds.longer is None:
+        return None
+    low, high = f"{alias}.low{k}", f"{alias}.high{k}"
+    return (
+        sql(f"{low}>=?", bounds.least),
+        sql(f"{low}<?", bounds.least),
+        sql(f"{high}>{low}"),
+        Sql(bounds.longer.text.replace("high", high), bounds.longer.args),
+    )
 
 
 def _ids(ids: Sequence[str], tid: int, alias: str) -> Source:
@@ -336,37 +365,6 @@ PARAM_INDEX = {  # none for references: their index begins with the target
     name: f"{name}_value"
     for name in ("token", "string", "date", "number", "quantity", "uri", "composite")
 }
-
-
-InstantBounds: TypeAlias = tuple[int | None, int | None]
-_INSTANTS: dict[str, Callable[[int, int], InstantBounds]] = {
-    "eq": lambda start, end: (start, end),
-    "ap": lambda start, end: (start, end),
-    "gt": lambda start, end: (end, None),
-    "sa": lambda start, end: (end, None),
-    "ge": lambda start, end: (min(start, end), None),
-    "lt": lambda start, end: (None, start),
-    "eb": lambda start, end: (None, start),
-    "le": lambda start, end: (None, max(start, end)),
-}
-
-
-def instant_condition(leaf: DateIs, column: str) -> Sql:
-    """That an instant in milliseconds, as [instant, instant + 1 microsecond), fulfils the leaf."""
-    if leaf.comparator == "ne":
-        (least, greatest) = _INSTANTS["eq"](leaf.start, leaf.end)
-        assert least is not None and greatest is not None
-        return sql(f"({column}<? OR {column}>=?)", _milliseconds(least), _milliseconds(greatest))
-    least, greatest = _INSTANTS[leaf.comparator](leaf.start, leaf.end)
-    return all_of((
-        TRUE if least is None else sql(f"{column}>=?", _milliseconds(least)),
-        TRUE if greatest is None else sql(f"{column}<?", _milliseconds(greatest)),
-    ))  # fmt: skip
-
-
-def _milliseconds(microseconds: int) -> int:
-    """The first whole millisecond that is not before."""
-    return -(-microseconds // 1000)
 
 
 def _last_updated(leaf: DateIs, tid: int, alias: str) -> Source | None:

@@ -59,8 +59,11 @@ def negated(part: Sql) -> Sql:
     return Sql(f"NOT ({part.text})", part.args)
 
 
-def one_of(column: str, values: Sequence[Value]) -> Sql:
-    """A condition that the column has one of the values."""
+def one_of(column: str, values: Sequence[Value], *, is_sought: bool = False) -> Sql:
+    """A condition that the column has one of the values.
+
+    `is_sought`: other columns lead to the row; else the values of a long list lead to rows.
+    """
     if not values:
         return FALSE
     if len(values) == 1:
@@ -70,7 +73,7 @@ def one_of(column: str, values: Sequence[Value]) -> Sql:
         padded = (*values, *(values[-1],) * (width - len(values)))
         return Sql(f"{column} IN ({','.join('?' * width)})", padded)
     listed = json.dumps(list(values), ensure_ascii=False)
-    return Sql(f"{column} IN (SELECT value FROM json_each(?))", (listed,))
+    return Sql(f"{'+' * is_sought}{column} IN (SELECT value FROM json_each(?))", (listed,))
 
 
 def one_of_pairs(first: str, second: str, pairs: Sequence[tuple[Value, Value]]) -> Sql:
@@ -78,7 +81,7 @@ def one_of_pairs(first: str, second: str, pairs: Sequence[tuple[Value, Value]]) 
     if len(pairs) <= _LONGEST:
         return any_of(Sql(f"({first}=? AND {second}=?)", pair) for pair in pairs)
     listed = json.dumps(pairs, ensure_ascii=False)
-    text = f"({first}, {second}) IN (SELECT value->>0, value->>1 FROM json_each(?))"
+    text = f"(+{first}, +{second}) IN (SELECT value->>0, value->>1 FROM json_each(?))"
     return Sql(text, (listed,))
 
 

@@ -1,25 +1,26 @@
 """The one writer of a process: a thread that commits many requests with one fsync.
 
-Requests that wait while a commit is made durable form the next group: one transaction, with
-a savepoint for each, so that one that fails takes no other with it. Answers are given after
-the transaction is durable. Between processes SQLite's write lock decides; numbers and
-instants are read and given under it.
+Requests that wait while a commit is made durable form the next group, one transaction. One of
+them that fails takes no other with it. Answers are given after the transaction is durable.
+Between processes SQLite's write lock decides; numbers and instants are given under it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 import apsw
 
-from fhirserver.errors import Unavailable
+from fhirserver.errors import FhirError, Unavailable
 from fhirserver.store.port import Change, Committed, Expectation
-from fhirserver.store.sqlite.changes import Application, Head, head
+from fhirserver.store.sqlite.changes import Batch
 from fhirserver.store.sqlite.connection import Connection, refusal
 from fhirserver.store.sqlite.dictionary import Interning
 from fhirserver.store.sqlite.expectation import check
@@ -29,8 +30,19 @@ _GROUP_REQUESTS = 256
 _GROUP_CHANGES = 2000
 _CHECKPOINT_PAGES = 4000
 _PATIENCE = 10.0  # seconds that the expectations of one commit may take
+_PAUSE = 0.0015  # seconds that other processes get to take the lock
+_WATCHED = 1.0  # seconds after another's commit in which they get them
 
-_FATAL = (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NoMemError, apsw.NotADBError)
+_FATAL = (
+    apsw.BusyError,
+    apsw.CorruptError,
+    apsw.FullError,
+    apsw.IOError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.NotADBError,
+    apsw.ReadOnlyError,
+)
 """Failures of the file, not of one request: the whole group is given up."""
 
 
@@ -46,7 +58,7 @@ class Request(NamedTuple):
 
 class Outcome(NamedTuple):
     request: Request
-    result: Committed | BaseException
+    result: Committed | Exception
 
 
 class Writer:
@@ -60,6 +72,8 @@ class Writer:
         self._connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
         self._names = Interning(self._connection)
         self._searcher = Searcher(self._connection, self._names)
+        self._by_others = self._connection.pragma("data_version")
+        self._seen = -inf
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -89,7 +103,22 @@ class Writer:
             is_last = self._commit_group(first)
             if is_last:
                 break
+            self._give_way()
         self._connection.close()
+
+    def _give_way(self) -> None:
+        """Pauses after a group when other processes write as well.
+
+        They look every millisecond whether the file is free; a busy writer that took it again
+        at once would keep them waiting for seconds.
+        """
+        now = time.monotonic()
+        by_others = self._connection.pragma("data_version")
+        if by_others != self._by_others:
+            self._by_others = by_others
+            self._seen = now
+        if now - self._seen < _WATCHED:
+            time.sleep(_PAUSE)
 
     def _commit_group(self, first: Request) -> bool:
         """Commits a group that begins with `first`; whether the writer is to end after it."""
@@ -98,16 +127,26 @@ class Writer:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             is_last = self._gather(group)
-            outcomes = self._apply_group(group)
-            self._connection.execute("COMMIT")
-        except apsw.Error as error:
-            self._roll_back()
-            outcomes = [Outcome(request, _refused(error)) for request in group]
+            outcomes = self._write(group)
         except Exception as error:  # noqa: BLE001  the thread must live on, and its askers be told
             self._roll_back()
-            outcomes = [Outcome(request, error) for request in group]
+            outcomes = self._one_by_one(group, error)
         _tell(outcomes)
         return is_last
+
+    def _one_by_one(self, group: Sequence[Request], error: Exception) -> list[Outcome]:
+        """The outcomes when writing the group failed: it may have been the fault of one."""
+        if len(group) == 1 or isinstance(error, _FATAL):
+            return [Outcome(request, _refused(error)) for request in group]
+        outcomes = []
+        for request in group:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                outcomes += self._write([request])
+            except Exception as fault:  # noqa: BLE001  as above
+                self._roll_back()
+                outcomes.append(Outcome(request, _refused(fault)))
+        return outcomes
 
     def _gather(self, group: list[Request]) -> bool:
         """Adds to the group what waits; whether the end of all requests was met."""
@@ -123,44 +162,46 @@ class Writer:
             size += len(request.changes)
         return False
 
-    def _apply_group(self, group: Sequence[Request]) -> list[Outcome]:
+    def _write(self, group: Sequence[Request]) -> list[Outcome]:
+        """Writes the requests of a group inside a transaction that has begun, and commits it."""
         self._names.mark()
-        now = head(self._connection)
+        batch = Batch(self._connection, self._names)
         outcomes = []
         for request in group:
-            self._connection.execute("SAVEPOINT request")
             try:
-                application = self._apply(request, now)
-            except apsw.Error as error:
-                if isinstance(error, _FATAL) or not self._connection.in_transaction:
-                    raise
-                self._undo()
-                outcomes.append(Outcome(request, _refused(error)))
-            except Exception as error:  # noqa: BLE001  it is the asker's, whatever it is
-                self._undo()
+                outcomes.append(Outcome(request, self._add(batch, request)))
+            except FhirError as error:
                 outcomes.append(Outcome(request, error))
-            else:
-                self._connection.execute("RELEASE request")
-                now = application.head
-                outcomes.append(Outcome(request, application.committed))
+            except apsw.InterruptError as error:
+                outcomes.append(Outcome(request, refusal(error)))
+        batch.flush()
+        self._connection.execute("COMMIT")
         return outcomes
 
-    def _apply(self, request: Request, now: Head) -> Application:
-        instant = max(self._clock() // 1000, now.instant)
-        application = Application(self._connection, self._names, now, instant)
-        if request.before:
-            with self._connection.within(_PATIENCE):
-                check(self._searcher, request.before)
-        application.apply(request.changes)
-        if request.after:
+    def _add(self, batch: Batch, request: Request) -> Committed:
+        now = self._clock() // 1000
+        if not request.before and not request.after:
+            return batch.add(request.changes, now)
+        batch.flush()
+        with self._connection.within(_PATIENCE):
+            check(self._searcher, request.before)
+        if not request.after:
+            return batch.add(request.changes, now)
+        earlier = batch.head
+        self._connection.execute("SAVEPOINT request")
+        try:
+            done = batch.add(request.changes, now)
+            batch.flush()
             with self._connection.within(_PATIENCE):
                 check(self._searcher, request.after)
-        return application
-
-    def _undo(self) -> None:
-        self._connection.execute("ROLLBACK TO request")
+        except (FhirError, apsw.InterruptError):
+            self._connection.execute("ROLLBACK TO request")
+            self._connection.execute("RELEASE request")
+            self._names.forget()
+            batch.return_to(earlier)
+            raise
         self._connection.execute("RELEASE request")
-        self._names.forget()
+        return done
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
@@ -168,7 +209,10 @@ class Writer:
         self._names.forget()
 
 
-def _refused(error: apsw.Error) -> BaseException:
+def _refused(error: Exception) -> Exception:
+    """What the failure means to the asker."""
+    if not isinstance(error, apsw.Error):
+        return error
     try:
         return refusal(error)
     except apsw.Error as unknown:
@@ -189,7 +233,7 @@ def _resolve(outcomes: Sequence[Outcome]) -> None:
     for (_, _, _, _, done), result in outcomes:
         if done.done():
             continue
-        if isinstance(result, BaseException):
+        if isinstance(result, Exception):
             done.set_exception(result)
         else:
             done.set_result(result)
