@@ -158,8 +158,7 @@ class Guard:
     async def _apply(self, pending: Json, session: AsyncClientSession | None) -> None:
         """Writes the documents; any of them may be there already.
 
-        Old versions end before new ones are there and resources come last, so that whoever
-        reads meanwhile finds each resource, in one version or the other.
+        Resources come last, so that every version which they tell of is there.
         """
         tenant = self._tenant
         versions: list[Any] = [InsertOne(document) for document in pending["versions"]]

@@ -8,7 +8,8 @@ again: what is there is left as it is. A server starts only when all are there. 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
@@ -23,7 +24,8 @@ _SORTED: Final = ("date", "birthdate", "authored", "issued", "onset-date")
 """Parameters whose descending and ascending order an index gives, on resources that have one."""
 
 
-class Index(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Index:
     """An index. `name` changes when its keys do."""
 
     collection: str
@@ -42,8 +44,9 @@ class Index(NamedTuple):
         return IndexModel(list(self.keys), **options)
 
 
-class State(NamedTuple):
-    """An index and whether it is there and whole."""
+@dataclass(frozen=True, slots=True)
+class State:
+    """An index, and whether it is there."""
 
     index: Index
     is_there: bool
@@ -85,9 +88,10 @@ async def states(database: AsyncDatabase[Json]) -> list[State]:
         there |= {(collection, name): told for name, told in found.items()}
     out = []
     for index in INDEXES:
-        told = there.get((index.collection, index.name))
-        keys = told and tuple((name, int(way)) for name, way in told["key"])
-        out.append(State(index, keys == index.keys and bool(told.get("unique")) == index.is_unique))
+        told = there.get((index.collection, index.name), {})
+        keys = tuple((name, int(way)) for name, way in told.get("key", ()))
+        is_same = keys == index.keys and bool(told.get("unique")) == index.is_unique
+        out.append(State(index, is_same))
     return out
 
 
@@ -96,7 +100,7 @@ async def create(database: AsyncDatabase[Json]) -> AsyncIterator[Index]:
 
     Broken off and called again, it goes on with the first that is missing.
     """
-    for index, is_there in await states(database):
-        if not is_there:
-            await database[index.collection].create_indexes([index.model])
-            yield index
+    for state in await states(database):
+        if not state.is_there:
+            await database[state.index.collection].create_indexes([state.index.model])
+            yield state.index
