@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 
 import pytest
 from store.making import Clock
@@ -54,6 +54,17 @@ async def fresh_database(address: str) -> AsyncIterator[str]:
         await connection.client.drop_database(name)
     finally:
         await connection.close()
+
+
+@pytest.fixture
+async def place(wire: dict[str, str]) -> AsyncIterator[Callable[[str], Awaitable[str]]]:
+    """Makes fresh databases, which are dropped at the end."""
+    async with AsyncExitStack() as stack:
+
+        async def fresh(backend: str) -> str:
+            return await stack.enter_async_context(fresh_database(wire[backend]))
+
+        yield fresh
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
