@@ -64,12 +64,17 @@ async def run(context: Context, request: Request) -> Answer:
     build = _MODES.get(single(request, "mode") or "full")
     if build is None:
         raise Invalid(f"There is no such mode of a statement: ask for {', '.join(_MODES)}.")
-    parts = build(context.definitions, context.indexer, context.policy)
+    parts = build(context.definitions, context.indexer, context.policy, context.store.atomic)
     return Answer(200, encode(request.base)[1:-1].join(parts))
 
 
-def statement(definitions: Definitions, indexer: Indexer, policy: Policy) -> Resource:
-    """The CapabilityStatement, with `{base}` where the service base URL belongs."""
+def statement(
+    definitions: Definitions, indexer: Indexer, policy: Policy, atomic: bool = True
+) -> Resource:
+    """The CapabilityStatement, with `{base}` where the service base URL belongs.
+
+    `atomic`: the store can commit several changes as one, so that there are transactions.
+    """
     out = _prose(definitions)
     (rest,) = out["rest"]
     codes = _gate()
@@ -78,7 +83,9 @@ def statement(definitions: Definitions, indexer: Indexer, policy: Policy) -> Res
         _resource(type, indexer.parameters(type), referring[type], codes, policy)
         for type in sorted(definitions.resource_types)
     ]
-    rest["interaction"] = [{"code": code} for code in _OF_SYSTEM if code in codes]
+    rest["interaction"] = [
+        {"code": code} for code in _OF_SYSTEM if code in codes and (atomic or code != "transaction")
+    ]
     rest["searchParam"] = [{"name": name, "type": "special"} for name in _ANYWHERE]
     rest["compartment"] = [item.url for item in definitions.compartments.values()]
     return out
@@ -154,13 +161,15 @@ def _split(resource: Resource) -> list[bytes]:
 
 
 @lru_cache(maxsize=8)
-def _full(definitions: Definitions, indexer: Indexer, policy: Policy) -> list[bytes]:
-    return _split(statement(definitions, indexer, policy))
+def _full(definitions: Definitions, indexer: Indexer, policy: Policy, atomic: bool) -> list[bytes]:
+    return _split(statement(definitions, indexer, policy, atomic))
 
 
 @lru_cache(maxsize=8)
-def _normative(definitions: Definitions, indexer: Indexer, policy: Policy) -> list[bytes]:
-    out = statement(definitions, indexer, policy)
+def _normative(
+    definitions: Definitions, indexer: Indexer, policy: Policy, atomic: bool
+) -> list[bytes]:
+    out = statement(definitions, indexer, policy, atomic)
     (rest,) = out["rest"]
     rest["resource"] = [_without_trial_use(item) for item in rest["resource"]]
     out["rest"] = [_without_trial_use(rest)]
@@ -168,7 +177,9 @@ def _normative(definitions: Definitions, indexer: Indexer, policy: Policy) -> li
 
 
 @lru_cache(maxsize=8)
-def _terminology(definitions: Definitions, indexer: Indexer, policy: Policy) -> list[bytes]:
+def _terminology(
+    definitions: Definitions, indexer: Indexer, policy: Policy, atomic: bool
+) -> list[bytes]:
     """A TerminologyCapabilities: there are no operations on terminology, and it says none."""
     prose = _prose(definitions)
     kept = ("url", "name", "title", "status", "date", "publisher", "kind", "implementation")
@@ -180,7 +191,7 @@ def _terminology(definitions: Definitions, indexer: Indexer, policy: Policy) -> 
     )
 
 
-_MODES: dict[str, Callable[[Definitions, Indexer, Policy], list[bytes]]] = {
+_MODES: dict[str, Callable[[Definitions, Indexer, Policy, bool], list[bytes]]] = {
     "full": _full,
     "normative": _normative,
     "terminology": _terminology,

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from bson import CodecOptions
 from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
@@ -65,14 +64,14 @@ def place_of(url: str) -> Place:
 class Connection:
     """A client and its three collections: majority reads from the primary, majority writes."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, waits: bool = False) -> None:
+        """`waits`: for an answer of any duration, as of the making of an index."""
         self.place = place_of(url)
+        options = _options(url) | ({"socketTimeoutMS": None} if waits else {})
         with translated():
-            self.client: AsyncMongoClient[Json] = AsyncMongoClient(url, **_options(url))
-        options: CodecOptions[Json] = CodecOptions()
+            self.client: AsyncMongoClient[Json] = AsyncMongoClient(url, **options)
         self.database: AsyncDatabase[Json] = self.client.get_database(
             self.place.database,
-            codec_options=options,
             read_preference=ReadPreference.PRIMARY,
             write_concern=WriteConcern("majority", j=True),
             read_concern=ReadConcern("majority"),

@@ -7,18 +7,22 @@ again: what is there is left as it is. A server starts only when all are there. 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
 
 from fhirserver.store.mongo.document import Json
 
 RESOURCE: Final = "resource"
 VERSION: Final = "version"
 TENANT: Final = "tenant"
+
+_EVERY: Final = 5.0  # seconds between two words about how far an index is
 
 _SORTED: Final = ("date", "birthdate", "authored", "issued", "onset-date")
 """Parameters whose descending and ascending order an index gives, on resources that have one."""
@@ -93,6 +97,34 @@ async def states(database: AsyncDatabase[Json]) -> list[State]:
         is_same = keys == index.keys and bool(told.get("unique")) == index.is_unique
         out.append(State(index, is_same))
     return out
+
+
+async def making(database: AsyncDatabase[Json], index: Index) -> AsyncIterator[str]:
+    """Makes an index; tells now and then how far the server is, where it says so."""
+    work = asyncio.ensure_future(database[index.collection].create_indexes([index.model]))
+    try:
+        while not (await asyncio.wait((work,), timeout=_EVERY))[0]:
+            if said := await _progress(database, index):
+                yield said
+        await work
+    finally:
+        work.cancel()
+
+
+async def _progress(database: AsyncDatabase[Json], index: Index) -> str | None:
+    steps: list[Json] = [
+        {"$currentOp": {"allUsers": True}},
+        {"$match": {"command.createIndexes": index.collection, "progress": {"$exists": True}}},
+        {"$project": {"progress": 1}},
+    ]
+    try:
+        cursor = await database.client.admin.aggregate(steps)
+        for found in await cursor.to_list(1):
+            done, total = int(found["progress"]["done"]), int(found["progress"]["total"])
+            return f"{done:,} of {total:,} documents"
+    except OperationFailure:  # the user may not look, or the server cannot tell
+        pass
+    return None
 
 
 async def create(database: AsyncDatabase[Json]) -> AsyncIterator[Index]:

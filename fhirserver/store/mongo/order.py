@@ -164,6 +164,8 @@ def in_order(ranked: Sequence[Ranked], columns: Sequence[Column]) -> list[Ranked
 
 def is_after(ranked: Ranked, columns: Sequence[Column], place: Place) -> bool:
     """Whether a resource comes after a place; every column is total."""
+    if int(ranked.found["n"]) == place.number:
+        return False
     here = Ranked({"n": place.number}, place.values)
     first, second = in_order([here, ranked], columns)
     return second is ranked and first is here
