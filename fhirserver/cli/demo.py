@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from fhirserver.cli.configuration import settings_of
+from fhirserver.cli.configuration import refuse, settings_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,12 +48,17 @@ def demo(
     """Run an open server with synthetic patients, for this machine only."""
     from rich.console import Console
 
+    from fhirserver.app import NotRunnable
     from fhirserver.cli.serve import run
+    from fhirserver.errors import FhirError
 
     console = Console(highlight=False, soft_wrap=True)
     with _folder(data) as folder:
         settings = settings_of(host=host, port=port, data=folder, auth="none")
-        _fill(console, settings, patients, seed)
+        try:
+            _fill(console, settings, patients, seed)
+        except (FhirError, NotRunnable, OSError) as error:
+            refuse(str(error))
         _tell(console, settings, is_kept=data is not None)
         run(settings)
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
 from fhirserver.cli.configuration import refuse, settings_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from fhirserver.load.engine import Tally, Watcher
     from fhirserver.load.journal import Journal
     from fhirserver.load.source import Source
     from fhirserver.settings import Settings
+
+Run: TypeAlias = "Callable[[list[Source], Journal, Watcher, int], Coroutine[Any, Any, Tally]]"
 
 _REFUSED: Final = 1
 _RESUME: Final = "The same command goes on from here."
@@ -49,18 +53,9 @@ def load(
     ] = 4,
 ) -> None:
     """Load resources from files; goes on where a stopped load was."""
-    import asyncio
-    import gc
-
-    from rich.console import Console
-
-    from fhirserver.cli.progress import LoadProgress
-    from fhirserver.load.journal import Journal
-    from fhirserver.load.source import sources
-    from fhirserver.load.target import Unreachable
-
     if url and data:
         refuse("Give --url (a running server) or --data (a store), not both.")
+    run: Run
     if url:
         kept = journal or _journal_for(url)
         run = partial(into_server, url, token)
@@ -68,24 +63,43 @@ def load(
         settings = settings_of(data=data)
         kept = journal or settings.data / "load.journal"
         run = partial(into_store, settings)
+    if again:
+        kept.unlink(missing_ok=True)
+    raise typer.Exit(_REFUSED if _load(run, paths, kept, report, in_flight) else 0)
+
+
+def _load(run: Run, paths: list[Path], kept: Path, report: Path | None, in_flight: int) -> int:
+    """Loads the paths with a bar; gives the number of refusals."""
+    import asyncio
+    import gc
+
+    from rich.console import Console
+
+    from fhirserver.app import NotRunnable
+    from fhirserver.cli.progress import LoadProgress
+    from fhirserver.errors import FhirError
+    from fhirserver.load.journal import Journal
+    from fhirserver.load.source import sources
+    from fhirserver.load.target import Unreachable
+
     found, refused = sources(paths)
+    size = sum(source.size for source in found)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with (
-        LoadProgress(console, sum(source.size for source in found), report) as progress,
-        Journal(kept, anew=again) as done,
-    ):
-        for refusal in refused:
-            progress.refused(refusal)
-        # Decoded resources are many and in no cycles: look for such garbage less often.
-        gc.set_threshold(50_000, 20, 50)
-        try:
+    # Decoded resources are many and in no cycles: look for such garbage less often.
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        with LoadProgress(console, size, report) as progress, Journal(kept) as done:
+            for refusal in refused:
+                progress.refused(refusal)
             tally = asyncio.run(run(found, done, progress, in_flight))
-        except Unreachable as error:
-            refuse(str(error), _RESUME)
-        except KeyboardInterrupt:
-            refuse("Stopped.", _RESUME)
+    except Unreachable as error:
+        refuse(str(error), _RESUME)
+    except KeyboardInterrupt:
+        refuse("Stopped.", _RESUME)
+    except (FhirError, NotRunnable, OSError) as error:
+        refuse(str(error))
     progress.tell(tally, kept)
-    raise typer.Exit(_REFUSED if progress.refusals else 0)
+    return progress.refusals
 
 
 async def into_store(

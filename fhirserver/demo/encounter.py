@@ -224,8 +224,7 @@ def _laboratory(case: Case, scene: Scene) -> list[billing.Service]:
 
 
 def _report(case: Case, scene: Scene, panel: laboratory.Panel) -> None:
-    visit, person = scene.visit, case.chart.person
-    about = scene.about(person.reference)
+    visit, about = scene.visit, scene.about(case.chart.person.reference)
     code = concept(LOINC, panel.code, panel.display)
     order = case.chart.add(
         {
@@ -238,29 +237,16 @@ def _report(case: Case, scene: Scene, panel: laboratory.Panel) -> None:
             "requester": scene.doctor,
         }
     )
-    taken, ready = visit.start + minutes(15), visit.start + minutes(200)
-    category = hl7("observation-category", "laboratory", "Laboratory")
+    measured = about | {
+        "effectiveDateTime": instant(visit.start + minutes(15)),
+        "issued": instant(visit.start + minutes(200)),
+        "performer": [reference("Organization", "hospital", NAME)],
+    }
     results = [
         laboratory.result(analyte, _factor(case, analyte.code, visit.day), case.dice)
         for analyte in panel.analytes
     ]
-    observations = [
-        case.chart.add(
-            {
-                "resourceType": "Observation",
-                "basedOn": [order],
-                "status": "final",
-                "category": [category],
-                "code": one["code"],
-                **about,
-                "effectiveDateTime": instant(taken),
-                "issued": instant(ready),
-                "performer": [reference("Organization", "hospital", NAME)],
-                **one,
-            }
-        )
-        for one in results
-    ]
+    observations = [case.chart.add(_laboratory_value(order, measured, one)) for one in results]
     case.chart.add(
         {
             "resourceType": "DiagnosticReport",
@@ -268,14 +254,23 @@ def _report(case: Case, scene: Scene, panel: laboratory.Panel) -> None:
             "status": "final",
             "category": [hl7("v2-0074", *panel.section)],
             "code": code,
-            **about,
-            "effectiveDateTime": instant(taken),
-            "issued": instant(ready),
-            "performer": [reference("Organization", "hospital", NAME)],
+            **measured,
             "result": observations,
             "conclusion": laboratory.conclusion(results),
         }
     )
+
+
+def _laboratory_value(order: Resource, measured: Resource, result: Resource) -> Resource:
+    return {
+        "resourceType": "Observation",
+        "basedOn": [order],
+        "status": "final",
+        "category": [hl7("observation-category", "laboratory", "Laboratory")],
+        "code": result["code"],
+        **measured,
+        **result,
+    }
 
 
 def _factor(case: Case, code: str, day: date) -> float:

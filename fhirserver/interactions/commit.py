@@ -39,13 +39,13 @@ async def carry_out(
     Raises what `plan` raises, and `Conflict` when others are faster again and again.
     """
     try:
-        return await _attempt(context, request, plan)
+        return await _attempt(context, request, plan, doubtful=False)
     except Stale:
         pass
     async with context.contended:
         for attempt in range(_ATTEMPTS):
             try:
-                return await _attempt(context, request, plan)
+                return await _attempt(context, request, plan, doubtful=True)
             except Stale:
                 await asyncio.sleep(_PAUSE * attempt)
     raise Conflict(
@@ -54,12 +54,14 @@ async def carry_out(
     )
 
 
-async def _attempt(context: Context, request: Request, plan: Callable[[], Awaitable[Plan]]) -> Done:
+async def _attempt(
+    context: Context, request: Request, plan: Callable[[], Awaitable[Plan]], *, doubtful: bool
+) -> Done:
     steps, after = await plan()
     changes = [step.change for step in steps if step.change is not None]
     if not changes:
         return Done(steps, None)
     before = tuple(expectation for step in steps for expectation in step.target.before)
-    after += await integrity(context, request, steps)
+    after += await integrity(context, request, steps, doubtful=doubtful)
     committed = await context.store.commit(changes, before, after)
     return Done(steps, committed.instant)

@@ -54,16 +54,28 @@ def condition(context: Context, request: Request, type: str, pairs: Pairs) -> Co
     return Condition(type, where, f"{type}{query_string(pairs)}")
 
 
-async def one_match(context: Context, when: Condition) -> Match:
-    """The match of a condition, if there is any. Raises `MultipleMatches` for several."""
-    page = await context.store.search(Query((when.type,), when.where, count=2))
-    if len(page.versions) > 1:
+async def one_match(
+    context: Context, when: Condition, ignoring: frozenset[Key] = frozenset()
+) -> Match:
+    """The match of a condition, if there is any, among all resources but some.
+
+    Raises `MultipleMatches` for several.
+    """
+    excluded: list[Key] = []
+    while True:
+        where = when.without(excluded).where
+        page = await context.store.search(Query((when.type,), where, count=2 + len(excluded)))
+        found = [Key(version.type, version.id) for version in page.versions]
+        hits = [key for key in found if key in ignoring]
+        if not hits:
+            break
+        excluded += hits  # only those, as there may be thousands to ignore
+    if len(found) > 1:
         raise MultipleMatches(
             f"Several resources match {when.text}: make the condition more selective."
         )
-    found = page.versions[0] if page.versions else None
-    keys = (Key(found.type, found.id),) if found else ()
-    return Match(found, Expectation((when.type,), when.where, keys))
+    version = page.versions[0] if found else None
+    return Match(version, Expectation((when.type,), where, tuple(found)))
 
 
 async def all_matches(context: Context, when: Condition, most: int) -> list[Version]:

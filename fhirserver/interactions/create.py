@@ -12,6 +12,7 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.parameters import check_parameters
 from fhirserver.interactions.plan import Plan, Target, answer, written
 from fhirserver.interactions.request import Answer, Request
+from fhirserver.store.port import Key
 
 
 async def run(context: Context, request: Request) -> Answer:
@@ -35,11 +36,20 @@ async def run(context: Context, request: Request) -> Answer:
     return answer(done.steps[0], done.instant)
 
 
-async def target(context: Context, type: str, id: str, unless: Condition | None) -> Target:
-    """The new resource with that id; or, where the condition has a match, that one as it is."""
+async def target(
+    context: Context,
+    type: str,
+    id: str,
+    unless: Condition | None,
+    gone: frozenset[Key] = frozenset(),
+) -> Target:
+    """The new resource with that id; or, where the condition has a match, that one as it is.
+
+    What is `gone` does not match.
+    """
     if unless is None:
         return Target(type, id)
-    match = await one_match(context, unless)
+    match = await one_match(context, unless, gone)
     if match.version is None:
         return Target(type, id, before=(match.expectation,))
     return Target(type, match.version.id, match.version, (match.expectation,), found=True)

@@ -34,18 +34,23 @@ _TOGETHER = 200  # so many targets are looked for by one search
 
 
 async def integrity(
-    context: Context, request: Request, steps: Sequence[Step]
+    context: Context, request: Request, steps: Sequence[Step], *, doubtful: bool
 ) -> tuple[Expectation, ...]:
     """What must hold after the steps for every reference to point to something.
 
-    Raises `Conflict` for a deletion of what others refer to, and `Unprocessable` for a
+    `doubtful`: a commit was refused before, so that it is worth while to ask who refers to what
+    is deleted. Raises `Conflict` for a deletion of what others refer to, and `Unprocessable` for a
     reference to what is not there.
     """
     after: tuple[Expectation, ...] = ()
     if context.policy.integrity_on_delete:
         deleted = [step.key for step in steps if step.change and step.change.body is None]
         for start in range(0, len(deleted), _TOGETHER):
-            after += await _unreferenced(context, deleted[start : start + _TOGETHER], steps)
+            some = deleted[start : start + _TOGETHER]
+            if doubtful:
+                await _check_unreferenced(context, some, steps)
+            refers = ReferenceIs(None, tuple(Target(type, id) for type, id in some))
+            after += (Expectation((), refers, ()),)
     if context.policy.integrity_on_write:
         after += await _resolved(context, request, steps)
     return after
@@ -59,13 +64,11 @@ def selection(keys: Collection[Key]) -> Expression:
     return Or(tuple(And((TypeIs((type,)), IdIs(tuple(ids)))) for type, ids in by_type.items()))
 
 
-async def _unreferenced(
+async def _check_unreferenced(
     context: Context, deleted: Sequence[Key], steps: Sequence[Step]
-) -> tuple[Expectation, ...]:
-    """That nobody refers to what is deleted."""
-    changed = [step.key for step in steps if step.change]
+) -> None:
+    """Raises `Conflict` when somebody will refer to what is deleted."""
     gone = frozenset(Reference(type, id) for type, id in deleted)
-    refers = ReferenceIs(None, tuple(Target(type, id) for type, id in deleted))
     for step in steps:
         if step.change and any(
             isinstance(entry, Reference) and entry in gone
@@ -73,12 +76,13 @@ async def _unreferenced(
             for entry in entries
         ):
             _refuse_deletion([step.key])
+    changed = [step.key for step in steps if step.change]
+    refers = ReferenceIs(None, tuple(Target(type, id) for type, id in deleted))
     page = await context.store.search(
         Query((), And((refers, Not(selection(changed)))), count=_NAMED)
     )
     if page.versions:
         _refuse_deletion([Key(version.type, version.id) for version in page.versions])
-    return (Expectation((), refers, ()),)
 
 
 def _refuse_deletion(referrers: Sequence[Key]) -> NoReturn:

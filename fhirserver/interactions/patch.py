@@ -22,6 +22,7 @@ from fhirserver.interactions.plan import Plan, Target, answer, written
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.same import same
 from fhirserver.model.json import Json, Resource, decode, encode
+from fhirserver.store.port import Key
 
 
 class Patch(Protocol):
@@ -84,9 +85,11 @@ async def target(context: Context, request: Request) -> Target:
     return Target(type, id, current)
 
 
-async def conditional_target(context: Context, request: Request, when: Condition) -> Target:
-    """The one match of the condition."""
-    match = await one_match(context, when)
+async def conditional_target(
+    context: Context, request: Request, when: Condition, gone: frozenset[Key] = frozenset()
+) -> Target:
+    """The one match of the condition; what is `gone` does not match."""
+    match = await one_match(context, when, gone)
     check_write(request, match.version)
     if match.version is None:
         raise NotFound(f"Nothing matches {when.text}, so there is nothing to patch.")

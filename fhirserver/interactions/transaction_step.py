@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from fhirserver.errors import Invalid, MultipleMatches, PreconditionFailed
 from fhirserver.interactions.accept import accept
 from fhirserver.interactions.bundle_entry import entry_errors
-from fhirserver.interactions.condition import condition
+from fhirserver.interactions.condition import condition, one_match
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.links import Linked, Links, Rewritten
 from fhirserver.interactions.made import Made
@@ -17,10 +16,9 @@ from fhirserver.interactions.plan import Plan, Step, Target, removed, written
 from fhirserver.interactions.query import query_pairs
 from fhirserver.interactions.request import Request
 from fhirserver.interactions.transaction_target import Targets
-from fhirserver.interactions.transaction_write import BREATH, Write, substituted
+from fhirserver.interactions.transaction_write import Write, breathe, substituted
 from fhirserver.model.json import Resource
 from fhirserver.model.outcome import Issue
-from fhirserver.search.expression import Query
 from fhirserver.search.match import Document
 from fhirserver.store.port import Expectation, Key
 
@@ -92,8 +90,7 @@ class _Making:
         links = Links(self._context.definitions, self._request.base, targets, self._conditional)
         found = {}
         for number, write in enumerate(self._written):
-            if number % BREATH == BREATH - 1:
-                await asyncio.sleep(0)
+            await breathe(number)
             if not self._target(write).found:
                 resource = self._contents[write.index]
                 found[write.index] = links.rewrite(resource, write.entry.full_url)
@@ -106,8 +103,7 @@ class _Making:
             for target in self._targets.of[write.index]
         ]
         for number, write in enumerate(self._written):
-            if number % BREATH == BREATH - 1:
-                await asyncio.sleep(0)
+            await breathe(number)
             target = self._target(write)
             if target.found:
                 steps.append(Step(200, target, entry=write.index))
@@ -131,7 +127,8 @@ class _Making:
             return False
         types = {text.partition("?")[0] for text in places}
         made = Made(self._documents(types, rewritten))
-        for text, index in places.items():
+        for number, (text, index) in enumerate(places.items()):
+            await breathe(number)
             with entry_errors(index):
                 await self._resolve_one(text, made)
         return True
@@ -143,13 +140,12 @@ class _Making:
             raise Invalid(f"The reference '{text}' names no resource type.")
         pairs = substituted(query_pairs(query), self._targets.full_urls)
         when = condition(context, self._request, type, pairs)
-        others = when.without(list(self._versions))
-        page = await context.store.search(Query((type,), others.where, count=2))
-        keys = [Key(version.type, version.id) for version in page.versions]
+        stored = (await one_match(context, when, frozenset(self._versions))).version
+        keys = [Key(stored.type, stored.id)] if stored is not None else []
         keys += made.matching(type, when.where)
         if not keys:
-            text = f"Nothing matches the conditional reference '{text}'."
-            raise PreconditionFailed(text, issues=[Issue("error", "not-found", "", text)])
+            reason = f"Nothing matches the conditional reference '{text}'."
+            raise PreconditionFailed(reason, issues=[Issue("error", "not-found", "", reason)])
         if len(keys) > 1:
             raise MultipleMatches(f"Several resources match the conditional reference '{text}'.")
         self._conditional[text] = keys[0]

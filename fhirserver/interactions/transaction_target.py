@@ -17,7 +17,7 @@ from fhirserver.interactions.condition import Condition, condition
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.plan import Target
 from fhirserver.interactions.same import same
-from fhirserver.interactions.transaction_write import Write, names, substituted
+from fhirserver.interactions.transaction_write import Write, breathe, names, substituted
 from fhirserver.search.expression import Expression
 from fhirserver.store.port import Key
 
@@ -56,16 +56,17 @@ class _Choice:
     async def made(self) -> Targets:
         await self._deletions()
         pending = [write for write in self._writes if write.entry.verb != "DELETE"]
-        urls = _full_urls(pending)
+        unknown = {url for write in pending for url in _urls(write)}
         while pending:
             waiting = []
-            for write in pending:
-                unknown = urls - self._made.full_urls.keys()
+            for number, write in enumerate(pending):
+                await breathe(number)
                 if write.when and names(write.when, unknown):
                     waiting.append(write)  # its condition names what another entry decides
                     continue
                 with entry_errors(write.index):
                     self._take(write, await self._target(write))
+                unknown.difference_update(_urls(write))
             if len(waiting) == len(pending):
                 raise Invalid(
                     f"The conditions of the entries {_list(waiting)} depend on each other.",
@@ -77,9 +78,10 @@ class _Choice:
 
     async def _deletions(self) -> None:
         count = 0
-        for write in self._writes:
+        for number, write in enumerate(self._writes):
             if write.entry.verb != "DELETE":
                 continue
+            await breathe(number)
             request = write.entry.request
             with entry_errors(write.index):
                 if write.when is None:
@@ -98,21 +100,23 @@ class _Choice:
         when = None
         if write.when is not None:
             pairs = substituted(write.when, self._made.full_urls)
-            when = condition(context, request, write.type, pairs).without(self._gone)
+            when = condition(context, request, write.type, pairs)
             self._made.conditions[write.index] = when
             twin = self._twin(write, when)
             if twin is not None:
                 return twin
         if request.interaction == "create":
-            return await create.target(context, write.type, write.new_id, when)
+            return await create.target(context, write.type, write.new_id, when, self._gone)
         if write.patch is not None:
             if when is None:
                 return await patch.target(context, request)
-            return await patch.conditional_target(context, request, when)
+            return await patch.conditional_target(context, request, when, self._gone)
         if when is None:
             return await update.target(context, request)
         assert write.resource is not None
-        return await update.conditional_target(context, request, when, write.resource, write.new_id)
+        return await update.conditional_target(
+            context, request, when, write.resource, write.new_id, self._gone
+        )
 
     def _twin(self, write: Write, when: Condition) -> Target | None:
         """What another entry creates by the same condition, if this one says the same."""
@@ -151,10 +155,6 @@ class _Choice:
                         f"{target.type}/{target.id}: a transaction can change a resource once.",
                         expression=f"Bundle.entry[{write.index}]",
                     )
-
-
-def _full_urls(writes: Sequence[Write]) -> frozenset[str]:
-    return frozenset(url for write in writes for url in _urls(write))
 
 
 def _urls(write: Write) -> tuple[str, ...]:

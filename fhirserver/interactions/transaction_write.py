@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,8 +19,7 @@ from fhirserver.model.json import Resource
 from fhirserver.model.outcome import issues_of
 from fhirserver.store.port import Key
 
-BREATH: Final = 16
-"""After so many entries other requests get their turn."""
+_BREATH: Final = 16  # entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +45,18 @@ class Write:
         return self.entry.request.type
 
 
+async def breathe(number: int) -> None:
+    """Gives other requests their turn, once in a while as `number` grows."""
+    if number % _BREATH == _BREATH - 1:
+        await asyncio.sleep(0)
+
+
 async def checked_writes(context: Context, entries: Sequence[BundleEntry]) -> list[Write]:
     """The writes of the entries. Raises one refusal that tells what is wrong with any of them."""
     writes: list[Write] = []
     refusals: list[FhirError] = []
     for number, entry in enumerate(entries):
-        if number % BREATH == BREATH - 1:
-            await asyncio.sleep(0)
+        await breathe(number)
         try:
             writes.append(_checked(context, entry))
         except FhirError as error:
@@ -79,9 +83,9 @@ def substituted(pairs: Pairs, known: Mapping[str, Key]) -> Pairs:
     )
 
 
-def names(pairs: Pairs, urls: frozenset[str]) -> frozenset[str]:
-    """Those of the URLs that the condition names."""
-    return urls.intersection(part for _, value in pairs for part in value.split(","))
+def names(pairs: Pairs, urls: Set[str]) -> bool:
+    """Whether the condition names one of the URLs."""
+    return any(part in urls for _, value in pairs for part in value.split(","))
 
 
 def _address(part: str, known: Mapping[str, Key]) -> str:

@@ -16,6 +16,7 @@ from fhirserver.interactions.plan import Plan, Target, answer, written
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Json, Resource
 from fhirserver.model.reference import ID
+from fhirserver.store.port import Key
 
 
 async def run(context: Context, request: Request) -> Answer:
@@ -78,11 +79,19 @@ async def target(context: Context, request: Request) -> Target:
 
 
 async def conditional_target(
-    context: Context, request: Request, when: Condition, resource: Resource, new_id: str
+    context: Context,
+    request: Request,
+    when: Condition,
+    resource: Resource,
+    new_id: str,
+    gone: frozenset[Key] = frozenset(),
 ) -> Target:
-    """The one match of the condition, or the resource to be created if there is none."""
+    """The one match of the condition, or the resource to be created if there is none.
+
+    What is `gone` does not match.
+    """
     given = resource.get("id")
-    match = await one_match(context, when)
+    match = await one_match(context, when, gone)
     if match.version is not None:
         if given is not None and given != match.version.id:
             raise Invalid(

@@ -21,13 +21,11 @@ Span = tuple[int, int]
 class Journal:
     """Which positions of which contents (by SHA-256) were loaded; kept in a file of lines."""
 
-    def __init__(self, path: Path | None, *, anew: bool = False) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._done: defaultdict[str, list[Span]] = defaultdict(list)
         self._file = None
         if path is None:
             return
-        if anew:
-            path.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = path.read_text("ascii", errors="replace") if path.exists() else ""
         self._read(lines)

@@ -171,3 +171,18 @@ def test_a_path_that_is_not_there_is_told_and_others_are_loaded() -> None:
 
 def test_a_store_and_a_server_cannot_both_be_meant() -> None:
     assert run("--url", "http://127.0.0.1:1/fhir").exit_code == 2
+
+
+def test_a_file_of_another_program_is_no_store() -> None:
+    write("a.json", PATIENT)
+    Path("data").mkdir()
+    Path("data", "fhir.db").write_bytes(b"not a database" * 1000)
+    result = run()
+    assert result.exit_code == 2
+    assert "not a SQLite file" in result.output
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_loaded() -> None:
+    write("a.json", PATIENT)
+    assert run("--report", "no/such/folder/report").exit_code == 2
+    assert not Path("data").exists()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +22,18 @@ PARTS = 5
 
 
 class Writers:
-    """Threads that write until the server is gone, and note what was acknowledged."""
+    """Threads that write until the server is gone, and note what was acknowledged.
 
-    def __init__(self, server: Server, round: int) -> None:
+    `survives`: they go on when a connection breaks, until they are stopped.
+    """
+
+    def __init__(self, server: Server, round: int, *, survives: bool = False) -> None:
         self.created: dict[str, str] = {}  # id -> identifier
         self.transactions: dict[str, bool] = {}  # identifier -> acknowledged
         self.versions: dict[str, int] = {}  # id -> last version acknowledged
         self.errors: list[str] = []
         self._server = server
+        self._survives = survives
         self._round = round
         self._stop = threading.Event()
         kinds = [self._create, self._create, self._transact, self._transact, self._update]
@@ -48,7 +55,8 @@ class Writers:
                 try:
                     write(client, f"{self._round}-{number}-{turn}", number)
                 except httpx2.TransportError:
-                    return
+                    if not self._survives:
+                        return
                 if self._stop.is_set():
                     return
 
@@ -113,6 +121,37 @@ def test_acknowledged_writes_survive_and_transactions_are_whole(tmp_path: Path) 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_many_crashes(tmp_path: Path, workers: int) -> None:
     crash(tmp_path / "data", rounds=12, workers=workers)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_replaced_and_loses_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", "--workers", "2") as server:
+        before = workers_of(server)
+        assert len(before) == 2
+        writers = Writers(server, 0, survives=True)
+        time.sleep(1)
+        os.kill(before[0], signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while not set(workers_of(server)) - set(before) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert set(workers_of(server)) - set(before)
+        time.sleep(2)
+        writers.join()
+        assert writers.errors == []
+        check_all(server, writers)
+        check_index(server)
+
+
+def workers_of(server: Server) -> list[int]:
+    """The processes that serve, children of the one that was started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            command = (path.parent / "cmdline").read_bytes()
+            if parent == server.process.pid and b"spawn_main" in command:
+                found.append(int(path.parent.name))
+    return sorted(found)
 
 
 def crash(data: Path, rounds: int, workers: int) -> None:

@@ -19,13 +19,6 @@ def test_what_was_noted_is_there_the_next_time(tmp_path: Path) -> None:
         assert not journal.has("c", 0, 1)
 
 
-def test_anew_forgets_all(tmp_path: Path) -> None:
-    with Journal(tmp_path / "journal") as journal:
-        journal.add("a", 0, 10)
-    with Journal(tmp_path / "journal", anew=True) as journal:
-        assert not journal.has("a", 0, 10)
-
-
 @pytest.mark.parametrize("cut", range(1, 36))
 def test_a_line_that_was_cut_off_only_loses_itself(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "journal"
