@@ -36,6 +36,7 @@ _CONNECT: Final = 5.0
 _SOCKET: Final = 60.0  # seconds; longer than any search may take
 _RETRY_AFTER: Final = "2"
 _EXPIRED: Final = 50  # MaxTimeMSExpired
+_NO_COMMAND: Final = 59  # of a server older than the name
 _NO_MEMORY: Final = 292  # a sort that needs more memory than it may have
 _PASSING: Final = frozenset(
     {6, 7, 64, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
@@ -83,7 +84,12 @@ class Connection:
     async def has_transactions(self) -> bool:
         """Whether the server is a replica set or a sharded cluster, which have transactions."""
         with translated():
-            told = await self.client.admin.command("isMaster")
+            try:
+                told = await self.client.admin.command("hello")
+            except OperationFailure as error:
+                if error.code != _NO_COMMAND:
+                    raise
+                told = await self.client.admin.command("isMaster")
         return bool(told.get("setName") or told.get("msg") == "isdbgrid")
 
     async def close(self) -> None:

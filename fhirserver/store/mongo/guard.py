@@ -19,9 +19,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from bson import Int64
-from pymongo import InsertOne, ReplaceOne, ReturnDocument, UpdateOne
+from pymongo import InsertOne, ReplaceOne, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from fhirserver.store.mongo.batch import Batch, Head
 from fhirserver.store.mongo.connection import Connection, is_passing, unavailable
@@ -118,7 +119,11 @@ class Guard:
             await self._apply(pending, session)
 
         async with self._connection.client.start_session() as session:
-            await session.with_transaction(work)
+            await session.with_transaction(
+                work,
+                read_concern=ReadConcern("snapshot"),
+                write_concern=WriteConcern("majority"),
+            )
 
     async def _in_steps(self, batch: Batch) -> None:
         pending = _pending(batch)
