@@ -14,6 +14,7 @@ from html import escape, unescape
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from fhirserver.definitions.registry import Definitions
+from fhirserver.errors import Invalid
 from fhirserver.model.json import Json, Resource
 from fhirserver.model.reference import literal
 from fhirserver.store.port import Key
@@ -23,6 +24,7 @@ CONDITIONAL: Final = re.compile(r"[A-Z][A-Za-z]+\?.", re.ASCII | re.DOTALL)
 
 _URI_TYPES = frozenset({"uri", "url", "oid", "uuid"})
 _VERSION = "/_history/"
+_PLACEHOLDER = "urn:uuid:"  # names an entry of its own bundle, and nothing outside
 _HEAD = 9  # so many characters tell most texts from links: `urn:uuid:`
 _LINKED = frozenset({"reference", "div"})  # properties that may hold links of other forms
 _LONGEST = 4096  # no link is longer
@@ -62,6 +64,8 @@ class Links:
         """The resource with its links replaced; what does not change is shared with it.
 
         `full_url` is that of its own entry, against which its relative references resolve.
+        Raises `Invalid` for a reference to an entry that is not there: once stored, it could
+        never be resolved.
         """
         work = _Rewriting(self, resource, full_url)
         return Rewritten(work.value(resource, None), frozenset(work.conditions), work.versioned)
@@ -107,6 +111,7 @@ class _Rewriting:
         self._find = links.find
         self._heads = links.heads
         self._root = _root(full_url)
+        self._is_bundle = resource["resourceType"] == "Bundle"  # whose entries link each other
         self.conditions: set[str] = set()
         self.versioned = False
 
@@ -154,6 +159,8 @@ class _Rewriting:
         if found is None:
             if CONDITIONAL.match(text):
                 return self._conditional(text)
+            if text.startswith(_PLACEHOLDER) and not self._is_bundle:
+                raise Invalid(f"No entry of the transaction has the fullUrl '{text[:100]}'.")
             found = self._relative(text)
         return text if found is None else self._taken(found)
 

@@ -93,7 +93,8 @@ class _Making:
             await breathe(number)
             if not self._target(write).found:
                 resource = self._contents[write.index]
-                found[write.index] = links.rewrite(resource, write.entry.full_url)
+                with entry_errors(write.index):
+                    found[write.index] = links.rewrite(resource, write.entry.full_url)
         return found
 
     async def _steps(self, rewritten: Mapping[int, Rewritten]) -> list[Step]:

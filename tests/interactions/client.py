@@ -11,6 +11,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from wire.database import lasting_database
+
 from fhirserver.definitions.packaged import packaged
 from fhirserver.interactions.context import Context, Policy
 from fhirserver.interactions.dispatch import Gate
@@ -20,6 +22,8 @@ from fhirserver.interactions.route import BUNDLE, bundle_interaction, route
 from fhirserver.interactions.seal import AesSealer
 from fhirserver.model.json import Resource, decode
 from fhirserver.search.index import Indexer
+from fhirserver.store.mongo import MongoStore
+from fhirserver.store.port import Store
 from fhirserver.store.sqlite import SqliteStore
 
 BASE = "http://example.org/fhir"
@@ -31,7 +35,7 @@ KEY = bytes(32)
 async def open_context(path: Path, policy: Policy | None = None) -> AsyncIterator[Context]:
     """What the gate works with: a store in the file, with an id from a counter for each new."""
     numbers = count(1)
-    store = SqliteStore.open(path, clock=now)
+    store = await _open_store(path)
     try:
         yield Context(
             store=store,
@@ -44,6 +48,14 @@ async def open_context(path: Path, policy: Policy | None = None) -> AsyncIterato
         )
     finally:
         await store.close()
+
+
+async def _open_store(path: Path) -> Store:
+    """In the file; or, where FHIRSERVER_TEST_STORE names a back end of the wire, in MongoDB."""
+    backend = os.environ.get("FHIRSERVER_TEST_STORE")
+    if not backend:
+        return SqliteStore.open(path, clock=now)
+    return await MongoStore.open(await lasting_database(backend), clock=now, tenant=str(path))
 
 
 def now() -> int:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhirserver.definitions.packaged import packaged
+from fhirserver.errors import Invalid
 from fhirserver.interactions.links import Linked, Links
 from fhirserver.interactions.same import same
 from fhirserver.model.json import Json, Resource
@@ -54,16 +55,20 @@ def reference(text: str, full_url: str | None = None) -> str:
         ("#p", "#p"),
         ("#", "#"),
         ("", ""),
-        ("urn:uuid:other", "urn:uuid:other"),
         ("Patient/x", "Patient/x"),
         (f"{THERE}/Patient/y", f"{THERE}/Patient/y"),
         (P.upper(), P.upper()),
-        (f"{P}x", f"{P}x"),
         (f"x{P}", f"x{P}"),
     ],
 )
 def test_a_reference(text: str, expected: str) -> None:
     assert reference(text) == expected
+
+
+@pytest.mark.parametrize("text", ["urn:uuid:other", f"{P}x"])
+def test_a_reference_to_an_entry_that_is_not_there_is_refused(text: str) -> None:
+    with pytest.raises(Invalid, match=text):
+        reference(text)
 
 
 def test_a_relative_reference_is_below_the_server_of_its_own_entry() -> None:
@@ -250,6 +255,6 @@ def test_no_link_to_an_entry_is_left(made: tuple[Resource, list[str]]) -> None:
 
 
 @given(linked_resources())
-def test_without_entries_nothing_changes(made: tuple[Resource, list[str]]) -> None:
-    resource, _ = made
+def test_without_entries_a_bundle_is_left(made: tuple[Resource, list[str]]) -> None:
+    resource = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": made[0]}]}
     assert Links(packaged(), BASE, {}, {}).rewrite(resource, None).resource is resource

@@ -1,8 +1,10 @@
 """Links between the entries of a transaction, as they are stored."""
 
+import pytest
 from interactions.bundles import address, entry, send, statuses, transaction
 from interactions.client import BASE, Client
 
+from fhirserver.errors import Invalid
 from fhirserver.model.json import Json, Resource
 
 P, Q = "urn:uuid:p", "urn:uuid:q"
@@ -72,7 +74,7 @@ async def test_links_below_this_server_are_followed(client: Client) -> None:
 
 
 async def test_links_to_elsewhere_are_left(client: Client) -> None:
-    others = ["urn:uuid:unknown", "Patient/9", "http://elsewhere.org/fhir/Patient/9"]
+    others = ["urn:oid:1.2", "Patient/9", "http://elsewhere.org/fhir/Patient/9"]
     entries = [entry("POST", "Basic", basic(url)) for url in others]
     assert await subjects(client, *entries) == others
 
@@ -128,3 +130,29 @@ async def test_versions_agree_along_chains_of_links_to_versions(client: Client) 
     changed = await send(client, transaction(*entries))
     assert [item["response"]["etag"] for item in changed] == ['W/"2"'] * 4
     assert (await client.get("Basic/c"))["subject"] == {"reference": "Basic/b/_history/2"}
+
+
+async def test_a_reference_to_an_entry_that_is_not_there_is_refused(client: Client) -> None:
+    lost = "urn:uuid:00000000-0000-4000-8000-000000000000"
+    observation = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "x"},
+        "subject": {"reference": lost},
+    }
+    with pytest.raises(Invalid, match=lost) as error:
+        await send(client, transaction(entry("POST", "Observation", observation)))
+    assert [issue.expression for issue in error.value.issues] == ["Bundle.entry[0]"]
+
+
+async def test_a_bundle_that_is_stored_keeps_its_own_links(client: Client) -> None:
+    document = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [
+            {"resource": {"resourceType": "Patient", "link": [
+                {"other": {"reference": "urn:uuid:other"}, "type": "seealso"}]}}
+        ],
+    }  # fmt: skip
+    answers = await send(client, transaction(entry("POST", "Bundle", document)))
+    assert statuses(answers) == ["201"]

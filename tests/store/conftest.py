@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack
 
 import pytest
 from store.making import Clock
+from wire.database import fresh_database
 from wire.server import BACKENDS, Absent, server
-
-from fhirserver.store.mongo.connection import Connection
-from fhirserver.store.mongo.indexes import create
 
 
 @pytest.fixture
@@ -38,22 +35,6 @@ class _Servers(dict[str, str]):
         except Absent as absent:
             pytest.skip(str(absent))
         return self[backend]
-
-
-@asynccontextmanager
-async def fresh_database(address: str) -> AsyncIterator[str]:
-    """A database with all indexes, which is dropped at the end."""
-    base, _, options = address.partition("?")
-    name = f"fhirserver_test_{uuid.uuid4().hex[:12]}"
-    url = f"{base.rstrip('/')}/{name}" + (f"?{options}" if options else "")
-    connection = Connection(url)
-    try:
-        async for _ in create(connection.database):
-            pass
-        yield url
-        await connection.client.drop_database(name)
-    finally:
-        await connection.close()
 
 
 @pytest.fixture

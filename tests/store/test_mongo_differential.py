@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from interactions.client import BASE, Client, link, open_context
-from store.conftest import fresh_database
+from wire.database import fresh_database
 from wire.server import BACKENDS
 
 from fhirserver.interactions.context import Context

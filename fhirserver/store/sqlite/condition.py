@@ -199,7 +199,9 @@ def _uri(mode: UriMode, value: str, column: str) -> Sql:
         case UriMode.BELOW:
             return any_of((sql(f"{column}=?", value), starts_with(column, folder(value))))
         case UriMode.ABOVE:
-            return one_of(column, above(value), is_sought=True)
+            is_start = f"substr(?, 1, length({column}))={column}"
+            is_whole = f"substr({column}, -1)='/' OR substr(?, length({column})+1, 1) IN ('', '/')"
+            return sql(f"({is_start} AND ({is_whole}))", value, value)
         case _:
             assert_never(mode)
 

@@ -49,14 +49,3 @@ def was_there(place: Place) -> OfRid:
 def is_unchanged(place: Place) -> OfRid:
     """That a resource has no version since the first page was read."""
     return lambda rid: sql(f"(SELECT vid FROM resource WHERE rid={rid})<=?", place.snapshot)
-
-
-def follows(place: Place) -> OfRid:
-    """That a resource comes later in the order of numbers, and was there at the first page."""
-    had_been_created = was_there(place)
-
-    def condition(rid: str) -> Sql:
-        text, args = had_been_created(rid)
-        return Sql(f"{rid}>? AND {text}", (place.rid, *args))
-
-    return condition

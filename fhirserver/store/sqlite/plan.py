@@ -12,18 +12,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isqrt
+from operator import itemgetter
 
 import apsw
 
 from fhirserver.search.expression import And, Chain, Expression, Has, Not, Or, TypeIs
+from fhirserver.store.sqlite.bounds import Aliases
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
-from fhirserver.store.sqlite.seek import Aliases, Seeker
+from fhirserver.store.sqlite.seek import Seeker
 from fhirserver.store.sqlite.source import NO_ROWS, NO_SOURCE, Branch, Source, simple_source
 from fhirserver.store.sqlite.sql import TRUE, Sql, all_of, join, sql
 
 PROBES = (32, 512, 8192)
 """Rows counted of each source, until one has fewer."""
 
+_SWEEPS = (1 << 14, 1 << 17, 1 << 20)
 _PAGE = 50
 _FEW = 1024
 
@@ -62,14 +65,18 @@ class Planner:
         self._sources: dict[tuple[Expression, int], Source | None] = {}
 
     @cached_property
+    def last(self) -> int:
+        """The greatest number that a resource has."""
+        return int(self._connection.execute("SELECT max(rid) FROM resource").get or 0)
+
+    @cached_property
     def _limits(self) -> tuple[int, ...]:
         """How far sources are counted: beyond the last limit, a source is broad.
 
         To collect n of N resources takes n steps; to meet a page of them on a walk in order
         takes a page times N / n. The limit is where the two are even.
         """
-        resources = self._connection.execute("SELECT max(rid) FROM resource").get or 0
-        even = max(_FEW, isqrt(_PAGE * resources))
+        even = max(_FEW, isqrt(_PAGE * self.last))
         return (*(limit for limit in PROBES if limit < even), min(even, PROBES[-1]))
 
     def plan(self, where: Expression, tid: int) -> Plan:
@@ -100,15 +107,35 @@ class Planner:
     ) -> list[tuple[Expression, Source]]:
         return [(part, found) for part in parts if (found := self._source(part, tid)) is not None]
 
+    def smallest(self, where: Expression, tid: int) -> Plan:
+        """A plan to read everything: from the smallest source, however many rows it has."""
+        plan = self.plan(where, tid)
+        parts = self.conjuncts(where, tid)
+        sources = self._sources_of(parts, tid)
+        if plan.is_selective or not sources:
+            return plan
+        fewest = self._fewest(sources, _SWEEPS) if len(sources) > 1 else None
+        _, part, found = fewest or (0, *sources[0])
+        return Plan(tid, found, None, part, _without(parts, part))
+
+    def _fewest(
+        self, sources: Sequence[tuple[Expression, Source]], limits: Sequence[int]
+    ) -> tuple[int, Expression, Source] | None:
+        """The source with the fewest rows, if it has fewer than the last limit."""
+        for limit in limits if len(sources) > 1 else limits[-1:]:
+            counted = [(self._count(found, limit), part, found) for part, found in sources]
+            fewest = min(counted, key=itemgetter(0))
+            if fewest[0] < limit:
+                return fewest
+        return None
+
     def _choose(self, parts: tuple[Expression, ...], tid: int) -> Plan:
         sources = self._sources_of(parts, tid)
         if not sources:
             return Plan(tid, None, None, None, parts)
-        for limit in self._limits if len(sources) > 1 else self._limits[-1:]:
-            counted = [(self._count(found, limit), part, found) for part, found in sources]
-            rows, part, found = min(counted, key=lambda item: item[0])
-            if rows < limit:
-                return Plan(tid, found, rows, part, _without(parts, part))
+        if fewest := self._fewest(sources, self._limits):
+            rows, part, found = fewest
+            return Plan(tid, found, rows, part, _without(parts, part))
         for part, found in sources:
             if found.is_ordered:
                 return Plan(tid, found, None, part, _without(parts, part))
@@ -190,10 +217,13 @@ class Planner:
         where = sql(f"{link}.{near}={one}.rid AND {link}.pid=?", pid)
         return Source((Branch(tables, f"{link}.{far}", where),))
 
-    def select(self, plan: Plan, more: Callable[[str], Sql] = _nothing_more) -> Sql:
+    def select(
+        self, plan: Plan, more: Callable[[str], Sql] = _nothing_more, *, is_bag: bool = False
+    ) -> Sql:
         """A statement that gives each resource of the plan once, in any order.
 
-        `more` is a further condition on the number of a resource.
+        `more` is a further condition on the number of a resource. Of a bag, a resource may
+        come several times.
         """
         if plan.source is not None and not plan.source.branches:
             return NO_ROWS
@@ -203,8 +233,9 @@ class Planner:
             for branch in source.branches
         ]
         if len(selects) == 1:
-            return selects[0] if source.is_distinct else _distinct(selects[0])
-        return join([selects[0], *(part for other in selects[1:] for part in ("UNION", other))])
+            return selects[0] if source.is_distinct or is_bag else _distinct(selects[0])
+        union = "UNION ALL" if is_bag else "UNION"
+        return join([selects[0], *(part for other in selects[1:] for part in (union, other))])
 
     def _whole_type(self, tid: int) -> Source:
         alias = self._alias()

@@ -13,13 +13,15 @@ from itertools import islice
 from fhirserver.errors import Invalid
 from fhirserver.search.expression import EVERYTHING, Cursor, Expression, Query
 from fhirserver.store.port import Key, SearchPage, Version
+from fhirserver.store.sqlite.bounds import check_size
 from fhirserver.store.sqlite.changes import METHODS
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.store.sqlite.order import Sorted, merged, sort_columns, width
-from fhirserver.store.sqlite.place import Place, follows, place_of
+from fhirserver.store.sqlite.place import Place, place_of
 from fhirserver.store.sqlite.plan import Planner
 from fhirserver.store.sqlite.sort import Sorter
+from fhirserver.store.sqlite.walk import Walker
 
 _VERSION = """SELECT r.tid, r.id, v.version, v.instant, v.method, v.body
     FROM resource r CROSS JOIN version v ON v.vid=r.vid WHERE r.rid=?"""
@@ -35,6 +37,7 @@ class Searcher:
 
     def matching(self, types: Sequence[str], where: Expression, limit: int) -> list[Key]:
         """The first resources that match, `limit` at the most, as the connection sees them."""
+        check_size(where)
         planner = Planner(self._connection, self._names)
         rids = self._in_order(planner, where, self._types(types), None, limit)
         found = (row for rid in rids for row in self._connection.execute(_KEY, (rid,)))
@@ -42,6 +45,7 @@ class Searcher:
 
     def page(self, query: Query) -> SearchPage:
         """As `Store.search`."""
+        check_size(query.where)
         place = place_of(query.after)
         if place and len(place.values) != sum(map(width, query.sort)):
             raise Invalid("This page link belongs to another order. Begin again.")
@@ -83,7 +87,7 @@ class Searcher:
         return int(self._connection.execute("SELECT max(vid) FROM version").get or 0)
 
     def _count(self, planner: Planner, where: Expression, tid: int) -> int:
-        rows = planner.select(planner.plan_in_order(where, tid))
+        rows = planner.select(planner.smallest(where, tid))
         counted = self._connection.execute(f"SELECT count(*) FROM ({rows.text})", rows.args)
         return int(counted.get)
 
@@ -96,16 +100,9 @@ class Searcher:
         limit: int,
     ) -> list[int]:
         """The next resources in the order of their numbers."""
-        lists = [self._of_type(planner, where, tid, place, limit) for tid in tids]
+        walker = Walker(self._connection, planner)
+        lists = [walker.rids(where, tid, place, limit) for tid in tids]
         return lists[0] if len(lists) == 1 else list(islice(merge(*lists), limit))
-
-    def _of_type(
-        self, planner: Planner, where: Expression, tid: int, place: Place | None, limit: int
-    ) -> list[int]:
-        plan = planner.plan_in_order(where, tid)
-        rows = planner.select(plan, follows(place)) if place else planner.select(plan)
-        found = self._connection.execute(f"{rows.text} ORDER BY 1 LIMIT ?", (*rows.args, limit))
-        return [rid for (rid,) in found]
 
     def _sorted(
         self,

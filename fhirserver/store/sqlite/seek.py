@@ -53,17 +53,6 @@ class Sets(Protocol):
         """What matching resources refer to, when they are few."""
 
 
-class Aliases:
-    """Names for the tables of a statement, none twice."""
-
-    def __init__(self) -> None:
-        self._given = 0
-
-    def __call__(self) -> str:
-        self._given += 1
-        return f"t{self._given}"
-
-
 class Seeker:
     """Lowers expressions to conditions in SQL."""
 

@@ -40,6 +40,7 @@ from fhirserver.store.sqlite.rows import SLOTS
 from fhirserver.store.sqlite.sql import FALSE, TRUE, Sql, all_of, one_of, sql
 
 _MOST_BRANCHES = 16
+_MOST_SEGMENTS = 64
 LAST_UPDATED = "_lastUpdated"
 
 Simple: TypeAlias = Leaf | CompositeIs | IdIs | Missing
@@ -258,6 +259,8 @@ def _uri(leaf: UriIs, pid: int, alias: str) -> Source | None:
         case UriMode.EQUALS:
             conditions = [one_of(column, leaf.values)]
         case UriMode.ABOVE:
+            if sum(value.count("/") for value in leaf.values) > _MOST_SEGMENTS:
+                return None
             conditions = [one_of(column, [uri for value in leaf.values for uri in above(value)])]
         case UriMode.BELOW:
             conditions = [one_of(column, leaf.values)]
