@@ -9,7 +9,10 @@ from contextlib import AsyncExitStack, ExitStack
 import pytest
 from store.making import Clock
 from wire.database import fresh_database
-from wire.server import BACKENDS, Absent, server
+from wire.server import Absent, server
+
+USUAL = ("memory", pytest.param("h2", marks=pytest.mark.slow))
+"""The back ends of the wire; one of them in the usual run, both in the long one."""
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ async def place(wire: dict[str, str]) -> AsyncIterator[Callable[[str], Awaitable
         yield fresh
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=USUAL)
 def mongo_database(request: pytest.FixtureRequest, wire: dict[str, str]) -> Iterator[str]:
     """The URL of a database with all indexes, on each back end."""
     with asyncio.Runner() as runner:

@@ -35,7 +35,7 @@ STORES: dict[str, Callable[[Path, Clock, Place], Awaitable[Store]]] = {
 }
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=[*list(STORES)[:-1], pytest.param("mongo-h2", marks=pytest.mark.slow)])
 async def store(
     request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, place: Place
 ) -> AsyncIterator[Store]:
