@@ -17,7 +17,6 @@ from pymongo.errors import (
     ExecutionTimeout,
     InvalidOperation,
     InvalidURI,
-    NetworkTimeout,
     OperationFailure,
     PyMongoError,
     WaitQueueTimeoutError,
@@ -135,7 +134,7 @@ def translated() -> Iterator[None]:
 def refusal(error: PyMongoError) -> FhirError | PyMongoError:
     """What an error of the driver means to who asked."""
     match error:
-        case ExecutionTimeout() | NetworkTimeout():
+        case ExecutionTimeout():
             return too_costly()
         case OperationFailure(code=code) if code in (_EXPIRED, _NO_MEMORY):
             return too_costly()
