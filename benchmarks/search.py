@@ -156,6 +156,11 @@ def _minute(n: int) -> DateIs:
     return DateIs("date", "eq", start, start + 60 * SECOND)
 
 
+def _since(n: int) -> DateIs:
+    start = _minute(n).start
+    return DateIs("date", "ge", start, start + 1)
+
+
 def _above(value: float) -> QuantityIs:
     return QuantityIs("value-quantity", "gt", value, value, value, None, "x")
 
@@ -212,10 +217,11 @@ BROAD: dict[str, Ask] = {
     ),
     "common token and date": _of(
         "Observation",
-        lambda n: And((
-            _is("code", CODES[n % 9]),
-            DateIs("date", "ge", START + n * 60 * SECOND, START + n * 60 * SECOND + 1),
-        )),
+        lambda n: And((_is("code", CODES[n % 9]), _since(n))),
+    ),
+    "late dates": _of("Observation", _since),
+    "late dates, common token": _of(
+        "Observation", lambda n: And((_since(n), _is("category", "vital-signs")))
     ),
     "not": _of("Patient", lambda n: Not(_is("gender", "male"))),
     "missing": _of("Observation", lambda n: Missing("performer", "reference", True)),
@@ -247,8 +253,10 @@ async def _measure(path: Path, size: int, times: int) -> dict[str, list[float]]:
     chance = random.Random(size)
     out: dict[str, list[float]] = {}
     for name, ask in (SELECTIVE | BROAD).items():
+        patients = size // EACH
+        first = patients * 9 // 10 if name.startswith("late") else 0
         queries = [
-            ask(chance.randrange(size // EACH))
+            ask(chance.randrange(first, patients))
             for _ in range(times if name in SELECTIVE else max(5, times // 10))
         ]
         await store.search(queries[0])

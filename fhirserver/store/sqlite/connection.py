@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 
-from fhirserver.errors import FhirError, TooCostly, Unavailable
+from fhirserver.errors import FhirError, Invalid, TooCostly, Unavailable
 
 BUSY_TIMEOUT = 15_000  # milliseconds that a writer waits for another process's commit
 _STEPS = 20_000  # virtual machine steps between two looks at the time
@@ -72,9 +72,14 @@ class Connection(apsw.Connection):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turns what SQLite raises into `Unavailable` or `TooCostly`, with a text that helps."""
+    """Turns what SQLite raises into `Unavailable` or `TooCostly`, with a text that helps.
+
+    A text that is not Unicode (a lone surrogate) is `Invalid`.
+    """
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise Invalid("The request has characters that are not Unicode text.") from error
     except apsw.Error as error:
         raise refusal(error) from error
 

@@ -16,6 +16,7 @@ _CURRENT = """SELECT v.version, v.instant, v.method, v.body
 _NUMBERED = """SELECT v.version, v.instant, v.method, v.body
     FROM resource r CROSS JOIN version v ON v.rid=r.rid
     WHERE r.tid=? AND r.id=? AND v.version=?"""
+_GREATEST = (1 << 63) - 1
 _COUNTS = """SELECT t.name, count(*) FROM resource r INDEXED BY resource_live
     JOIN type t ON t.tid=r.tid WHERE r.live GROUP BY r.tid"""
 
@@ -25,7 +26,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.connection = Connection(path)
-        names = Dictionary(self.connection)
+        self.names = names = Dictionary(self.connection)
         self._type_number = names.type
         self.search = Searcher(self.connection, names)
         self.history = Historian(self.connection, names)
@@ -35,6 +36,8 @@ class Reader:
         tid = self._type_number(type)
         if version is None:
             row = self.connection.execute(_CURRENT, (tid, id)).fetchone()
+        elif version > _GREATEST:
+            return None
         else:
             row = self.connection.execute(_NUMBERED, (tid, id, version)).fetchone()
         if row is None:

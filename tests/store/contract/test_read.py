@@ -10,7 +10,8 @@ from fhirserver.store.port import Key, Store, Version
 
 async def test_what_never_was_is_none(store: Store) -> None:
     assert await store.read("Patient", "1") is None
-    assert await store.read("Patient", "1", 1) is None
+    for version in (1, -1, 1 << 63, 10**30):
+        assert await store.read("Patient", "1", version) is None
     assert await store.read("Nothing", "1") is None
 
 

@@ -11,6 +11,7 @@ from math import inf
 import pytest
 from store.making import SECOND, Clock, commit_all, ids, put, removal, walk
 
+from fhirserver.errors import Invalid
 from fhirserver.model.temporal import DAY, interval
 from fhirserver.search.entry import (
     Composite,
@@ -340,6 +341,21 @@ async def test_several_types(hospital: Store) -> None:
 async def test_a_page_has_the_current_versions(hospital: Store) -> None:
     page = await hospital.search(Query(("Patient",), MALE))
     assert [await hospital.read("Patient", id) for id in ("p1", "p3")] == list(page.versions)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\0b", "'", '"', "\U0010ffff", "\ufffd" * 5000])
+async def test_odd_texts_find_nothing_or_are_refused(hospital: Store, text: str) -> None:
+    for where in (
+        *(_name(mode, text) for mode in StringMode),
+        _token("code", text, text),
+        *(_uri(mode, text) for mode in UriMode),
+        IdIs((text, text + "1")),
+        _subject(text),
+    ):
+        try:
+            assert await walk(hospital, Query((), where)) == []
+        except Invalid:
+            assert text == "\ud800"
 
 
 async def test_the_total_is_the_same_on_every_page(hospital: Store) -> None:
