@@ -178,6 +178,7 @@ async def cutting(address: str, word: bytes) -> AsyncIterator[tuple[str, list[in
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.1)  # the connections see their ends and are closed
 
 
 @pytest.mark.parametrize("word", [b"findAndModify", b"insert", b"update"])
