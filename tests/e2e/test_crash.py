@@ -44,6 +44,18 @@ class Writers:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def have_each_kind(self) -> bool:
+        """Whether a create, a transaction and an update were acknowledged."""
+        whole = any(list(self.transactions.values()))
+        return bool(self.created) and whole and bool(self.versions)
+
+    def await_each_kind(self) -> None:
+        """Waits until they are, at most a minute: a busy machine takes its time."""
+        deadline = time.monotonic() + 60
+        while not self.have_each_kind and time.monotonic() < deadline:
+            time.sleep(0.05)
+
     def join(self) -> None:
         self._stop.set()
         for thread in self._threads:
@@ -162,11 +174,12 @@ def crash(data: Path, rounds: int, workers: int) -> None:
             for writers in known:
                 check_all(server, writers)
             writers = Writers(server, number)
-            time.sleep(0.4 + chance.random())
+            writers.await_each_kind()
+            time.sleep(chance.random())
             server.kill()
             writers.join()
         assert writers.errors == []
-        assert writers.created and any(writers.transactions.values()) and writers.versions
+        assert writers.have_each_kind
         check_file(data)
         known.append(writers)
     with serving(data) as server:
