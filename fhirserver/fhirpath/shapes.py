@@ -41,10 +41,6 @@ class Element(NamedTuple):
     alternatives: tuple[Alternative, ...]
     many: bool
 
-    @property
-    def is_choice(self) -> bool:
-        return len(self.alternatives) > 1
-
 
 _NONE: Final[Mapping[str, Element]] = MappingProxyType({})
 

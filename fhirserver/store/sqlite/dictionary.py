@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import apsw
 
-from fhirserver.store.port import Key
-
 UNKNOWN = -1
 _MANY = 100_000  # interned texts kept in memory; beyond that they are read again
 
@@ -121,8 +119,3 @@ class Interning(Dictionary):
         self._connection.execute(statement, args)
         self._added = True
         return self._connection.last_insert_rowid()
-
-
-def key_number(dictionary: Dictionary, key: Key) -> int:
-    """The `rid` of a key, or `UNKNOWN`."""
-    return dictionary.resource(dictionary.type(key.type), key.id)
