@@ -1,7 +1,7 @@
-"""The one gate: authorise, do, audit. Every edge and every bundle entry passes it.
+"""The one gate: authorise, then do. Every edge and every bundle entry passes it.
 
-`INTERACTIONS` is the table of what the server can do; route, capability entry, needed scope
-and audit code all come from its rows.
+`INTERACTIONS` is the table of what the server can do; route, capability entry and needed scope
+all come from its rows. The audit trail, which is not there yet, will be written here.
 """
 
 from __future__ import annotations
