@@ -15,7 +15,15 @@ from typing import NamedTuple
 
 import apsw
 
-from fhirserver.store.port import Change, Committed, Method, Stale
+from fhirserver.store.port import (
+    Change,
+    Committed,
+    Entered,
+    Method,
+    Outdated,
+    Stale,
+    Unchanged,
+)
 from fhirserver.store.sqlite.dictionary import Interning
 from fhirserver.store.sqlite.rows import WIDTHS, WORD_TABLES, Row, Rows, add_rows
 
@@ -57,6 +65,9 @@ _INSERT = {
 }
 
 
+LATEST = "SELECT max(vid) FROM version WHERE tid=?"
+
+
 class Head(NamedTuple):
     """Where the file stands: the last numbers given, and the last instant (milliseconds)."""
 
@@ -92,7 +103,23 @@ class Batch:
         self._gone: Rows = defaultdict(list)
         self._rows: Rows = defaultdict(list)
         self._pending: set[int] = set()
+        self._latest: dict[int, int] = {}
         self.head = head(connection)
+
+    @property
+    def connection(self) -> apsw.Connection:
+        return self._connection
+
+    def check(self, unchanged: Unchanged | None) -> None:
+        """Raises `Outdated` when it does not hold, with what was gathered so far."""
+        if unchanged is None:
+            return
+        tid = self._names.type(unchanged.type)
+        latest = self._latest.get(tid)
+        if latest is None:
+            latest = self._latest[tid] = self._connection.execute(LATEST, (tid,)).get or 0
+        if latest != unchanged.number:
+            raise Outdated(f"A {unchanged.type} was changed meanwhile. Send the request again.")
 
     def add(self, changes: Sequence[Change], clock: int) -> Committed:
         """Gathers one commit at the time of the clock (milliseconds).
@@ -110,7 +137,26 @@ class Batch:
             else:
                 self._add_differences(commit, change, rid, tid)
         self._merge(commit)
+        for number, (_, _, tid) in enumerate(placed, commit.vid - len(placed) + 1):
+            self._latest[tid] = number
         return Committed(commit.vid, instant * 1000)
+
+    def reindex(self, entered: Sequence[Entered]) -> int:
+        """Gathers other entries of current versions; how many there were."""
+        commit = _Commit(self, self.head.instant)
+        placed = []
+        for item in entered:
+            tid = self._names.intern_type(item.type)
+            known = self.find(tid, item.id)
+            if known is not None and known.version == item.version:
+                placed.append((item, known.rid, tid))
+        if any(rid in self._pending for _, rid, _ in placed):
+            self.flush()
+        for item, rid, tid in placed:
+            self._add_differences(commit, item, rid, tid)
+            commit.known[tid, item.id] = _Known(rid, item.version)
+        self._merge(commit)
+        return len(placed)
 
     def flush(self) -> None:
         """Writes what was gathered."""
@@ -131,6 +177,7 @@ class Batch:
         """Forgets commits that were flushed and rolled back since."""
         self.head = earlier
         self._known.clear()
+        self._latest.clear()
         for rows in (self._updates, self._gone, self._rows, self._pending):
             rows.clear()
 
@@ -146,7 +193,9 @@ class Batch:
     def names(self) -> Interning:
         return self._names
 
-    def _add_differences(self, commit: _Commit, change: Change, rid: int, tid: int) -> None:
+    def _add_differences(
+        self, commit: _Commit, change: Change | Entered, rid: int, tid: int
+    ) -> None:
         """Takes away the resource's index rows that are no more, and adds those that are new."""
         new: Rows = defaultdict(list)
         commit.add_rows(new, change, rid, tid)
@@ -208,7 +257,7 @@ class _Commit:
         )
         return rid, tid
 
-    def add_rows(self, rows: Rows, change: Change, rid: int, tid: int) -> None:
+    def add_rows(self, rows: Rows, change: Change | Entered, rid: int, tid: int) -> None:
         if change.entries:
             add_rows(rows, rid, tid, change.entries, self._names, self._rid_of)
 

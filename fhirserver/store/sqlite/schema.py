@@ -109,7 +109,15 @@ CREATE VIRTUAL TABLE content USING fts5(
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_RECORDS = """
+CREATE TABLE record(
+    revision INTEGER PRIMARY KEY AUTOINCREMENT, collection TEXT NOT NULL, key TEXT NOT NULL,
+    body BLOB NOT NULL, expires INTEGER, UNIQUE(collection, key)
+) STRICT;
+CREATE INDEX record_expires ON record(expires) WHERE expires IS NOT NULL;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _RECORDS)
 """The script at place n brings a file from schema n to n + 1."""
 
 

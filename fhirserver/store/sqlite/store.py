@@ -22,16 +22,19 @@ from fhirserver.search.expression import Query
 from fhirserver.store.port import (
     Change,
     Committed,
+    Entered,
     Expectation,
     Explanation,
     HistoryPage,
     HistoryQuery,
     Key,
     SearchPage,
+    Unchanged,
     Version,
 )
 from fhirserver.store.sqlite.connection import refusal, translated
 from fhirserver.store.sqlite.reader import Reader
+from fhirserver.store.sqlite.records import SqliteRecords
 from fhirserver.store.sqlite.schema import prepare
 from fhirserver.store.sqlite.writer import Writer
 
@@ -44,7 +47,10 @@ _T = TypeVar("_T")
 
 
 class SqliteStore:
-    """A `fhirserver.store.port.Store`. To be used from the thread that opened it."""
+    """A `fhirserver.store.port.Store`. To be used from the thread that opened it.
+
+    `records` is its `fhirserver.store.records.Records`.
+    """
 
     def __init__(
         self, path: Path, *, clock: Callable[[], int], patience: float = _PATIENCE
@@ -55,6 +61,7 @@ class SqliteStore:
         self._idle: SimpleQueue[Reader] = SimpleQueue()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="store-reader")
         self._writer = Writer(path, clock)
+        self.records = SqliteRecords(self._reader.connection, self._writer, clock)
 
     @classmethod
     def open(
@@ -94,10 +101,20 @@ class SqliteStore:
         changes: Sequence[Change],
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
+        unchanged: Unchanged | None = None,
     ) -> Committed:
         if len({(change.type, change.id) for change in changes}) < len(changes):
             raise ValueError("a commit has two changes of one resource")
-        return await self._writer.commit(changes, before, after)
+        return await self._writer.commit(changes, before, after, unchanged)
+
+    async def reindex(self, entered: Sequence[Entered]) -> int:
+        return await self._writer.write(lambda batch: batch.reindex(entered), len(entered))
+
+    async def latest(self, type: str) -> int:
+        try:
+            return self._reader.latest(type)
+        except apsw.Error as error:
+            raise refusal(error) from error
 
     async def scan(self, type: str | None = None) -> AsyncIterator[Version]:
         types = (type,) if type else ()

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from store.making import Clock
 
 from fhirserver.store.port import Store
+from fhirserver.store.records import Records
 from fhirserver.store.sqlite import SqliteStore
 
-STORES: dict[str, Callable[[Path, Clock], Store]] = {
+
+class RecordingStore(Store, Protocol):
+    """A store with its records."""
+
+    @property
+    def records(self) -> Records: ...
+
+
+STORES: dict[str, Callable[[Path, Clock], RecordingStore]] = {
     "sqlite": lambda folder, clock: SqliteStore.open(folder / "fhir.db", clock=clock),
 }
 
@@ -19,7 +29,12 @@ STORES: dict[str, Callable[[Path, Clock], Store]] = {
 @pytest.fixture(params=STORES)
 async def store(
     request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
-) -> AsyncIterator[Store]:
+) -> AsyncIterator[RecordingStore]:
     opened = STORES[request.param](tmp_path, clock)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def records(store: RecordingStore) -> Records:
+    return store.records
