@@ -176,11 +176,11 @@ class Store(Protocol):
         when it is `unchanged`.
         """
 
-    async def reindex(self, entered: Sequence[Entered]) -> int:
+    async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
         """Gives current versions other entries; no version, instant or history changes.
 
         Those that are no longer current are passed over; the number of the others. Durable
-        when it returns.
+        when it returns. Raises `Outdated` when `unchanged` does not hold.
         """
 
     async def latest(self, type: str) -> int:

@@ -32,6 +32,7 @@ from fhirserver.store.port import (
     Unchanged,
     Version,
 )
+from fhirserver.store.sqlite.changes import Batch
 from fhirserver.store.sqlite.connection import refusal, translated
 from fhirserver.store.sqlite.reader import Reader
 from fhirserver.store.sqlite.records import SqliteRecords
@@ -107,8 +108,12 @@ class SqliteStore:
             raise ValueError("a commit has two changes of one resource")
         return await self._writer.commit(changes, before, after, unchanged)
 
-    async def reindex(self, entered: Sequence[Entered]) -> int:
-        return await self._writer.write(lambda batch: batch.reindex(entered), len(entered))
+    async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
+        def enter(batch: Batch) -> int:
+            batch.check(unchanged)
+            return batch.reindex(entered)
+
+        return await self._writer.write(enter, len(entered))
 
     async def latest(self, type: str) -> int:
         try:

@@ -134,6 +134,16 @@ async def test_a_commit_that_rests_on_what_was_changed_is_outdated(store: Store)
     await store.commit([put("Patient", "2")], unchanged=now)
 
 
+async def test_entries_that_rest_on_what_was_changed_are_outdated(store: Store) -> None:
+    await store.commit([put("Observation", "1", entries=OLD)])
+    nothing = Unchanged("SearchParameter", await store.latest("SearchParameter"))
+    assert await store.reindex([Entered("Observation", "1", 1, OLD)], nothing) == 1
+    await store.commit([put("SearchParameter", "1")])
+    with pytest.raises(Outdated):
+        await store.reindex([Entered("Observation", "1", 1, NEW)], nothing)
+    assert await found(store, code("c")) == []
+
+
 async def test_of_those_who_rest_on_the_same_one_changes_it(store: Store) -> None:
     start = Unchanged("SearchParameter", await store.latest("SearchParameter"))
 
