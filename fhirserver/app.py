@@ -22,10 +22,14 @@ from urllib.parse import urlsplit
 
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Forbidden, Unavailable
+from fhirserver.indexing.registry import REINDEX, Registry
+from fhirserver.indexing.reindex import Reindexing
 from fhirserver.interactions.context import Context, Policy
 from fhirserver.interactions.dispatch import Gate
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.seal import AesSealer
+from fhirserver.jobs.runner import Runner
+from fhirserver.jobs.table import JobTable
 from fhirserver.model.json import decode
 from fhirserver.operations.table import OPERATIONS
 from fhirserver.rest.application import Edge, FhirApplication
@@ -79,7 +83,7 @@ async def open_gate(
     try:
         yield running.dispatch
     finally:
-        await running.store.close()
+        await running.close()
 
 
 def new_id() -> str:
@@ -163,9 +167,15 @@ class _Running:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.definitions = packaged()
         sealer = AesSealer(sealing_key(settings.data), now=now, random=secrets.token_bytes)
-        self.store = SqliteStore.open(
+        self.store = store = SqliteStore.open(
             settings.database, clock=now, patience=settings.search_seconds
         )
+        self.jobs = JobTable(store.records, now=now, new_id=new_id)
+        self.registry = Registry(
+            store, store.records, self.jobs, self.definitions, settings.full_text
+        )
+        kinds = {REINDEX: Reindexing(store, store.records, self.registry, settings.full_text)}
+        self.runner = Runner(self.jobs, kinds, owner=secrets.token_hex(8), share=settings.job_share)
         context = Context(
             store=self.store,
             definitions=self.definitions,
@@ -174,11 +184,22 @@ class _Running:
             sealer=sealer,
             now=now,
             new_id=new_id,
+            jobs=self.jobs,
         )
-        self.dispatch = Gate(context, OPERATIONS).dispatch
+        self.dispatch = Gate(context, OPERATIONS, self.registry).dispatch
         self.fhir = FhirApplication(
             self.dispatch, self.definitions, edge_of(settings), request_ids()
         )
+
+    async def start(self, base: str) -> None:
+        """Does jobs from now on; catches up with what is not indexed, where `base` is known."""
+        await self.registry.current(base)
+        self.runner.start()
+
+    async def close(self) -> None:
+        """Gives jobs back, and closes the store."""
+        await self.runner.stop()
+        await self.store.close()
 
 
 class _Application:
@@ -218,15 +239,17 @@ class _Application:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            self._running = _Running(self._settings)
+            running = _Running(self._settings)
+            await running.start(self._settings.base_url or "")
+            self._running = running
         except (FhirError, NotRunnable, OSError) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         _collect_garbage_seldom()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        running, self._running = self._running, None
-        await running.store.close()
+        self._running = None
+        await running.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _page(self, path: str, scope: Scope, running: _Running, send: Send) -> None:

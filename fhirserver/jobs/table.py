@@ -107,6 +107,12 @@ class JobTable:
                 continue
             return True
 
+    async def forget(self, id: str) -> None:
+        """Takes away a job that is finished."""
+        held = await self.get(id)
+        if held is not None and held.job.is_finished:
+            await self._records.delete(COLLECTION, id)
+
     async def unfinished(self) -> AsyncIterator[Held]:
         """The jobs that are not finished, oldest first."""
         after = self._finished_up_to

@@ -14,6 +14,7 @@ from fhirserver.operations import (
     meta,
     meta_add,
     meta_delete,
+    reindex,
     stats,
     validate,
 )
@@ -37,5 +38,6 @@ OPERATIONS: Final = (
     ),
     OperationRow("match", match.URL, ("type",), ("Patient",), "s", match.run),
     OperationRow("merge", merge.URL, ("type",), ("Patient",), "u", merge.run),
+    OperationRow("reindex", reindex.URL, ("system", "type", "instance"), (), "u", reindex.run),
     OperationRow("graphql", graphql.URL, ("system", "instance"), (), "s", graphql.run),
 )
