@@ -22,12 +22,14 @@ from urllib.parse import urlsplit
 
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Forbidden, Unavailable
-from fhirserver.indexing.registry import REINDEX, Registry
+from fhirserver.indexing.marks import read_marks
+from fhirserver.indexing.registry import REINDEX, Known, Registry
 from fhirserver.indexing.reindex import Reindexing
 from fhirserver.interactions.context import Context, Policy
 from fhirserver.interactions.dispatch import Gate
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.seal import AesSealer
+from fhirserver.jobs.job import Job
 from fhirserver.jobs.runner import Runner
 from fhirserver.jobs.table import JobTable
 from fhirserver.model.json import decode
@@ -84,6 +86,30 @@ async def open_gate(
         yield running.dispatch
     finally:
         await running.close()
+
+
+@asynccontextmanager
+async def open_jobs(settings: Settings) -> AsyncIterator[_Running]:
+    """What runs on the store of the settings, jobs included, for commands that wait for one."""
+    running = _Running(settings)
+    try:
+        await running.start(await running.base())
+        yield running
+    finally:
+        await running.close()
+
+
+async def index_state(settings: Settings) -> tuple[Known, list[Job]]:
+    """How far the store of the settings is indexed, and its unfinished jobs; nothing is written."""
+    store = SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
+    try:
+        jobs = JobTable(store.records, now=now, new_id=new_id)
+        registry = Registry(
+            store, store.records, jobs, packaged(), settings.full_text, observes=True
+        )
+        return await registry.refresh(), [held.job async for held in jobs.unfinished()]
+    finally:
+        await store.close()
 
 
 def new_id() -> str:
@@ -164,6 +190,7 @@ class _Running:
     """What lasts from start to shutdown."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.definitions = packaged()
         sealer = AesSealer(sealing_key(settings.data), now=now, random=secrets.token_bytes)
@@ -190,6 +217,13 @@ class _Running:
         self.fhir = FhirApplication(
             self.dispatch, self.definitions, edge_of(settings), request_ids()
         )
+
+    async def base(self) -> str:
+        """The service base URL of requests, as far as it is known without one."""
+        settings = self._settings
+        marked = await read_marks(self.store.records)
+        known = marked.marks.base if marked else ""
+        return settings.base_url or known or f"http://{settings.host}:{settings.port}{FHIR_PATH}"
 
     async def start(self, base: str) -> None:
         """Does jobs from now on; catches up with what is not indexed, where `base` is known."""

@@ -11,6 +11,7 @@ import typer
 from fhirserver.cli.check import check
 from fhirserver.cli.demo import demo
 from fhirserver.cli.load import load
+from fhirserver.cli.reindex import reindex
 from fhirserver.cli.serve import serve
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
@@ -18,6 +19,7 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "serve": serve,
     "load": load,
     "check": check,
+    "reindex": reindex,
 }
 """Name and function of each command, in the order of the help."""
 

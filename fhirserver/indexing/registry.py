@@ -16,7 +16,7 @@ import msgspec
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.definitions.search_parameter import SearchParameter, search_parameter
-from fhirserver.indexing.marks import Marked, Marks, change_marks, marks_of
+from fhirserver.indexing.marks import Marked, Marks, change_marks, marks_of, read_marks
 from fhirserver.jobs.table import JobTable
 from fhirserver.model.json import Resource, decode
 from fhirserver.search.index import Indexer
@@ -30,7 +30,7 @@ from fhirserver.search.parameter_check import (
 from fhirserver.search.rules import changed_since
 from fhirserver.search.text import TEXT_PARAMETERS, FullText
 from fhirserver.store.port import HistoryQuery, Store, Unchanged, Version
-from fhirserver.store.records import Records
+from fhirserver.store.records import ABSENT, Records
 
 REINDEX = "reindex"
 """The kind of job that makes entries anew, and the name of the one that catches up."""
@@ -64,7 +64,10 @@ class Known(NamedTuple):
 
 
 class Registry:
-    """Keeps `Known` up to date. `standard` are the definitions without custom parameters."""
+    """Keeps `Known` up to date. `standard` are the definitions without custom parameters.
+
+    One that `observes` writes nothing: it serves nobody.
+    """
 
     def __init__(
         self,
@@ -73,12 +76,15 @@ class Registry:
         jobs: JobTable,
         standard: Definitions,
         full_text: FullText,
+        *,
+        observes: bool = False,
     ) -> None:
         self._store = store
         self._records = records
         self._jobs = jobs
         self._standard = standard
         self._full_text = full_text
+        self._observes = observes
         self._custom: dict[str, Custom] = {}
         self._refused: dict[str, str] = {}
         self._checked: dict[str, str] = {}
@@ -126,9 +132,13 @@ class Registry:
             if is_new:
                 await self._read()
             before = self._marked
-            self._marked = await marks_of(self._store, self._records, self._full_text)
+            if self._observes:
+                self._marked = await read_marks(self._records) or Marked(Marks(), ABSENT)
+            else:
+                self._marked = await marks_of(self._store, self._records, self._full_text)
             if is_new or before is None or before.revision != self._marked.revision:
-                await self._carry_forward()
+                if not self._observes:
+                    await self._carry_forward()
                 self._known = self._made(number, self._marked.marks)
             return self._known
 
@@ -224,7 +234,7 @@ class Registry:
             definitions,
             self._known.indexer.by(definitions),
             Unchanged(TYPE, number),
-            stamps,
+            {id: stamps[id] for id in sound},
             frozenset(unready),
             self._refused,
         )

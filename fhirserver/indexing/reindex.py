@@ -40,7 +40,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
     every: list[str]
     stamps: dict[str, str]
     full_text: FullText
-    rules: int = REVISION
+    rules: int
     cursor: list[int | float | str | None] | None = None
     done: int = 0
     total: int = 0
@@ -92,6 +92,7 @@ class Reindexing:
             every=wanted,
             stamps=dict(known.stamps),
             full_text=self._full_text,
+            rules=REVISION,
             done=done,
             total=done + sum(counts.get(type_, 0) for type_ in wanted),
             begun=known.unchanged.number,
