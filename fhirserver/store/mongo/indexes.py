@@ -26,7 +26,7 @@ _EVERY: Final = 5.0  # seconds between two words about how far an index is
 
 _SORTED: Final = (
     *("date", "birthdate", "authored", "authoredon", "authored-on", "issued", "onset-date"),
-    *("recorded-date", "effective", "period", "created"),
+    *("recorded-date", "created", "family"),
 )
 """Parameters whose descending and ascending order an index gives, on resources that have one."""
 
