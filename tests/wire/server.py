@@ -1,25 +1,36 @@
-"""A server of MongoDB's protocol for the tests: a real one, or one that needs only Java.
+"""Servers of MongoDB's protocol for the tests, each a process on a free loopback port.
 
-`FHIRSERVER_TEST_MONGODB=mongodb://...` names a real one (without a database: each test makes its
-own). Else mongo-java-server is started on a free port of the loopback interface: its jars come
-from Maven, once, into a cache folder. It has no transactions and uses few indexes; what else
-it lacks is written down in docs/stores.md.
+* `replica-set`: mongo-java-server in memory, made the primary of a replica set with sessions,
+  transactions and faults to order by `java/`. Needs a Java development kit 17 and Maven.
+* `ferretdb`: FerretDB 1.24 on SQLite files, which has no transactions. Needs Go.
+
+`FHIRSERVER_TEST_MONGODB=mongodb://...` names a real server instead of the first (without a
+database: each test makes its own). What is built is kept in a cache folder. What each of them
+cannot show is written down in docs/stores.md.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 REAL = "FHIRSERVER_TEST_MONGODB"
-BACKENDS = ("memory", "h2")
+REQUIRED = "FHIRSERVER_TEST_WIRE"
+
+REPLICA_SET = "replica-set"
+FERRETDB = "ferretdb"
 
 _HERE = Path(__file__).parent
+_JAVA = _HERE / "java"
+_GO = _HERE / "ferretdb"
 _CACHE = "FHIRSERVER_WIRE_CACHE"
+_BUILD_SECONDS = 900
 
 
 class Absent(Exception):
@@ -27,45 +38,85 @@ class Absent(Exception):
 
 
 @contextmanager
-def server(backend: str = "memory") -> Iterator[str]:
+def server(kind: str = REPLICA_SET) -> Iterator[str]:
     """The address of a server (`mongodb://host:port`) while it lasts. Raises `Absent`."""
-    if real := os.environ.get(REAL):
+    if kind == REPLICA_SET and (real := os.environ.get(REAL)):
         yield real.rstrip("/")
         return
-    folder = jars()
-    with subprocess.Popen(
-        ["java", "-cp", f"{folder}/*", str(_HERE / "Wire.java"), backend],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        port = process.stdout.readline().strip()
-        if not port:
-            raise Absent("mongo-java-server did not start: it needs a Java development kit 17.")
-        try:
-            yield f"mongodb://127.0.0.1:{port}"
-        finally:
-            process.stdin.close()
-            process.wait(20)
+    with tempfile.TemporaryDirectory(prefix="wire-") as folder:
+        command = _java_command() if kind == REPLICA_SET else _ferretdb_command(Path(folder))
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            address = process.stdout.readline().strip().rstrip("/")
+            if not address:
+                raise Absent(f"{kind} did not start.")
+            try:
+                yield address
+            finally:
+                process.stdin.close()
+                process.wait(20)
 
 
-def jars() -> Path:
-    """The folder with the jars of mongo-java-server, fetched when it is not there yet."""
-    for program in ("java", "mvn"):
-        if shutil.which(program) is None:
-            raise Absent(f"{program} is not installed, so MongoDB's protocol cannot be tested.")
+def _java_command() -> list[str]:
+    jars = _made("jars", [_HERE / "pom.xml"], _fetch_jars)
+    sources = sorted(_JAVA.glob("*.java"))
+    classes = _made("classes", [_HERE / "pom.xml", *sources], lambda into: _compile(jars, into))
+    return ["java", "-XX:+UseSerialGC", "-cp", f"{jars}/*{os.pathsep}{classes}", "Wire"]
+
+
+def _ferretdb_command(data: Path) -> list[str]:
+    built = _made("ferretdb", sorted(_GO.iterdir()), _build_ferretdb)
+    return [str(built / "ferretdb"), str(data)]
+
+
+def _fetch_jars(into: Path) -> None:
+    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={into}"]
+    _run("Maven cannot fetch mongo-java-server", ["mvn", "-q", "-B", "-f", "pom.xml", *goal], _HERE)
+
+
+def _compile(jars: Path, into: Path) -> None:
+    names = [source.name for source in sorted(_JAVA.glob("*.java"))]
+    _run(
+        "The wire does not compile", ["javac", "-cp", f"{jars}/*", "-d", str(into), *names], _JAVA
+    )
+
+
+def _build_ferretdb(into: Path) -> None:
+    _run("Go cannot build FerretDB", ["go", "build", "-o", str(into / "ferretdb"), "."], _GO)
+
+
+def _run(failure: str, command: list[str], folder: Path) -> None:
+    if shutil.which(command[0]) is None:
+        raise Absent(f"{command[0]} is not installed, so MongoDB's protocol cannot be tested.")
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=_BUILD_SECONDS
+    )
+    if done.returncode:
+        raise Absent(f"{failure}: {(done.stdout + done.stderr)[-500:]}")
+
+
+def _made(name: str, sources: list[Path], make: Callable[[Path], None]) -> Path:
+    """The folder with what `make` makes of the sources: made once for each state of them."""
     named = os.environ.get(_CACHE)
-    folder = Path(named) if named else Path.home() / ".cache" / "fhirserver-wire"
-    done = folder / "complete"
-    if not done.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
-        pom = str(_HERE / "pom.xml")
-        fetched = subprocess.run(["mvn", "-q", "-B", "-f", pom, *goal], capture_output=True)
-        if fetched.returncode:
-            raise Absent("Maven cannot fetch mongo-java-server here.")
-        done.touch()
+    cache = Path(named) if named else Path.home() / ".cache" / "fhirserver-wire"
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    folder = cache / f"{name}-{digest[:12]}"
+    if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as making:
+            made = Path(making) / name
+            made.mkdir()
+            make(made)
+            try:
+                made.rename(folder)
+            except OSError:  # another run was first
+                if not folder.exists():
+                    raise
     return folder
