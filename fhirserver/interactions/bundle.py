@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from fhirserver.model.json import encode
 from fhirserver.model.temporal import format_instant
+from fhirserver.search.contained import is_contained
 from fhirserver.store.port import Version
 
 BundleType: TypeAlias = Literal["searchset", "history", "batch-response", "transaction-response"]
@@ -81,7 +82,12 @@ def bundle(
 
 
 def full_url(base: str, version: Version) -> str:
-    """The address of a resource of this server, whatever its version."""
+    """The address of a resource of this server, whatever its version.
+
+    A contained one has that of its container, with its own id behind `#`.
+    """
+    if is_contained(version.type):
+        return f"{base}/{version.id}"
     return f"{base}/{version.type}/{version.id}"
 
 

@@ -22,6 +22,7 @@ from fhirserver.interactions.request import Answer, Handling, Pairs, Request
 from fhirserver.model.json import Resource, decode, encode
 from fhirserver.model.outcome import Issue, operation_outcome
 from fhirserver.search.compile import compile_search
+from fhirserver.search.contained import is_contained, part
 from fhirserver.search.expression import Cursor, Query
 from fhirserver.search.request import Limits, SearchRequest
 from fhirserver.search.shape import shaped
@@ -124,6 +125,7 @@ async def _entries(
     context: Context, request: Request, search: SearchRequest, versions: Sequence[Version]
 ) -> list[Entry]:
     base, issues = request.base, list(search.ignored)
+    versions = [_alone(item) if is_contained(item.type) else item for item in versions]
     whole = search.summary is None and not search.elements
     if whole and not search.includes:
         entries = [Entry(full_url(base, item), item.body, "match") for item in versions]
@@ -144,6 +146,12 @@ async def _entries(
     if issues:
         entries.append(Entry(resource=encode(operation_outcome(issues)), search_mode="outcome"))
     return entries
+
+
+def _alone(version: Version) -> Version:
+    """A contained resource without what it was found in."""
+    found = part(decode(version.body or b"{}"), version.id)
+    return version._replace(body=encode(found))
 
 
 def _shaped(

@@ -164,7 +164,10 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class IdIs:
-    """The logical id is one of `ids` (none of them: nothing matches)."""
+    """The logical id is one of `ids` (none of them: nothing matches).
+
+    That of a contained resource is its id within the container.
+    """
 
     ids: tuple[str, ...]
 
@@ -178,7 +181,10 @@ class TypeIs:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Some reference of `param` points to a current resource of `types` that matches `where`."""
+    """Some reference of `param` points to a current resource of `types` that matches `where`.
+
+    Here as everywhere, `#Medication` is the type of contained Medications, which are of no other.
+    """
 
     param: str
     types: tuple[str, ...]
@@ -241,7 +247,9 @@ Cursor: TypeAlias = tuple[int | float | str | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a store is asked. `types` empty: every type. `count` is the page size (0: none).
+    """What a store is asked. `types` empty: every type, but no contained resources.
+
+    `count` is the page size (0: none).
 
     Without `sort`, the order is the store's own, stable one. `total`: count all matches.
     """

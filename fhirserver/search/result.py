@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 from fhirserver.errors import Invalid
 from fhirserver.model.outcome import Issue
@@ -17,6 +18,11 @@ from fhirserver.search.parameter import Knowledge
 from fhirserver.search.refusal import Unsupported, choice
 from fhirserver.search.request import ANY, Include, Limits, Summary
 
+Containing: TypeAlias = Literal["false", "true", "both"]
+Returned: TypeAlias = Literal["container", "contained"]
+
+_CONTAINED: dict[str, Containing] = {"false": "false", "true": "true", "both": "both"}
+_RETURNED: dict[str, Returned] = {"container": "container", "contained": "contained"}
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
 _TOTALS = {"none": False, "estimate": True, "accurate": True}
 _SUMMARIES: dict[str, Summary | None] = {
@@ -38,13 +44,16 @@ class Form:
     summary: Summary | None = None
     elements: tuple[str, ...] = ()
     includes: tuple[Include, ...] = ()
+    contained: Containing = "false"
+    returned: Returned = "container"
 
 
 @dataclass(slots=True)
 class Reader:
-    """Reads result parameters of a search over `types` (() for all).
+    """Reads result parameters of a search that returns `types` (() for all).
 
-    `ignored` collects what is left out when the handling is lenient.
+    `in_compartment`: it is one of a compartment. `ignored` collects what is left out when the
+    handling is lenient.
     """
 
     types: tuple[str, ...]
@@ -52,6 +61,7 @@ class Reader:
     knowledge: Knowledge
     limits: Limits
     lenient: bool
+    in_compartment: bool = False
     ignored: list[Issue] = field(default_factory=list)
 
     def sort(self, form: Form, value: str) -> tuple[Form, str]:
@@ -145,10 +155,22 @@ class Reader:
         return Include(source, param, target, iterate, reverse)
 
     def contained(self, form: Form, value: str) -> tuple[Form, str]:
-        """`_contained=false` is how this server searches; nothing else is offered."""
-        if value != "false":
-            raise Unsupported("Contained resources are not searched: use _contained=false.")
-        return form, value
+        """`_contained=true`: https://hl7.org/fhir/R4/search.html#contained"""
+        if value not in _CONTAINED:
+            raise Invalid(f"'{value}' is not a way to search: use {choice(_CONTAINED)}.")
+        if self.in_compartment and value != "false":
+            raise Unsupported("A compartment is searched for whole resources only.")
+        return replace(form, contained=_CONTAINED[value]), value
+
+    def contained_type(self, form: Form, value: str) -> tuple[Form, str]:
+        """`_containedType=contained`"""
+        if value not in _RETURNED:
+            raise Invalid(f"'{value}' is not what can be returned: use {choice(_RETURNED)}.")
+        return replace(form, returned=_RETURNED[value]), value
+
+    def named_query(self, form: Form, value: str) -> tuple[Form, str]:
+        """`_query=name`, which no handling may pass over; none is defined here."""
+        raise Invalid(f"There is no named query '{value}': this server has none.")
 
 
 Read = Callable[[Reader, Form, str], tuple[Form, str]]
@@ -159,6 +181,8 @@ SINGLE: dict[str, Read] = {
     "_total": Reader.total,
     "_summary": Reader.summary,
     "_contained": Reader.contained,
+    "_containedType": Reader.contained_type,
+    "_query": Reader.named_query,
 }
 """Result parameters that may be given once."""
 

@@ -12,7 +12,7 @@ from fhirserver.model.json import Resource, decode, encode
 from fhirserver.model.temporal import interval
 from fhirserver.search.compile import compile_search
 from fhirserver.search.index import Indexer
-from fhirserver.search.match import Document
+from fhirserver.search.match import Document, World, world_of
 from fhirserver.search.request import Pairs, SearchRequest
 
 NOW = interval("2026-11-20T00:00:00Z").start
@@ -41,6 +41,10 @@ class Case:
         """The type that the queries search."""
         name: str = self.resource["resourceType"]
         return name
+
+    def world_of_all(self) -> World:
+        """All resources, and what they contain."""
+        return world_of(self.documents())
 
     def documents(self) -> list[Document]:
         """What search sees of all resources, the one that is looked for first."""
