@@ -25,7 +25,9 @@ CASES = cases()
 )
 def test_a_query_finds_what_it_means(case: Case, query: str, found: bool) -> None:
     document, world = case.documents()[0], case.world_of_all()
-    assert match(compiled(case.type, query).query.where, document, world) is found
+    asked = compiled(case.type, query).query
+    is_asked = not asked.types or document.type in asked.types
+    assert (is_asked and match(asked.where, document, world)) is found
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from fhirserver.definitions.registry import Definitions
 from fhirserver.model.json import Resource, decode
 from fhirserver.search.contained import CONTAINED, CONTAINER
 from fhirserver.search.entry import (
-    Contained,
     Composite,
+    Contained,
     Date,
     Entries,
     Number,

@@ -24,7 +24,7 @@ _INDEXER = Indexer(packaged(), "all")
 
 @dataclass(frozen=True)
 class Case:
-    """A resource, others beside it, and queries of its type.
+    """A resource, others beside it, and queries of its type, or of the one that is given.
 
     `refused` queries give a part of the text that tells what is wrong.
     """
@@ -35,12 +35,7 @@ class Case:
     matches: list[str] = field(default_factory=list)
     misses: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def type(self) -> str:
-        """The type that the queries search."""
-        name: str = self.resource["resourceType"]
-        return name
+    type: str = ""
 
     def world_of_all(self) -> World:
         """All resources, and what they contain."""
@@ -54,7 +49,7 @@ class Case:
 def cases() -> list[Case]:
     """The rows of all tables."""
     return [
-        Case(**case)
+        Case(**{"type": case["resource"]["resourceType"]} | case)
         for file in sorted(_FOLDER.glob("*.yaml"))
         for case in yaml.safe_load(file.read_text("utf-8"))
     ]

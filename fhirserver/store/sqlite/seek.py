@@ -77,11 +77,8 @@ class Seeker:
                 return negated(self.seek(inner, tid, rid))
             case TypeIs(types):
                 return TRUE if self._names.type_name(tid) in types else FALSE
-            case IdIs(ids):
-                if is_contained(self._names.type_name(tid)):
-                    return self._seek_leaf(local_ids(part), tid, rid)
-                numbers = [self._names.resource(tid, one) for one in ids]
-                return one_of(rid, [number for number in numbers if number != UNKNOWN])
+            case IdIs():
+                return self._seek_ids(part, tid, rid)
             case Missing():
                 return self._seek_presence(part, tid, rid)
             case Chain():
@@ -96,6 +93,12 @@ class Seeker:
                 return self._seek_composite(part, tid, rid)
             case _:
                 return self._seek_leaf(part, tid, rid)
+
+    def _seek_ids(self, part: IdIs, tid: int, rid: str) -> Sql:
+        if is_contained(self._names.type_name(tid)):
+            return self._seek_leaf(local_ids(part), tid, rid)
+        numbers = [self._names.resource(tid, one) for one in part.ids]
+        return one_of(rid, [number for number in numbers if number != UNKNOWN])
 
     def _seek_near(self, near: Near, tid: int, rid: str) -> Sql:
         alias = self._alias()
