@@ -7,6 +7,7 @@ Beside the parameters of its type, a resource has entries under derived names:
 - `identifier:of-type` (token): the type's system, and `code|value`, for `:of-type`;
 - `subject:identifier` (token): the identifiers of logical references, for `:identifier`;
 - `value-quantity:canonical` (quantity): quantities with units of UCUM, in base units;
+- `code-value-quantity:canonical` (composite): tuples with such quantities;
 - `code:present` (an empty token): `code` selects something of which no entry comes;
 - `_text` and `_content` (words): those of the narrative, and of all texts, if wanted;
 - `_reference` (reference): what no reference parameter covers, for referential integrity.

@@ -34,6 +34,8 @@ Found: TypeAlias = dict[str, Sequence[Entry]]
 _Parts: TypeAlias = tuple[tuple[Kind, Expr], ...]
 """The kinds and expressions of a composite's components; () for another parameter."""
 
+_CANONICAL = PARAMETER_TYPES["quantity"].derived["canonical"]
+
 _WITH_ANY = frozenset({"Extension", "Resource"})
 """Types of elements that may hold a value of any type."""
 
@@ -111,10 +113,13 @@ class _Component(NamedTuple):
     kind: Kind
     walks: Mapping[Shape, tuple[Walk, ...]]
 
-    def read(self, node: Node, scope: Scope, home: Home) -> list[Simple]:
+    def select(self, node: Node, scope: Scope) -> list[Node]:
         nodes: list[Node] = []
         for walk in self.walks.get(node.shape, ()):
             walk(node.value, node.extra, nodes, scope)
+        return nodes
+
+    def read(self, nodes: list[Node], home: Home) -> list[Simple]:
         entries = _converted(nodes, PARAMETER_TYPES[self.kind].convert)
         return _at_home(entries, home) if self.kind == "reference" else entries
 
@@ -122,10 +127,12 @@ class _Component(NamedTuple):
 class _Tuples(NamedTuple):
     """A composite parameter: from each selected element, the product of its components.
 
-    Several parameters may be made of the same elements.
+    Several parameters may be made of the same elements. `canonical` are the names under which
+    tuples with quantities stand in base units.
     """
 
     codes: tuple[str, ...]
+    canonical: tuple[str, ...]
     select: Select
     components: tuple[_Component, ...]
 
@@ -133,17 +140,29 @@ class _Tuples(NamedTuple):
         nodes: list[Node] = []
         self.select.walk(resource, None, nodes, scope)
         for node in nodes:
+            selected: list[list[Node]] = []
             parts: list[list[Simple]] = []
             # The last component is the value, which is missing more often than the code.
             for component in reversed(self.components):
-                read = component.read(node, scope, home)
-                if not read:
+                selected.append(component.select(node, scope))
+                parts.append(component.read(selected[-1], home))
+                if not parts[-1]:
                     break
-                parts.append(read)
             else:
                 parts.reverse()
-                rows = islice(product(*parts), MAX_TUPLES)
-                _add(found, self.codes, [Composite(row) for row in rows])
+                _add(found, self.codes, _tuples(parts))
+                if self.canonical:
+                    self._add_canonical(parts, selected[::-1], found)
+
+    def _add_canonical(
+        self, parts: list[list[Simple]], selected: list[list[Node]], found: Found
+    ) -> None:
+        read = [
+            _converted(nodes, _CANONICAL) if component.kind == "quantity" else part
+            for component, part, nodes in zip(self.components, parts, selected, strict=True)
+        ]
+        if all(read):
+            _add(found, self.canonical, _tuples(read))
 
 
 class _Sources:
@@ -220,7 +239,9 @@ class _Maker:
             for kind, expression in parts
         )
         codes = tuple(item.code for item in items)
-        return _Tuples(codes, self._gated(select, parts[-1][1]), components)
+        has_quantity = any(kind == "quantity" for kind, _ in parts)
+        canonical = tuple(f"{code}:canonical" for code in codes) if has_quantity else ()
+        return _Tuples(codes, canonical, self._gated(select, parts[-1][1]), components)
 
     def _gated(self, select: Select, last: Expr) -> Select:
         """The selection of a whole resource, run only where it has the last component."""
@@ -256,6 +277,10 @@ def _uses(items: Iterable[Parameter]) -> tuple[_Use, ...]:
         )
         for kind, some in by_kind.items()
     )
+
+
+def _tuples(parts: list[list[Simple]]) -> list[Composite]:
+    return [Composite(row) for row in islice(product(*parts), MAX_TUPLES)]
 
 
 def _add(found: Found, names: Iterable[str], entries: Sequence[Entry]) -> None:

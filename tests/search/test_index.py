@@ -52,7 +52,6 @@ DERIVED = {
     "of-type": "token",
     "identifier": "token",
     "present": "token",
-    "canonical": "quantity",
     "type": "token",
 }
 
@@ -69,7 +68,7 @@ def check(definitions: Definitions, type: str, entries: Entries) -> None:
         code, _, suffix = name.partition(":")
         kind = (
             DERIVED[suffix]
-            if suffix
+            if suffix in DERIVED
             else "reference"
             if code in (UNCOVERED, CONTAINER)
             else kind_of(known[code])

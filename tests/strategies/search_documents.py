@@ -142,12 +142,19 @@ PARAMS: dict[Kind, tuple[str, ...]] = {
     "reference": ("subject", "member", "_reference"),
     "uri": ("url", "_source"),
     "position": ("near",),
-    "composite": ("code-value-quantity", "code-value-string", "relation", "window"),
+    "composite": (
+        "code-value-quantity",
+        "code-value-quantity:canonical",
+        "code-value-string",
+        "relation",
+        "window",
+    ),
 }
 """The parameters that documents have entries of, by kind."""
 
 COMPONENTS: dict[str, tuple[Kind, ...]] = {
     "code-value-quantity": ("token", "quantity"),
+    "code-value-quantity:canonical": ("token", "quantity"),
     "code-value-string": ("token", "string"),
     "relation": ("token", "reference"),
     "window": ("token", "number", "date"),
