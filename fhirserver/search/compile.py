@@ -8,6 +8,7 @@ both.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -25,6 +26,7 @@ from fhirserver.search.expression import (
     Has,
     Or,
     Query,
+    TextIs,
     TokenIs,
     TokenValue,
     TypeIs,
@@ -41,7 +43,10 @@ from fhirserver.search.result import (
     Reader,
     Returned,
     left_out,
+    sort_value,
 )
+from fhirserver.search.score import SCORE, asked_words, texts_of
+from fhirserver.search.text import MAX_WORDS
 from fhirserver.terminology import Terminology
 
 Types: TypeAlias = tuple[str, ...]
@@ -148,7 +153,8 @@ class _Search:
                 reader.ignored.append(left_out(name, error))
             except (Invalid, TooCostly) as error:
                 raise named(name, error) from None
-        return self._request(tuple(reader.ignored))
+        texts = self._scored(reader)
+        return self._request(tuple(reader.ignored), texts)
 
     def _restrict_types(self, parameters: Pairs) -> None:
         """Narrows the types by the compartment and by `_type`."""
@@ -192,7 +198,30 @@ class _Search:
             self._parts.append(condition)
         self._applied.append((name, taken))
 
-    def _request(self, ignored: tuple[Issue, ...]) -> SearchRequest:
+    def _scored(self, reader: Reader) -> tuple[TextIs, ...]:
+        """The texts that matches are scored by; settles what it means to sort by the score."""
+        is_found_itself = not self._inside or self._form.returned == "contained"
+        texts = texts_of(_all(self._parts)) if is_found_itself else ()
+        keys = self._form.sort
+        if any(key.param == SCORE for key in keys):
+            if sum(len(asked_words(text)) for text in texts) > MAX_WORDS:
+                raise TooCostly(f"_sort: Sort by _score with at most {MAX_WORDS} words.")
+            if not texts:
+                error = Unsupported("Only what is searched by _text or _content has a _score.")
+                if not self._lenient:
+                    raise named("_sort", error)
+                reader.ignored.append(left_out("_sort", error))
+                keys = tuple(key for key in keys if key.param != SCORE)
+            keys = tuple(replace(key, texts=texts) if key.param == SCORE else key for key in keys)
+            self._form = replace(self._form, sort=keys)
+            self._applied = [
+                (name, sort_value(keys) if name == "_sort" else value)
+                for name, value in self._applied
+                if name != "_sort" or keys
+            ]
+        return texts
+
+    def _request(self, ignored: tuple[Issue, ...], texts: tuple[TextIs, ...]) -> SearchRequest:
         form = self._form
         if form.summary == "text" and form.includes:
             raise Invalid("_summary=text cannot be combined with _include or _revinclude.")
@@ -212,12 +241,14 @@ class _Search:
                 sort=form.sort,
                 count=0 if only_count else form.count,
                 total=form.total or only_count,
+                estimate=form.estimate,
             ),
             form.includes,
             "count" if only_count else form.summary,
             form.elements,
             tuple(self._applied),
             ignored,
+            texts,
         )
 
     def _contained(self, which: Containing, returned: Returned) -> tuple[Types, Expression]:

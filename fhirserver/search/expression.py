@@ -230,7 +230,9 @@ NOTHING = Or(())
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """`param` is a code, `_id` or `_lastUpdated` (kind date). Missing values come last.
+    """`param` is a code, `_id`, `_lastUpdated` (kind date) or `_score` (kind number).
+
+    Missing values come last. `texts` are those that a score is for (`fhirserver.search.score`).
 
     Ascending order takes a resource's least value, descending its greatest: of a range the
     lower bound, of a string the folded whole text, of a token the code and then the system.
@@ -239,6 +241,7 @@ class SortKey:
     param: str
     kind: Kind
     descending: bool = False
+    texts: tuple[TextIs, ...] = ()
 
 
 Cursor: TypeAlias = tuple[int | float | str | None, ...]
@@ -251,7 +254,8 @@ class Query:
 
     `count` is the page size (0: none).
 
-    Without `sort`, the order is the store's own, stable one. `total`: count all matches.
+    Without `sort`, the order is the store's own, stable one. `total`: count all matches;
+    `estimate`: that may be a rough number, which a store finds without counting all.
     """
 
     types: tuple[str, ...]
@@ -260,3 +264,4 @@ class Query:
     count: int = 50
     after: Cursor | None = None
     total: bool = False
+    estimate: bool = False

@@ -54,6 +54,7 @@ from fhirserver.search.expression import (
     UriIs,
     UriMode,
 )
+from fhirserver.search.score import SCORE, score
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,8 @@ def sort_value(key: SortKey, document: Document) -> tuple[int | float | str, ...
         return (document.id,)
     if key.param == "_lastUpdated":
         return (document.last_updated,)
+    if key.param == SCORE:
+        return (score(key.texts, document.entries),)
     values = [rank for entry in document.entries.get(key.param, ()) if (rank := _rank(entry))]
     if not values:
         return ()

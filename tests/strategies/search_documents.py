@@ -70,6 +70,7 @@ from fhirserver.search.expression import (
     UriMode,
 )
 from fhirserver.search.match import Document
+from fhirserver.search.score import SCORE
 
 TYPES = ("Patient", "Observation", "Group")
 CONTAINED_TYPES = contained_types(TYPES[:2])
@@ -368,7 +369,23 @@ def sorts(params: tuple[str, ...] = PARAMS_OF_ALL) -> SearchStrategy[tuple[SortK
     unordered = ("composite", "position", None)
     kinds |= {param: KIND_OF[param] for param in params if KIND_OF.get(param) not in unordered}
     keys = [SortKey(*row, down) for row in kinds.items() for down in (False, True)]
-    return st.lists(_one(keys), max_size=3, unique_by=lambda key: key.param).map(tuple)
+    some = _one(keys)
+    if scored := [param for param in params if param in TEXTS]:
+        some |= _scores(tuple(scored))
+    return st.lists(some, max_size=3, unique_by=lambda key: key.param).map(tuple)
+
+
+def _scores(params: tuple[str, ...]) -> SearchStrategy[SortKey]:
+    """To sort by how well one or two texts fit, which need not be those that are searched by."""
+    alternatives = st.lists(_some(WORDS), min_size=1, max_size=2).map(tuple)
+    texts = st.builds(TextIs, st.sampled_from(params), alternatives)
+    return st.builds(
+        SortKey,
+        st.just(SCORE),
+        st.just("number"),
+        st.booleans(),
+        st.lists(texts, min_size=1, max_size=3).map(tuple),
+    )
 
 
 class Case(NamedTuple):

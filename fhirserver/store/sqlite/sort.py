@@ -18,6 +18,7 @@ import apsw
 
 from fhirserver.search.contained import is_contained
 from fhirserver.search.expression import Query, SortKey
+from fhirserver.search.score import SCORE
 from fhirserver.store.sqlite.dictionary import Dictionary
 from fhirserver.store.sqlite.order import (
     SortColumn,
@@ -176,7 +177,7 @@ class Sorter:
             where = sql("d.tid=? AND d.live", tid)
             return _Lead(f"resource d INDEXED BY {index}", where, (column,))
         pid = self._names.param(tid, key.param)
-        if key.kind not in _ROW:
+        if key.kind not in _ROW or key.param == SCORE:
             return None
         row, other = (
             ", ".join(
