@@ -1,13 +1,12 @@
 """Versions taken out of the file for good, with every trace that they left in it.
 
-docs/adr/0028-expunge.md. The writer zeroes what it deletes (`secure_delete`), so that no page
-keeps it; full-text segments are written anew, as FTS5 only marks what is deleted; the log is
-emptied at the end. Numbers that were given out stay given: `floor` remembers the last ones.
+docs/adr/0028-expunge.md. SQLite and FTS5 only mark what is deleted, and pages that were split
+keep copies, so the file is written anew when a call has found the last of what it was to take
+out. Numbers that were given out stay given: `floor` remembers the last ones.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import NamedTuple
 
 import apsw
@@ -19,7 +18,7 @@ from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.store.sqlite.rows import WORD_TABLES
 from fhirserver.store.sqlite.sql import FALSE, TRUE, Sql, any_of, sql
 
-_EMPTY_LOG = 1000  # milliseconds that emptying the log may wait for readers
+_PATIENCE = 1000  # milliseconds that emptying the log may wait for readers
 _CHOSEN = """SELECT v.vid, v.rid, v.vid=r.vid FROM {table} CROSS JOIN resource r ON r.rid=v.rid
     WHERE {scope} AND {wanted} ORDER BY v.vid LIMIT ?"""
 _NEVER_WAS = """UPDATE resource SET version=0, vid=NULL, created=NULL, instant=NULL, live=0
@@ -46,15 +45,31 @@ def expunge(what: Expunge, connection: Connection, names: Dictionary) -> int:
     args = (*scope.where.args, *wanted.args, what.limit)
     chosen = list(connection.execute(text, args))
     if chosen:
-        connection.execute("UPDATE floor SET vid=?, rid=?, instant=?", head(connection))
+        connection.execute("UPDATE floor SET vid=?, rid=?, instant=?, traces=1", head(connection))
         connection.executemany("DELETE FROM version WHERE vid=?", [(row[0],) for row in chosen])
         connection.executemany(_NEVER_WAS, [(rid,) for _, rid, is_last in chosen if is_last])
         connection.execute(_UNHEARD_OF)
-        for table in WORD_TABLES.values():
-            connection.execute(f"INSERT INTO {table}({table}) VALUES('optimize')")
     connection.execute("COMMIT")
-    _empty_log(connection)
+    if len(chosen) < what.limit and connection.execute("SELECT traces FROM floor").get:
+        _remove_traces(connection)
     return len(chosen)
+
+
+def _remove_traces(connection: Connection) -> None:
+    """Writes the file anew and cuts its log. What readers hold up is left for the next time."""
+    for table in WORD_TABLES.values():
+        connection.execute(f"INSERT INTO {table}({table}) VALUES('optimize')")
+    connection.pragma("temp_store", "file")  # it may be larger than memory
+    connection.setlk_timeout(_PATIENCE, 0)
+    try:
+        connection.execute("VACUUM")
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        connection.execute("UPDATE floor SET traces=0")
+    except (apsw.BusyError, apsw.LockedError):
+        pass
+    finally:
+        connection.setlk_timeout(BUSY_TIMEOUT, 0)
+        connection.pragma("temp_store", "memory")
 
 
 def _scope(what: Expunge, names: Dictionary) -> _Scope:
@@ -66,12 +81,3 @@ def _scope(what: Expunge, names: Dictionary) -> _Scope:
     rid = names.resource(tid, what.id) if tid != UNKNOWN else UNKNOWN
     return _Scope("version v INDEXED BY version_number", sql("v.rid=?", rid))
 
-
-def _empty_log(connection: Connection) -> None:
-    """Writes the log back and cuts it; what readers hold up, a later checkpoint does."""
-    connection.setlk_timeout(_EMPTY_LOG, 0)
-    try:
-        with suppress(apsw.BusyError, apsw.LockedError):
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    finally:
-        connection.setlk_timeout(BUSY_TIMEOUT, 0)

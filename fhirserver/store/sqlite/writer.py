@@ -83,7 +83,6 @@ class Writer:
         self._is_closed = False
         self._connection = Connection(path)
         self._connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
-        self._connection.pragma("secure_delete", 1)  # what is deleted is zeroed
         self._names = Interning(self._connection)
         self._searcher = Searcher(self._connection, self._names)
         self._by_others = self._connection.pragma("data_version")
