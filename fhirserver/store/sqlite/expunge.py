@@ -80,4 +80,3 @@ def _scope(what: Expunge, names: Dictionary) -> _Scope:
         return _Scope("version v INDEXED BY version_type", sql("v.tid=?", tid))
     rid = names.resource(tid, what.id) if tid != UNKNOWN else UNKNOWN
     return _Scope("version v INDEXED BY version_number", sql("v.rid=?", rid))
-

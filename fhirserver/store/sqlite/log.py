@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from fhirserver.store.port import LogQuery, Version
 from fhirserver.store.sqlite.changes import METHODS
-from fhirserver.store.sqlite.connection import Connection
-from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
+from fhirserver.store.sqlite.dictionary import UNKNOWN
+from fhirserver.store.sqlite.reader import Reader
 from fhirserver.store.sqlite.sql import Sql, all_of, any_of, sql
 
 _PAGE = 200
@@ -16,30 +16,32 @@ _ROWS = """SELECT v.vid, v.tid, r.id, v.version, v.instant, v.method, v.body
     FROM {table} CROSS JOIN resource r ON r.rid=v.rid WHERE {where} ORDER BY v.vid LIMIT ?"""
 
 
+class Place(NamedTuple):
+    """The number after which a page begins, and where the snapshot ends, once that is chosen."""
+
+    after: int
+    until: int | None
+
+
 class LogPage(NamedTuple):
-    """`after` is where the next page begins, None on the last; `until` ends the snapshot."""
+    """`next` is None on the last page."""
 
     versions: list[Version]
-    after: int | None
-    until: int
+    next: Place | None
 
 
-def log_page(
-    connection: Connection,
-    names: Dictionary,
-    query: LogQuery,
-    after: int | None,
-    until: int | None,
-) -> LogPage:
-    """The versions after a number, as `Store.log`; the first page chooses where the walk ends."""
-    with connection.snapshot():
+def log_page(query: LogQuery, place: Place, reader: Reader) -> LogPage:
+    """The versions from a place on, as `Store.log`; the first page chooses the snapshot."""
+    names = reader.names
+    with reader.connection.snapshot():
+        until = place.until
         if until is None:
-            until = int(connection.execute("SELECT max(vid) FROM version").get or 0)
-        start = after or 0
+            until = int(reader.connection.execute("SELECT max(vid) FROM version").get or 0)
+        start = place.after
         end = min(until, start + _LOOKED_AT) if _is_sparse(query) else until
         tids = [tid for type in query.types if (tid := names.type(type)) != UNKNOWN]
         if query.types and not tids:
-            return LogPage([], None, until)
+            return LogPage([], None)
         table = "version v INDEXED BY version_type" if len(tids) == 1 else "version v"
         where = all_of((
             sql("v.vid>? AND v.vid<=?", start, end),
@@ -48,7 +50,7 @@ def log_page(
             *([_is_current(until)] if query.current else []),
         ))  # fmt: skip
         rows = list(
-            connection.execute(
+            reader.connection.execute(
                 _ROWS.format(table=table, where=where.text), (*where.args, _PAGE)
             )
         )
@@ -57,7 +59,7 @@ def log_page(
         for _, tid, id, version, at, method, body in rows
     ]
     reached = rows[-1][0] if len(rows) == _PAGE else end
-    return LogPage(versions, reached if reached < until else None, until)
+    return LogPage(versions, Place(reached, until) if reached < until else None)
 
 
 def _is_sparse(query: LogQuery) -> bool:

@@ -36,7 +36,7 @@ from fhirserver.store.port import (
 )
 from fhirserver.store.sqlite.connection import refusal, translated
 from fhirserver.store.sqlite.expunge import expunge
-from fhirserver.store.sqlite.log import log_page
+from fhirserver.store.sqlite.log import Place, log_page
 from fhirserver.store.sqlite.reader import Reader
 from fhirserver.store.sqlite.restore import restore
 from fhirserver.store.sqlite.schema import prepare
@@ -113,18 +113,12 @@ class SqliteStore:
         await self._writer.do(partial(restore, versions))
 
     async def log(self, query: LogQuery) -> AsyncIterator[Version]:
-        after = until = None
-        while True:
-            page = await self._bounded(
-                lambda reader, after=after, until=until: log_page(
-                    reader.connection, reader.names, query, after, until
-                )
-            )
+        place: Place | None = Place(0, None)
+        while place is not None:
+            page = await self._bounded(partial(log_page, query, place))
             for version in page.versions:
                 yield version
-            if page.after is None:
-                return
-            after, until = page.after, page.until
+            place = page.next
 
     async def scan(self, type: str | None = None) -> AsyncIterator[Version]:
         types = (type,) if type else ()
