@@ -40,6 +40,7 @@ from fhirserver.rest.negotiation import refusal_type
 from fhirserver.rest.reply import Reply, refused, send_reply
 from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings, is_loopback
+from fhirserver.store.port import Store
 from fhirserver.store.sqlite import SqliteStore
 
 FHIR_PATH: Final = "/fhir"
@@ -80,6 +81,17 @@ async def open_gate(
         yield running.dispatch
     finally:
         await running.store.close()
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """The store itself, for commands that move all of it and answer nobody's request."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def new_id() -> str:
