@@ -84,10 +84,9 @@ async def open_gate(
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[Store]:
+async def whole_store(settings: Settings) -> AsyncIterator[Store]:
     """The store itself, for commands that move all of it and answer nobody's request."""
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
+    store = await open_store(settings)
     try:
         yield store
     finally:
