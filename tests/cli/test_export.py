@@ -13,7 +13,7 @@ from click.testing import Result
 from store.making import walk_history
 from typer.testing import CliRunner
 
-from fhirserver.app import open_gate, open_store
+from fhirserver.app import open_gate, whole_store
 from fhirserver.cli.export import export
 from fhirserver.cli.load import load
 from fhirserver.interactions.request import Request
@@ -50,7 +50,7 @@ async def fill() -> None:
 
 def history(folder: str) -> list[Version]:
     async def asked() -> list[Version]:
-        async with open_store(Settings(data=Path(folder))) as store:
+        async with whole_store(Settings(data=Path(folder))) as store:
             return await walk_history(store, HistoryQuery())
 
     return asyncio.run(asked())
