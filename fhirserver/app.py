@@ -33,7 +33,7 @@ from fhirserver.jobs.job import Job
 from fhirserver.jobs.runner import Runner
 from fhirserver.jobs.table import JobTable
 from fhirserver.model.json import decode
-from fhirserver.operations.table import OPERATIONS
+from fhirserver.operations.table import offered
 from fhirserver.rest.application import Edge, FhirApplication
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.asked import wanted_format
@@ -46,6 +46,7 @@ from fhirserver.rest.negotiation import refusal_type
 from fhirserver.rest.reply import Reply, refused, send_reply
 from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings, is_loopback
+from fhirserver.store.port import ServerStore
 from fhirserver.store.sqlite import SqliteStore
 
 FHIR_PATH: Final = "/fhir"
@@ -81,7 +82,7 @@ async def open_gate(
     settings: Settings,
 ) -> AsyncIterator[Callable[[Request], Awaitable[Answer]]]:
     """The gate's dispatch over the store of the settings, for commands that need no HTTP."""
-    running = _Running(settings)
+    running = _Running(settings, await open_store(settings))
     try:
         yield running.dispatch
     finally:
@@ -91,7 +92,7 @@ async def open_gate(
 @asynccontextmanager
 async def open_jobs(settings: Settings) -> AsyncIterator[_Running]:
     """What runs on the store of the settings, jobs included, for commands that wait for one."""
-    running = _Running(settings)
+    running = _Running(settings, await open_store(settings))
     try:
         await running.start(await running.base())
         yield running
@@ -101,13 +102,23 @@ async def open_jobs(settings: Settings) -> AsyncIterator[_Running]:
 
 async def index_state(settings: Settings) -> tuple[Known, list[Job]]:
     """How far the store of the settings is indexed, and its unfinished jobs; nothing is written."""
-    store = SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
+    store = await open_store(settings)
     try:
         jobs = JobTable(store.records, now=now, new_id=new_id)
         registry = Registry(
             store, store.records, jobs, packaged(), settings.full_text, observes=True
         )
         return await registry.refresh(), [held.job async for held in jobs.unfinished()]
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def whole_store(settings: Settings) -> AsyncIterator[ServerStore]:
+    """The store itself, for commands that move all of it and answer nobody's request."""
+    store = await open_store(settings)
+    try:
+        yield store
     finally:
         await store.close()
 
@@ -186,17 +197,26 @@ def _collect_garbage_seldom() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
+async def open_store(settings: Settings) -> ServerStore:
+    """The store of the settings, and the data folder. Raises `Unavailable`, `NotRunnable`."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not settings.is_mongodb:
+        return SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
+    try:
+        from fhirserver.store.mongo import MongoStore
+    except ImportError as error:
+        raise NotRunnable("MongoDB needs its driver: pip install 'fhirserver[mongodb]'") from error
+    return await MongoStore.open(settings.store, clock=now, patience=settings.search_seconds)
+
+
 class _Running:
     """What lasts from start to shutdown."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, store: ServerStore) -> None:
         self._settings = settings
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.definitions = packaged()
         sealer = AesSealer(sealing_key(settings.data), now=now, random=secrets.token_bytes)
-        self.store = store = SqliteStore.open(
-            settings.database, clock=now, patience=settings.search_seconds
-        )
+        self.store = store
         self.jobs = JobTable(store.records, now=now, new_id=new_id)
         self.registry = Registry(
             store, store.records, self.jobs, self.definitions, settings.full_text
@@ -213,7 +233,8 @@ class _Running:
             new_id=new_id,
             jobs=self.jobs,
         )
-        self.dispatch = Gate(context, OPERATIONS, self.registry).dispatch
+        operations = offered(expunges=settings.expunge)
+        self.dispatch = Gate(context, operations, self.registry).dispatch
         self.fhir = FhirApplication(
             self.dispatch, self.definitions, edge_of(settings), request_ids()
         )
@@ -273,7 +294,7 @@ class _Application:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            running = _Running(self._settings)
+            running = _Running(self._settings, await open_store(self._settings))
             await running.start(self._settings.base_url or "")
             self._running = running
         except (FhirError, NotRunnable, OSError) as error:

@@ -65,6 +65,12 @@ async def marks_of(store: Store, records: Records, full_text: FullText) -> Marke
             continue
 
 
+async def without_custom(store: Store, records: Records, full_text: FullText) -> None:
+    """Marks that what is to be written has no entries by custom parameters."""
+    await marks_of(store, records, full_text)
+    await change_marks(records, lambda marks: msgspec.structs.replace(marks, parameters={}))
+
+
 async def change_marks(records: Records, change: Callable[[Marks], Marks]) -> Marked:
     """The marks as `change` makes them of those there are, whoever else changes them."""
     while True:

@@ -29,7 +29,7 @@ from fhirserver.search.parameter_check import (
 )
 from fhirserver.search.rules import changed_since
 from fhirserver.search.text import TEXT_PARAMETERS, FullText
-from fhirserver.store.port import HistoryQuery, Store, Unchanged, Version
+from fhirserver.store.port import HistoryQuery, Key, Store, Unchanged, Version
 from fhirserver.store.records import ABSENT, Records
 
 REINDEX = "reindex"
@@ -166,8 +166,12 @@ class Registry:
                     seen.add(version.id)
                     self._take(version)
             if page.next is None:
-                return
+                break
             query = replace(query, after=page.next)
+        keys = [Key(TYPE, id) for id in self._custom]
+        there = {version.id for version in await self._store.read_many(keys)}
+        for id in self._custom.keys() - there:  # what was expunged has no history
+            del self._custom[id]
 
     def _take(self, version: Version) -> None:
         self._read_up_to = max(self._read_up_to or 0, version.last_updated)

@@ -17,7 +17,17 @@ from fhirserver.indexing.marks import Marks, change_marks
 from fhirserver.indexing.registry import Known, Registry
 from fhirserver.jobs.task import Task
 from fhirserver.model.json import decode
-from fhirserver.search.expression import EVERYTHING, Cursor, Query
+from fhirserver.search.contained import CONTAINED_TYPE, MARK
+from fhirserver.search.expression import (
+    EVERYTHING,
+    And,
+    Cursor,
+    Not,
+    Query,
+    TokenIs,
+    TokenValue,
+    TypeIs,
+)
 from fhirserver.search.parameter_check import concrete
 from fhirserver.search.rules import REVISION, changed_since
 from fhirserver.search.text import FullText
@@ -32,8 +42,9 @@ _GATHER: Final = 0.3  # seconds: parameters that come one after another share a 
 class _Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a job stands, as its checkpoint.
 
-    `left` are the types still to be walked; `cursor` is where in the first of them. The rest
-    is what was in effect at the beginning, which is what will be marked.
+    `left` are the types still to be walked, and `MARK` for what contains others; `cursor` is
+    where in the first of them. The rest is what was in effect at the beginning, which is what
+    will be marked.
     """
 
     left: list[str]
@@ -88,7 +99,7 @@ class Reindexing:
         wanted = sorted(known.unready) if types is None else sorted(types)
         counts = await self._store.counts()
         return _Place(
-            left=[type_ for type_ in wanted if counts.get(type_)],
+            left=[*(type_ for type_ in wanted if counts.get(type_)), MARK],
             every=wanted,
             stamps=dict(known.stamps),
             full_text=self._full_text,
@@ -102,8 +113,7 @@ class Reindexing:
         base = task.job.arguments.get("base", "")
         while place.left:
             after: Cursor | None = tuple(place.cursor) if place.cursor is not None else None
-            query = Query((place.left[0],), EVERYTHING, count=_PAGE, after=after)
-            page = await self._store.search(query)
+            page = await self._store.search(_query(place, after))
             await reindex(self._store, self._registry, page.versions, base)
             is_last = page.next is None
             place = msgspec.structs.replace(
@@ -143,6 +153,15 @@ class Reindexing:
             return marks
 
         await change_marks(self._records, marked)
+
+
+def _query(place: _Place, after: Cursor | None) -> Query:
+    """What is walked now: a type, or last of all what contains resources of the types."""
+    type_ = place.left[0]
+    if type_ != MARK:
+        return Query((type_,), EVERYTHING, count=_PAGE, after=after)
+    contains = TokenIs(CONTAINED_TYPE, tuple(TokenValue(None, name) for name in place.every))
+    return Query((), And((contains, Not(TypeIs(tuple(place.every))))), count=_PAGE, after=after)
 
 
 async def reindex(store: Store, registry: Registry, versions: Sequence[Version], base: str) -> int:

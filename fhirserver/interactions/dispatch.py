@@ -110,7 +110,8 @@ class Gate:
             answer = await row.run(self._guarded(request), request)
         except Outdated:
             answer = await self._again(row, request)
-        if request.prefer is not None and row.scope in _WRITING and isinstance(row, Interaction):
+        prefers = request.prefer is not None or answer.outcome is not None
+        if prefers and row.scope in _WRITING and isinstance(row, Interaction):
             return preferred(answer, request.prefer)
         return answer
 

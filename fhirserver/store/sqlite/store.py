@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -25,17 +26,23 @@ from fhirserver.store.port import (
     Entered,
     Expectation,
     Explanation,
+    Expunge,
     HistoryPage,
     HistoryQuery,
+    Kept,
     Key,
+    LogQuery,
     SearchPage,
     Unchanged,
     Version,
 )
 from fhirserver.store.sqlite.changes import Batch
 from fhirserver.store.sqlite.connection import refusal, translated
+from fhirserver.store.sqlite.expunge import expunge
+from fhirserver.store.sqlite.log import Place, log_page
 from fhirserver.store.sqlite.reader import Reader
 from fhirserver.store.sqlite.records import SqliteRecords
+from fhirserver.store.sqlite.restore import restore
 from fhirserver.store.sqlite.schema import prepare
 from fhirserver.store.sqlite.writer import Writer
 
@@ -52,6 +59,8 @@ class SqliteStore:
 
     `records` is its `fhirserver.store.records.Records`.
     """
+
+    atomic = True
 
     def __init__(
         self, path: Path, *, clock: Callable[[], int], patience: float = _PATIENCE
@@ -120,6 +129,20 @@ class SqliteStore:
             return self._reader.latest(type)
         except apsw.Error as error:
             raise refusal(error) from error
+
+    async def expunge(self, what: Expunge) -> int:
+        return await self._writer.do(partial(expunge, what))
+
+    async def restore(self, versions: Sequence[Kept]) -> None:
+        await self._writer.do(partial(restore, versions))
+
+    async def log(self, query: LogQuery) -> AsyncIterator[Version]:
+        place: Place | None = Place(0, None)
+        while place is not None:
+            page = await self._bounded(partial(log_page, query, place))
+            for version in page.versions:
+                yield version
+            place = page.next
 
     async def scan(self, type: str | None = None) -> AsyncIterator[Version]:
         types = (type,) if type else ()
