@@ -88,7 +88,7 @@ def written(
     body = draft(resource, target.id, version)
     if current is not None and current.body is not None and same_content(current.body, body):
         return Step(200, target, entry=entry)
-    check_fragments(resource, body.data)
+    check_fragments(resource, body.tail)
     change = Change(
         target.type,
         target.id,
