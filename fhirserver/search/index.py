@@ -17,7 +17,8 @@ not indexed; a composite parameter that has no whole tuple is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from fhirserver.definitions.registry import Definitions
@@ -54,11 +55,14 @@ class Indexer:
             if kind_of(found)
         }
 
-    def entries(self, resource: Resource, base_url: str = "") -> Entries:
+    def entries(
+        self, resource: Resource, base_url: str = "", encoded: bytes | None = None
+    ) -> Entries:
         """The entries of a resource, by parameter or derived name.
 
-        References below `base_url` count as references to this server. Odd data gives no
-        entries, never an error.
+        References below `base_url` count as references to this server. `encoded` is the resource
+        as compact JSON, if there is one: it is searched faster. Odd data gives no entries, never
+        an error.
         """
         plan = self._plan(resource)
         out: dict[str, tuple[Entry, ...]] = {}
@@ -69,10 +73,12 @@ class Indexer:
                 out[name] = (found[0],)
             else:
                 out[name] = tuple(dict.fromkeys(found))
-        covered = {entry for code in plan.reference_codes for entry in out.get(code, ())}
-        uncovered = _uncovered(resource, base_url, covered)
-        if uncovered:
-            out[UNCOVERED] = uncovered
+        urls = _urls(resource) if encoded is None else _urls_in(resource, encoded)
+        if urls:
+            covered = {entry for code in plan.reference_codes & out.keys() for entry in out[code]}
+            uncovered = _uncovered(urls, base_url, covered)
+            if uncovered:
+                out[UNCOVERED] = uncovered
         if self._texts:
             out |= words_of(resource, self._texts)
         return out
@@ -96,16 +102,31 @@ class Indexer:
         return plan
 
 
-def _uncovered(resource: Resource, base_url: str, covered: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The references anywhere in a resource that are not among the covered ones."""
+def _uncovered(
+    urls: Iterable[str], base_url: str, covered: Collection[Entry]
+) -> tuple[Entry, ...]:
+    """The references by the URLs that are not among the covered ones."""
     found: dict[Entry, None] = {}
-    for url in dict.fromkeys(_urls(resource)):
+    for url in dict.fromkeys(urls):
         for reference in references(url):
             found[reference if reference.type else at_home(reference, base_url)] = None
     return tuple(entry for entry in found if entry not in covered)
 
 
-def _urls(resource: Resource) -> Iterable[str]:
+_URL = re.compile(rb'"reference":"([^"\\]*)(.)', re.DOTALL)
+
+
+def _urls_in(resource: Resource, encoded: bytes) -> list[str]:
+    """As `_urls`, read from the JSON where that is plain: no other resource, no escapes."""
+    found = _URL.findall(encoded)
+    if not found:
+        return []
+    if b'"resource":{' in encoded or any(end != b'"' for _, end in found):
+        return _urls(resource)
+    return [url.decode() for url, _ in found]
+
+
+def _urls(resource: Resource) -> list[str]:
     """The text of every literal reference; what a Bundle or Parameters carries has its own."""
     urls: list[str] = []
     stack: list[Any] = [resource]
