@@ -102,9 +102,7 @@ class Indexer:
         return plan
 
 
-def _uncovered(
-    urls: Iterable[str], base_url: str, covered: Collection[Entry]
-) -> tuple[Entry, ...]:
+def _uncovered(urls: Iterable[str], base_url: str, covered: Collection[Entry]) -> tuple[Entry, ...]:
     """The references by the URLs that are not among the covered ones."""
     found: dict[Entry, None] = {}
     for url in dict.fromkeys(urls):
