@@ -109,15 +109,15 @@ def removed(target: Target, entry: int | None = None) -> Step:
     return Step(204, target, change, entry=entry)
 
 
-def answer(step: Step, instant: int | None) -> Answer:
+def answer(step: Step, instant: int | None, *, with_body: bool = True) -> Answer:
     """The answer that shows the outcome of a step, with the resource as it now is."""
     change = step.change
     if change is None or instant is None:
         return _unchanged(step)
-    body = change.body.stamped(instant) if change.body is not None else None
+    body = change.body
     return Answer(
         step.status,
-        body,
+        body.stamped(instant) if body is not None and with_body else None,
         change.type,
         change.id,
         change.version,

@@ -111,7 +111,10 @@ def _written(
     for entry in entries:
         if entry.verb not in _READING:
             own = steps[twins.get(entry.index, entry.index)]
-            single = answer(own[0], done.instant) if len(own) == 1 else Answer(204)
+            shown = entry.request.prefer == "representation"
+            single = Answer(204)
+            if len(own) == 1:
+                single = answer(own[0], done.instant, with_body=shown)
             results[entry.index] = response_entry(entry, single)
     return results
 
