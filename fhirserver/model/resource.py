@@ -42,11 +42,27 @@ def draft(resource: Resource, id: str, version: int) -> Draft:
     rest = dict(resource)
     for name in _FIRST:
         rest.pop(name, None)
-    head = (
-        f'{{"resourceType":"{resource["resourceType"]}","id":"{id}",'
-        f'"meta":{{"versionId":"{version}","lastUpdated":"'
-    )
-    return Draft(head.encode(), b'"' + _further(meta) + _further(rest))
+    head = _head(resource["resourceType"], id, version)
+    return Draft(head, b'"' + _further(meta) + _further(rest))
+
+
+def redrafted(body: bytes, type: str, id: str, version: int, instant: int) -> Draft:
+    """The draft that the final bytes of a version came from.
+
+    Raises `ValueError` for bytes that are not of that version and instant (microseconds).
+    """
+    head = _head(type, id, version)
+    out = Draft(head, body[len(head) + len(_UNSET) :])
+    if out.stamped(instant) != body:
+        raise ValueError(f"these are not the bytes of {type}/{id}/_history/{version}")
+    return out
+
+
+def _head(type: str, id: str, version: int) -> bytes:
+    """What comes before the instant."""
+    return (
+        f'{{"resourceType":"{type}","id":"{id}","meta":{{"versionId":"{version}","lastUpdated":"'
+    ).encode()
 
 
 def _further(members: Resource) -> bytes:

@@ -23,7 +23,7 @@ from fhirserver.search.expression import Kind
 from fhirserver.search.parameter import Convert, Parameter, parameter
 from fhirserver.search.params import PARAMETER_TYPES
 from fhirserver.search.params.composite import MAX_TUPLES
-from fhirserver.search.params.reference import at_home
+from fhirserver.search.params.reference import Home, at_home
 from fhirserver.search.select import selects
 from fhirserver.search.selection import branches, parsed
 
@@ -32,6 +32,8 @@ Found: TypeAlias = dict[str, list[Entry]]
 
 _Parts: TypeAlias = tuple[tuple[Kind, Expr], ...]
 """The kinds and expressions of a composite's components; () for another parameter."""
+
+_CANONICAL = PARAMETER_TYPES["quantity"].derived["canonical"]
 
 _WITH_ANY = frozenset({"Extension", "Resource"})
 """Types of elements that may hold a value of any type."""
@@ -58,13 +60,13 @@ class Plan:
         self._all = make.sources(parameters)
         self._referring = make.sources(referring)
 
-    def entries(self, resource: Resource, base_url: str) -> Found:
-        """What is found of all parameters, not yet freed of repetitions."""
-        return self._all.run(resource, base_url)
+    def entries(self, scope: Scope, home: Home) -> Found:
+        """What is found of all parameters in the scope's resource, not yet freed of repetitions."""
+        return self._all.run(scope, home)
 
-    def references(self, resource: Resource, base_url: str) -> Found:
+    def references(self, scope: Scope, home: Home) -> Found:
         """The same of reference parameters alone."""
-        return self._referring.run(resource, base_url)
+        return self._referring.run(scope, home)
 
 
 class _Use(NamedTuple):
@@ -141,66 +143,101 @@ class _Source(NamedTuple):
     keys: frozenset[str] | None
 
 
-_Component: TypeAlias = Mapping[Shape, tuple[Walk, ...]]
+_Walks: TypeAlias = Mapping[Shape, tuple[Walk, ...]]
 """A component's selections by the shape that they begin at."""
+
+
+class _Component(NamedTuple):
+    """`canonical` reads a quantity in base units; None for what is none."""
+
+    walks: _Walks
+    canonical: _Walks | None
 
 
 def _tuples(codes: tuple[str, ...], components: tuple[_Component, ...]) -> Then:
     """The end of a composite's selection: adds the product of its components.
 
-    Several parameters may be made of the same elements.
+    Several parameters may be made of the same elements. Tuples with quantities stand in base
+    units under `code:canonical`.
     """
-    # The last component is the value, which is missing more often than the code.
-    order = tuple(reversed(components))
+    has_quantity = any(component.canonical for component in components)
+    canonical_codes = tuple(f"{code}:canonical" for code in codes) if has_quantity else ()
 
     def end(shape: Shape) -> Walk:
-        walks = [component.get(shape, ()) for component in order]
+        # The last component is the value, which is missing more often than the code.
+        walks = [component.walks.get(shape, ()) for component in reversed(components)]
+        canonical = [
+            None if component.canonical is None else component.canonical.get(shape, ())
+            for component in components
+        ]
 
         def read(value: Any, extra: Any, found: Found, scope: Scope | None) -> None:
             parts: list[list[Simple]] = []
             for some in walks:
-                entries: list[Simple] = []
-                for walk in some:
-                    walk(value, extra, entries, scope)
+                entries = _reached(some, value, extra, scope)
                 if not entries:
                     return
                 parts.append(entries)
             parts.reverse()
-            made = [Composite(row) for row in islice(product(*parts), MAX_TUPLES)]
-            for code in codes:
-                found.setdefault(code, []).extend(made)
+            _add_product(found, codes, parts)
+            if has_quantity:
+                parts = [
+                    part if some is None else _reached(some, value, extra, scope)
+                    for some, part in zip(canonical, parts, strict=True)
+                ]
+                if all(parts):
+                    _add_product(found, canonical_codes, parts)
 
         return read
 
     return end
 
 
+def _reached(walks: tuple[Walk, ...], value: Any, extra: Any, scope: Scope | None) -> list[Simple]:
+    entries: list[Simple] = []
+    for walk in walks:
+        walk(value, extra, entries, scope)
+    return entries
+
+
+def _add_product(found: Found, codes: tuple[str, ...], parts: list[list[Simple]]) -> None:
+    made = [Composite(row) for row in islice(product(*parts), MAX_TUPLES)]
+    for code in codes:
+        found.setdefault(code, []).extend(made)
+
+
 class _Sources:
     """Selections by the properties that they need.
 
-    Of what is found under the names `referring`, references to this server are made relative.
+    Of what parameters that refer find, references to this server and within the resource are
+    brought home; tuples that hold one without a home are none.
     """
 
-    def __init__(self, sources: Iterable[_Source], referring: frozenset[str]) -> None:
+    def __init__(self, sources: Iterable[_Source], parameters: Iterable[Parameter]) -> None:
         self._always: list[Walk] = []
         self._by_key: dict[str, list[Walk]] = {}
-        self._referring = referring
+        self._referring = frozenset(
+            name
+            for item in parameters
+            if _refers(item)
+            for name in (item.code, f"{item.code}:canonical")
+        )
         for walk, keys in sources:
             if keys is None:
                 self._always.append(walk)
             for key in keys or ():
                 self._by_key.setdefault(key, []).append(walk)
 
-    def run(self, resource: Resource, base_url: str) -> Found:
+    def run(self, scope: Scope, home: Home) -> Found:
         found: Found = {}
-        scope = Scope(resource)
+        resource = scope.root
         by_key = self._by_key
         for key in resource:
             if key in by_key:
                 _run_all(by_key[key], resource, scope, found)
         _run_all(self._always, resource, scope, found)
         for name in self._referring & found.keys():
-            found[name] = _at_home(found[name], base_url)
+            _bring_home(found, name, home)
         return found
 
 
@@ -233,7 +270,7 @@ class _Maker:
                 if parts and keys is None:
                     keys = self._keys(parts[-1][1])
                 made.append(_Source(select.walk, keys))
-        return _Sources(made, frozenset(item.code for item in parameters if _refers(item)))
+        return _Sources(made, parameters)
 
     def _branches(self, definition: SearchParameter) -> tuple[Expr, ...]:
         return branches(self._definitions, self._type, parsed(definition.expression or ""))
@@ -244,22 +281,22 @@ class _Maker:
             for item in items
             for place in item.elements
         }
-        components = tuple(
-            {
-                shape: tuple(
-                    found.walk
-                    for found in selects(
-                        self._shapes,
-                        shape,
-                        expression,
-                        _reads_simple(PARAMETER_TYPES[kind].convert),
-                    )
-                )
-                for shape in within
-            }
-            for kind, expression in parts
-        )
-        return _tuples(tuple(item.code for item in items), components)
+        components = []
+        for kind, expression in parts:
+            walks = self._walks(within, expression, PARAMETER_TYPES[kind].convert)
+            is_quantity = kind == "quantity"
+            canonical = self._walks(within, expression, _CANONICAL) if is_quantity else None
+            components.append(_Component(walks, canonical))
+        return _tuples(tuple(item.code for item in items), tuple(components))
+
+    def _walks(
+        self, within: Iterable[Shape], expression: Expr, table: Mapping[str, Convert]
+    ) -> _Walks:
+        end = _reads_simple(table)
+        return {
+            shape: tuple(found.walk for found in selects(self._shapes, shape, expression, end))
+            for shape in within
+        }
 
     def _keys(self, last: Expr) -> frozenset[str] | None:
         """The properties that a resource needs of which the last component is selected."""
@@ -324,14 +361,18 @@ def _extension_value(value: Any, table: Mapping[str, Convert]) -> tuple[Any, Con
     return None, None
 
 
-def _at_home(entries: list[Entry], base_url: str) -> list[Entry]:
-    return [_entry_at_home(entry, base_url) for entry in entries]
+def _bring_home(found: Found, name: str, home: Home) -> None:
+    before = found[name]
+    brought = (_at_home(entry, home) for entry in before)
+    found[name] = [entry for entry in brought if entry is not None]
+    if not found[name] and before and isinstance(before[0], Composite):
+        del found[name]
 
 
-def _entry_at_home(entry: Entry, base_url: str) -> Entry:
+def _at_home(entry: Entry, home: Home) -> Entry | None:
     if isinstance(entry, Reference):
-        return entry if entry.type else at_home(entry, base_url)
+        return entry if entry.type else at_home(entry, home)
     if isinstance(entry, Composite):
-        parts = (_entry_at_home(part, base_url) for part in entry.components)
-        return Composite(cast(tuple[Simple, ...], tuple(parts)))
+        parts = tuple(_at_home(part, home) for part in entry.components)
+        return None if None in parts else Composite(cast(tuple[Simple, ...], parts))
     return entry
