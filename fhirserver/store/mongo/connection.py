@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ _POOL: Final = 64
 _SELECTION: Final = 5.0  # seconds in which a primary must be found
 _CONNECT: Final = 5.0
 _SOCKET: Final = 60.0  # seconds; longer than any search may take
+_ACKNOWLEDGED: Final = 10_000  # milliseconds in which the majority must have a write
 _RETRY_AFTER: Final = "2"
 _EXPIRED: Final = 50  # MaxTimeMSExpired
 _NO_COMMAND: Final = 59  # of a server older than the name
@@ -41,6 +43,10 @@ _PASSING: Final = frozenset(
     {6, 7, 64, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
 )
 """Codes of what passes: a primary that steps down, a network that fails."""
+
+
+MAJORITY: Final = WriteConcern("majority", wtimeout=_ACKNOWLEDGED, j=True)
+"""Written where it outlasts a change of the primary."""
 
 
 class Place(NamedTuple):
@@ -73,7 +79,7 @@ class Connection:
         self.database: AsyncDatabase[Json] = self.client.get_database(
             self.place.database,
             read_preference=ReadPreference.PRIMARY,
-            write_concern=WriteConcern("majority", j=True),
+            write_concern=MAJORITY,
             read_concern=ReadConcern("majority"),
         )
         self.resource: AsyncCollection[Json] = self.database[RESOURCE]
@@ -95,6 +101,16 @@ class Connection:
         await self.client.close()
 
 
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """Ends what takes longer with `TooCostly`, also where the server does not end it itself."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise too_costly() from error
+
+
 class Budget:
     """The time that one search may take."""
 
@@ -112,9 +128,7 @@ class Budget:
 
 def too_costly() -> TooCostly:
     """The refusal of what takes too long."""
-    return TooCostly(
-        "This search takes too long. Narrow it, for example by a patient, a date or a code."
-    )
+    return TooCostly("The search takes too long. Add a more selective parameter.")
 
 
 def unavailable(text: str) -> Unavailable:

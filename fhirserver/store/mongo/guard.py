@@ -8,34 +8,45 @@ also leaves in the head what is to be written (`pending`): that is the moment of
 The documents are then written and `pending` is taken away. Whoever finds it there does the
 same; every step of it may be repeated, so a process that dies half-way loses and doubles
 nothing. `done` is the last number whose documents are written: what readers start from.
+
+A process that lost several times asks for the `turn`: for a second no other may commit.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from bson import Int64
-from pymongo import InsertOne, ReplaceOne, ReturnDocument, UpdateOne, WriteConcern
+from pymongo import InsertOne, ReplaceOne, ReturnDocument, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
+from fhirserver.errors import Unavailable
 from fhirserver.store.mongo.batch import Batch, Head
-from fhirserver.store.mongo.connection import Connection, is_passing, unavailable
+from fhirserver.store.mongo.connection import MAJORITY, Connection, is_passing
 from fhirserver.store.mongo.document import Json
 
 _DUPLICATE: Final = 11000
 _PERSISTENCE: Final = 20.0  # seconds in which a commit that met a failure is brought to an end
+_PATIENCE: Final = 5.0  # seconds in which a transaction's commit is asked for again
 _PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
+_TURN: Final = 1000  # milliseconds that a turn lasts
+_COMMIT: Final = 10_000  # milliseconds that the server may take to commit a transaction
 
 
 class Lost(Exception):
     """Another commit came first."""
+
+
+class Existing(Lost):
+    """A resource that was taken for new is there."""
 
 
 class Guard:
@@ -45,6 +56,8 @@ class Guard:
         self._connection = connection
         self._tenant = tenant
         self._atomic = atomic
+        self._name = secrets.token_hex(8)
+        self._own: Head | None = None  # as this process left it
 
     async def position(self) -> Head:
         """The head that readers start from."""
@@ -59,6 +72,11 @@ class Guard:
         live = (found or {}).get("live", {})
         return {type_: int(count) for type_, count in sorted(live.items()) if count > 0}
 
+    async def expected(self) -> Head:
+        """The head as this process left it, which spares a look: should it have moved since,
+        the compare-and-set tells."""
+        return self._own or await self.settled()
+
     async def settled(self) -> Head:
         """The head that a commit starts from; what was left half-done is done first."""
         while True:
@@ -70,35 +88,54 @@ class Guard:
             else:
                 return _head(found, "n")
 
+    async def ask_for_turn(self) -> None:
+        """Holds off other processes for a second, unless one of them does so already."""
+        await self._connection.tenant.update_one(
+            {"_id": self._tenant, **self._is_free()},
+            {"$set": {"turn": {"w": self._name, "until": Int64(_milliseconds() + _TURN)}}},
+        )
+
     async def write(self, batch: Batch) -> None:
         """Commits the batch. Raises `Lost` when another commit came first.
 
         After a failure of the network or a change of the primary it is found out whether the
         commit was made; it is repeated until that is certain.
         """
+        self._own = None
+        try:
+            await (self._in_transaction(batch) if self._atomic else self._in_steps(batch))
+        except PyMongoError as error:
+            if not is_passing(error):
+                raise
+            await self._make_certain(batch)
+        self._own = Head(batch.number, batch.instant, batch.types)
+
+    async def _make_certain(self, batch: Batch) -> None:
+        """Finds out what became of a commit, and repeats it. Raises `Lost` when it never can be.
+
+        Raises `Unavailable` when that takes too long; without Retry-After, as a create must not
+        be repeated unseen.
+        """
         end = time.monotonic() + _PERSISTENCE
-        pause = _PAUSE
-        is_doubtful = was_lost = False
-        while True:
+        for pause in _pauses():
+            await asyncio.sleep(pause)
             try:
-                if is_doubtful and await self._landed(batch):
+                if (outcome := await self._outcome(batch)) is None:
+                    await (self._in_transaction(batch) if self._atomic else self._in_steps(batch))
                     return
-                await (self._in_transaction(batch) if self._atomic else self._in_steps(batch))
             except Lost:
-                if not is_doubtful or was_lost:
-                    raise
-                was_lost = True  # to an earlier try of our own, perhaps
+                outcome = None  # perhaps to the first try
             except PyMongoError as error:
                 if not is_passing(error):
                     raise
-                is_doubtful = True
-                if time.monotonic() > end:
-                    text = "It is not certain that this was stored. Look before you try again."
-                    raise unavailable(text) from error
-                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - no secret
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            else:
-                return
+                outcome = None
+            if outcome is not None:
+                if outcome:
+                    return
+                raise Lost
+            if time.monotonic() > end:
+                break
+        raise Unavailable("It is not certain that this was stored. Look before you try again.")
 
     async def _begin(self) -> None:
         try:
@@ -112,18 +149,29 @@ class Guard:
                 raise
 
     async def _in_transaction(self, batch: Batch) -> None:
+        """Raises `Lost` for what is certain not to be committed."""
         pending = _pending(batch)
-
-        async def work(session: AsyncClientSession) -> None:
-            await self._advance(batch, {"done": Int64(batch.number)}, session)
-            await self._apply(pending, session)
-
-        async with self._connection.client.start_session() as session:
-            await session.with_transaction(
-                work,
-                read_concern=ReadConcern("snapshot"),
-                write_concern=WriteConcern("majority"),
-            )
+        try:
+            async with self._connection.client.start_session() as session:
+                await session.start_transaction(
+                    ReadConcern("snapshot"), MAJORITY, max_commit_time_ms=_COMMIT
+                )
+                try:
+                    await self._advance(batch, {"done": Int64(batch.number)}, session)
+                    await self._apply(pending, session)
+                except BaseException:
+                    await session.abort_transaction()
+                    raise
+                await _commit(session)
+        except BulkWriteError as error:
+            failed = error.details.get("writeErrors", ())
+            if any(one["code"] == _DUPLICATE for one in failed):
+                raise Existing from error
+            raise
+        except PyMongoError as error:
+            if error.has_error_label("TransientTransactionError"):
+                raise Lost from error
+            raise
 
     async def _in_steps(self, batch: Batch) -> None:
         pending = _pending(batch)
@@ -138,13 +186,15 @@ class Guard:
                 "u": Int64(batch.instant),
                 "w": batch.group,
                 **more,
-            }
+            },
+            "$unset": {"turn": ""},
         }
         counted = {f"live.{type_}": Int64(more) for type_, more in batch.counted().items()}
         if counted:
             change["$inc"] = counted
+        is_there: Json = {"n": Int64(batch.head.number), "pending": {"$exists": False}}
         done = await self._connection.tenant.find_one_and_update(
-            {"_id": self._tenant, "n": Int64(batch.head.number), "pending": {"$exists": False}},
+            {"_id": self._tenant, **is_there, **self._is_free()},
             change,
             {"n": 1},
             return_document=ReturnDocument.AFTER,
@@ -152,6 +202,17 @@ class Guard:
         )
         if done is None:
             raise Lost
+
+    def _is_free(self) -> Json:
+        """That no other process has the turn."""
+        now = Int64(_milliseconds())
+        return {
+            "$or": [
+                {"turn": {"$exists": False}},
+                {"turn.w": self._name},
+                {"turn.until": {"$lt": now}},
+            ]
+        }
 
     async def _finish(self, pending: Json) -> None:
         await self._apply(pending, None)
@@ -161,7 +222,7 @@ class Guard:
         )
 
     async def _apply(self, pending: Json, session: AsyncClientSession | None) -> None:
-        """Writes the documents; any of them may be there already.
+        """Writes the documents; without a transaction any of them may be there already.
 
         Resources come last, so that every version which they tell of is there.
         """
@@ -199,12 +260,46 @@ class Guard:
             if error.details.get("writeConcernErrors"):
                 raise AutoReconnect("a write did not reach the majority") from error
 
-    async def _landed(self, batch: Batch) -> bool:
-        """Whether the batch was committed after all; it is whole when this says so."""
-        await self.settled()
+    async def _outcome(self, batch: Batch) -> bool | None:
+        """Whether the batch was committed after all; None while that can still change.
+
+        It is decided once the head has moved in the majority's eyes: the batch moved it, and
+        left its mark, or never can. It is whole when this says so.
+        """
+        if (await self.settled()).number == batch.head.number:
+            return None
         first = batch.versions()[0]
         key = {name: first[name] for name in ("t", "k", "i", "v")}
         return await self._connection.version.find_one({**key, "w": batch.group}) is not None
+
+
+async def _commit(session: AsyncClientSession) -> None:
+    """Commits a transaction, and asks again for a result that did not arrive."""
+    end = time.monotonic() + _PATIENCE
+    for pause in _pauses():
+        try:
+            await session.commit_transaction()
+        except PyMongoError as error:
+            if not error.has_error_label("UnknownTransactionCommitResult"):
+                raise
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(pause)
+        else:
+            return
+
+
+def _pauses() -> Iterator[float]:
+    """Pauses between tries, which grow; no two processes have the same."""
+    pause = _PAUSE
+    while True:
+        yield pause * (0.5 + random.random())  # noqa: S311 - no secret
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _milliseconds() -> int:
+    """The time by which turns end; clocks that differ between servers only make them unfair."""
+    return time.time_ns() // 1_000_000
 
 
 def _pending(batch: Batch) -> Json:

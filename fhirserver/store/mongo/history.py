@@ -14,7 +14,7 @@ from fhirserver.errors import Invalid
 from fhirserver.model.temporal import ALWAYS
 from fhirserver.search.expression import Cursor
 from fhirserver.store.mongo.condition import Filter
-from fhirserver.store.mongo.connection import Budget, Connection
+from fhirserver.store.mongo.connection import Budget, Connection, within
 from fhirserver.store.mongo.document import version_of
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.port import HistoryPage, HistoryQuery
@@ -35,6 +35,10 @@ class Historian:
 
     async def page(self, query: HistoryQuery) -> HistoryPage:
         """As `Store.history`."""
+        async with within(self._patience):
+            return await self._page(query)
+
+    async def _page(self, query: HistoryQuery) -> HistoryPage:
         budget = Budget(self._patience)
         place = _place(query.after)
         snapshot = place[0] if place else (await self._guard.position()).number

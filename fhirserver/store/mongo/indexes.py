@@ -24,7 +24,10 @@ TENANT: Final = "tenant"
 
 _EVERY: Final = 5.0  # seconds between two words about how far an index is
 
-_SORTED: Final = ("date", "birthdate", "authored", "issued", "onset-date")
+_SORTED: Final = (
+    *("date", "birthdate", "authored", "authoredon", "authored-on", "issued", "onset-date"),
+    *("recorded-date", "created", "family"),
+)
 """Parameters whose descending and ascending order an index gives, on resources that have one."""
 
 
@@ -56,9 +59,12 @@ class State:
     is_there: bool
 
 
-def _index(collection: str, name: str, keys: str, unique: bool = False) -> Index:
-    pairs = ((key.lstrip("-"), DESCENDING if key[0] == "-" else ASCENDING) for key in keys.split())
-    return Index(collection, name, tuple(pairs), unique)
+def _index(
+    collection: str, name: str, keys: str, unique: bool = False, only_with: str = ""
+) -> Index:
+    pairs = tuple((key, ASCENDING) for key in keys.split())
+    partial = {only_with: {"$exists": True}} if only_with else None
+    return Index(collection, name, pairs, unique, partial)
 
 
 def _sorted(param: str, letter: str) -> Index:
@@ -72,6 +78,7 @@ def _sorted(param: str, letter: str) -> Index:
 INDEXES: Final[tuple[Index, ...]] = (
     _index(RESOURCE, "by_id", "t k i", unique=True),
     _index(RESOURCE, "by_key", "t k q n"),
+    _index(RESOURCE, "by_word", "t k w n", only_with="w"),
     _index(RESOURCE, "by_low", "t k r.p r.v r.w"),
     _index(RESOURCE, "by_high", "t k r.p r.w r.v"),
     _index(RESOURCE, "by_number", "t k l n"),

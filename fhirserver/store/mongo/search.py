@@ -15,9 +15,10 @@ from typing import Any, Final
 from bson import Int64
 
 from fhirserver.search.expression import EVERYTHING, Expression, Query
+from fhirserver.store.bounds import check_size
 from fhirserver.store.mongo.batch import Found
 from fhirserver.store.mongo.condition import Filter, all_of
-from fhirserver.store.mongo.connection import Budget, Connection
+from fhirserver.store.mongo.connection import Budget, Connection, within
 from fhirserver.store.mongo.document import Json, version_of
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.links import LOOKED_FOR, Linker, Unwritten, batches, split
@@ -107,6 +108,10 @@ class Searcher:
 
     async def page(self, query: Query) -> SearchPage:
         """As `Store.search`."""
+        async with within(self._patience):
+            return await self._page(query)
+
+    async def _page(self, query: Query) -> SearchPage:
         columns = tuple(columns_of(query.sort))
         place = place_of(query.after, columns)
         head = None if place and query.types else await self._guard.position()
@@ -144,9 +149,10 @@ class Searcher:
         unwritten: Mapping[Key, Unwritten],
     ) -> list[Found]:
         """The first resources that match, `limit` at the most, the unwritten ones being so."""
-        question = await self._question(tuple(types), where, (), unwritten)
-        found = [row.found for row in await self._rows(question, None, limit)]
-        found += await question.linker.unwritten(question.types, question.where)
+        async with within(self._patience):
+            question = await self._question(tuple(types), where, (), unwritten)
+            found = [row.found for row in await self._rows(question, None, limit)]
+            found += await question.linker.unwritten(question.types, question.where)
         return sorted(Found(int(one["n"]), _key(one)) for one in found)[:limit]
 
     async def following(self, types: Sequence[str], number: int, limit: int) -> list[Json]:
@@ -180,6 +186,7 @@ class Searcher:
         columns: tuple[Column, ...],
         unwritten: Mapping[Key, Unwritten] | None = None,
     ) -> _Question:
+        check_size(where)
         budget = Budget(self._patience)
         linker = Linker(self._connection, self._tenant, budget, unwritten)
         where = await linker.resolved(where)

@@ -19,7 +19,7 @@ from pymongo.errors import PyMongoError
 from fhirserver.errors import NotSupported, TooLarge, Unavailable
 from fhirserver.store.mongo.batch import Batch, Head, Stored, check, looked_for
 from fhirserver.store.mongo.connection import Connection, refusal, unavailable
-from fhirserver.store.mongo.guard import Guard, Lost
+from fhirserver.store.mongo.guard import Existing, Guard, Lost
 from fhirserver.store.mongo.search import Searcher
 from fhirserver.store.port import Change, Committed, Expectation, Key
 
@@ -29,9 +29,9 @@ _GROUP_BYTES: Final = 4_000_000
 _LARGEST: Final = 14_000_000  # bytes of one commit without transactions, or one resource
 _QUEUE: Final = 2000  # commits that may wait
 _LOSSES: Final = 60  # races against other processes that a group may lose
+_PATIENT_FOR: Final = 4  # of them before it asks for its turn
 _PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.1
-_IDS: Final = 500
 _PER_ENTRY: Final = 120  # bytes of an entry's keys, about
 
 
@@ -134,22 +134,36 @@ class Writer:
 
     async def _commit_group(self, group: Sequence[Request]) -> list[Outcome]:
         pause = _PAUSE
-        for _ in range(_LOSSES):
-            batch = await self._batch(group)
+        are_new_looked_for = not self._atomic
+        for losses in range(_LOSSES):
+            if losses >= _PATIENT_FOR:
+                await self._guard.ask_for_turn()
+            batch = await self._batch(group, are_new_looked_for, is_first=not losses)
             outcomes = await self._admit_all(batch, group)
             try:
                 if not batch.is_empty:
                     await self._guard.write(batch)
-            except Lost:
+            except Lost as lost:
+                are_new_looked_for |= isinstance(lost, Existing)
                 await asyncio.sleep(pause * random.random())  # noqa: S311 - no secret
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
             return outcomes
         raise unavailable("Too many writers at once. Try again.")
 
-    async def _batch(self, group: Iterable[Request]) -> Batch:
-        head = await self._guard.settled()
-        keys = {Key(change.type, change.id) for request in group for change in request.changes}
+    async def _batch(
+        self, group: Sequence[Request], are_new_looked_for: bool, is_first: bool
+    ) -> Batch:
+        """A batch for the group. With transactions, a resource that is said to be new is at
+        first taken for it: its key is unique."""
+        only_writes = all(request.changes for request in group)
+        head = await (self._guard.expected() if is_first and only_writes else self._guard.settled())
+        keys = {
+            Key(change.type, change.id)
+            for request in group
+            for change in request.changes
+            if change.version > 1 or are_new_looked_for
+        }
         return Batch(
             tenant=self._tenant,
             group=secrets.token_hex(8),
@@ -166,19 +180,17 @@ class Writer:
         by_type: dict[str, list[str]] = {}
         for key in keys:
             by_type.setdefault(key.type, []).append(key.id)
-        known: dict[Key, Stored] = {}
-        for type_, ids in by_type.items():
-            for start in range(0, len(ids), _IDS):
-                some = ids[start : start + _IDS]
-                found = self._connection.resource.find(
-                    {"t": self._tenant, "k": type_, "i": {"$in": some}},
-                    {"_id": 0, "i": 1, "v": 1, "n": 1, "l": 1},
-                )
-                async for one in found:
-                    known[Key(type_, one["i"])] = Stored(
-                        int(one["v"]), int(one["n"]), one.get("l", False)
-                    )
-        return known
+        if not by_type:
+            return {}
+        found = self._connection.resource.find(
+            {"$or": [{"t": self._tenant, "k": k, "i": {"$in": i}} for k, i in by_type.items()]},
+            {"_id": 0, "k": 1, "i": 1, "v": 1, "n": 1, "l": 1},
+            batch_size=_GROUP_CHANGES + 1,
+        )
+        return {
+            Key(one["k"], one["i"]): Stored(int(one["v"]), int(one["n"]), one.get("l", False))
+            async for one in found
+        }
 
     async def _admit_all(self, batch: Batch, group: Sequence[Request]) -> list[Outcome]:
         """The outcomes, should the batch be written."""
