@@ -9,8 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from store.making import Clock, put, removal, walk
-from wire.server import BACKENDS
+from store.making import Clock, needs_transactions, put, removal, walk
 
 from fhirserver.errors import Unavailable
 from fhirserver.search.entry import Token
@@ -22,6 +21,7 @@ from fhirserver.store.mongo.guard import Guard, _pending
 from fhirserver.store.mongo.indexes import INDEXES, create, states
 from fhirserver.store.port import Committed, Expectation, HistoryQuery, Key, Stale
 
+BACKENDS = ("replica-set",)
 CODE = {"code": (Token("s", "a"),)}
 HAS_CODE = TokenIs("code", (TokenValue("s", "a"),))
 NOBODY = Expectation(("Patient",), HAS_CODE, ())
@@ -173,7 +173,7 @@ async def cutting(address: str, word: bytes) -> AsyncIterator[tuple[str, list[in
     listening = await asyncio.start_server(connect, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     try:
-        yield f"mongodb://127.0.0.1:{port}{target.path}", left
+        yield f"mongodb://127.0.0.1:{port}{target.path}?directConnection=true", left
     finally:
         listening.close()
         for task in tasks:
@@ -182,7 +182,7 @@ async def cutting(address: str, word: bytes) -> AsyncIterator[tuple[str, list[in
         await asyncio.sleep(0.1)  # the connections see their ends and are closed
 
 
-@pytest.mark.parametrize("word", [b"findAndModify", b"insert", b"update"])
+@pytest.mark.parametrize("word", [b"findAndModify", b"insert", b"update", b"commitTransaction"])
 @pytest.mark.parametrize("when", [1, 2], ids=["after", "before"])
 async def test_a_connection_that_breaks_loses_and_doubles_nothing(
     url: str, clock: Clock, word: bytes, when: int
@@ -190,6 +190,8 @@ async def test_a_connection_that_breaks_loses_and_doubles_nothing(
     async with cutting(url, word) as (address, left), AsyncExitStack() as stack:
         store = await MongoStore.open(address, clock=clock)
         stack.push_async_callback(store.close)
+        if word == b"commitTransaction":
+            needs_transactions(store)
         await store.commit([put("Patient", "0")])
         left[0] = when
         done = await store.commit([put("Patient", "1", entries=CODE)], before=[NOBODY])
