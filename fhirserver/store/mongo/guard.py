@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from bson import Int64
-from pymongo import InsertOne, ReplaceOne, ReturnDocument, UpdateOne
+from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -193,14 +193,10 @@ class Guard:
         if counted:
             change["$inc"] = counted
         is_there: Json = {"n": Int64(batch.head.number), "pending": {"$exists": False}}
-        done = await self._connection.tenant.find_one_and_update(
-            {"_id": self._tenant, **is_there, **self._is_free()},
-            change,
-            {"n": 1},
-            return_document=ReturnDocument.AFTER,
-            session=session,
+        done = await self._connection.tenant.update_one(
+            {"_id": self._tenant, **is_there, **self._is_free()}, change, session=session
         )
-        if done is None:
+        if not done.matched_count:
             raise Lost
 
     def _is_free(self) -> Json:
