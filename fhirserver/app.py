@@ -27,7 +27,7 @@ from fhirserver.interactions.dispatch import Gate
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.seal import AesSealer
 from fhirserver.model.json import decode
-from fhirserver.operations.table import OPERATIONS
+from fhirserver.operations.table import offered
 from fhirserver.rest.application import Edge, FhirApplication
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.asked import wanted_format
@@ -81,6 +81,16 @@ async def open_gate(
         yield running.dispatch
     finally:
         await running.store.close()
+
+
+@asynccontextmanager
+async def whole_store(settings: Settings) -> AsyncIterator[Store]:
+    """The store itself, for commands that move all of it and answer nobody's request."""
+    store = await open_store(settings)
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def new_id() -> str:
@@ -185,7 +195,7 @@ class _Running:
             now=now,
             new_id=new_id,
         )
-        self.dispatch = Gate(context, OPERATIONS).dispatch
+        self.dispatch = Gate(context, offered(expunges=settings.expunge)).dispatch
         self.fhir = FhirApplication(
             self.dispatch, self.definitions, edge_of(settings), request_ids()
         )

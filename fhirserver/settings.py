@@ -122,6 +122,11 @@ class Settings(BaseSettings):
     max_conditional_deletes: int = Field(
         default=1000, ge=1, description="Most resources that one conditional delete removes."
     )
+    max_cascaded_deletes: int = Field(
+        default=1000,
+        ge=0,
+        description="Most resources that a deletion with `_cascade=delete` takes along; 0: none.",
+    )
 
     # house rules
     full_text: Literal["all", "narrative", "none"] = Field(
@@ -140,6 +145,11 @@ class Settings(BaseSettings):
     )
     integrity_on_delete: bool = Field(
         default=True, description="Whether a resource that others refer to cannot be deleted."
+    )
+    expunge: bool = Field(
+        default=False,
+        description="Whether `$expunge` takes versions out of the store for good. Nobody is asked "
+        "who they are in this version, so leave it off where others reach the server.",
     )
     validation: Literal["reject", "off"] = Field(
         default="reject", description="Whether a resource that breaks the rules of FHIR is refused."

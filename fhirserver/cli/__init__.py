@@ -10,6 +10,7 @@ import typer
 
 from fhirserver.cli.check import check
 from fhirserver.cli.demo import demo
+from fhirserver.cli.export import export
 from fhirserver.cli.load import load
 from fhirserver.cli.serve import serve
 from fhirserver.cli.store import init, status
@@ -18,6 +19,7 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "demo": demo,
     "serve": serve,
     "load": load,
+    "export": export,
     "check": check,
 }
 """Name and function of each command, in the order of the help."""
