@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from store.conftest import KINDS, FreshDatabase
-from store.making import Clock, put, removal, walk
+from store.making import Clock, needs_transactions, put, removal, walk
 
 from fhirserver.errors import Unavailable
 from fhirserver.search.entry import Token
@@ -179,7 +179,7 @@ async def cutting(address: str, word: bytes) -> AsyncIterator[tuple[str, list[in
         await asyncio.sleep(0.1)  # the connections see their ends and are closed
 
 
-@pytest.mark.parametrize("word", [b"insert", b"update"])
+@pytest.mark.parametrize("word", [b"insert", b"update", b"commitTransaction"])
 @pytest.mark.parametrize("when", [1, 2], ids=["after", "before"])
 async def test_a_connection_that_breaks_loses_and_doubles_nothing(
     url: str, clock: Clock, word: bytes, when: int
@@ -187,6 +187,8 @@ async def test_a_connection_that_breaks_loses_and_doubles_nothing(
     async with cutting(url, word) as (address, left), AsyncExitStack() as stack:
         store = await MongoStore.open(address, clock=clock)
         stack.push_async_callback(store.close)
+        if word == b"commitTransaction":
+            needs_transactions(store)
         await store.commit([put("Patient", "0")])
         left[0] = when
         done = await store.commit([put("Patient", "1", entries=CODE)], before=[NOBODY])

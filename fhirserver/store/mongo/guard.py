@@ -33,8 +33,8 @@ from fhirserver.store.mongo.connection import MAJORITY, Connection, is_passing
 from fhirserver.store.mongo.document import Json
 
 _DUPLICATE: Final = 11000
-_PERSISTENCE: Final = 20.0  # seconds in which a commit that met a failure is brought to an end
-_PATIENCE: Final = 5.0  # seconds in which a transaction's commit is asked for again
+_PATIENCE: Final = 20.0  # seconds in which a transaction's commit is asked for again
+_PERSISTENCE: Final = 10.0  # seconds in which it is looked for what became of a commit
 _PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
 _TURN: Final = 1000  # milliseconds that a turn lasts
