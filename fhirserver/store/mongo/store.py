@@ -58,7 +58,7 @@ class MongoStore:
         self._tenant = tenant
         self._guard = Guard(connection, tenant, atomic=atomic)
         self._searcher = Searcher(connection, tenant, self._guard, patience)
-        self._explainer = Explainer(connection, self._searcher)
+        self._explainer = Explainer(connection, self._searcher, patience)
         self._historian = Historian(connection, tenant, self._guard, patience)
         self._writer = Writer(connection, tenant, self._guard, self._searcher, clock, atomic=atomic)
 
