@@ -83,17 +83,6 @@ async def open_gate(
         await running.store.close()
 
 
-@asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[Store]:
-    """The store itself, for commands that move all of it and answer nobody's request."""
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
 def new_id() -> str:
     """A fresh logical id: a UUID of version 7 (RFC 9562), so that new rows lie together."""
     milliseconds = time.time_ns() // 1_000_000
@@ -166,6 +155,12 @@ def _collect_garbage_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+async def open_store(settings: Settings) -> Store:
+    """The store of the settings, and the data folder; commands that move all of it use it."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
 
 
 class _Running:

@@ -76,5 +76,8 @@ async def _export(
     from fhirserver.app import open_store
     from fhirserver.export import write
 
-    async with open_store(settings) as store:
+    store = await open_store(settings)
+    try:
         return await write.export(store, folder, what, told)
+    finally:
+        await store.close()

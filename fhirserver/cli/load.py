@@ -144,8 +144,11 @@ async def _restored(settings: Settings, folder: Path, told: Callable[[int], None
     from fhirserver.search.index import Indexer
 
     indexer = Indexer(packaged(), settings.full_text)
-    async with open_store(settings) as store:
+    store = await open_store(settings)
+    try:
         return await restore(store, folder, indexer, _base(settings), told)
+    finally:
+        await store.close()
 
 
 def _base(settings: Settings) -> str:

@@ -50,8 +50,11 @@ async def fill() -> None:
 
 def history(folder: str) -> list[Version]:
     async def asked() -> list[Version]:
-        async with open_store(Settings(data=Path(folder))) as store:
+        store = await open_store(Settings(data=Path(folder)))
+        try:
             return await walk_history(store, HistoryQuery())
+        finally:
+            await store.close()
 
     return asyncio.run(asked())
 
