@@ -8,7 +8,15 @@ import pytest
 from store.making import Clock, put, removal, walk, walk_history
 
 from fhirserver.search.entry import Entries, Reference, Token
-from fhirserver.search.expression import EVERYTHING, Query, ReferenceIs, Target, TokenIs, TokenValue
+from fhirserver.search.expression import (
+    EVERYTHING,
+    Query,
+    ReferenceIs,
+    SortKey,
+    Target,
+    TokenIs,
+    TokenValue,
+)
 from fhirserver.store.port import Expunge, HistoryQuery, Key, Store, Version
 
 BOTH = Expunge(previous=True, deleted=True)
@@ -128,6 +136,50 @@ async def test_walks_under_way_go_on_without_what_went(told: Store, clock: Clock
     assert sorted(seen) == [Key("Patient", id) for id in sorted(everybody)]
     older = await told.history(replace(history, after=past.next, count=50))
     assert _short(sorted(older.versions)) == "P1.3 P10.1 P11.1 P12.1 P13.1 P14.1 P15.1"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        SortKey("_lastUpdated", "date"),
+        SortKey("_lastUpdated", "date", True),
+        SortKey("_id", "token"),
+    ],
+    ids=["changed", "changed, newest first", "id"],
+)
+async def test_a_sorted_walk_goes_on_too(store: Store, clock: Clock, key: SortKey) -> None:
+    ids = [f"p{number}" for number in range(9)]
+    for id in ids:
+        clock.now += 1_000_000
+        await store.commit([put("Patient", id)])
+    query = Query(("Patient",), EVERYTHING, sort=(key,), count=3)
+    first = await store.search(query)
+    changed = {"p1", "p4", "p7"}
+    await store.commit([put("Patient", id, 2) for id in changed])
+    await store.expunge(BOTH)
+    rest = await walk(store, replace(query, after=first.next))
+    found = [one.id for one in first.versions] + [one.id for one in rest]
+    assert sorted(id for id in found if id not in changed) == sorted(set(ids) - changed)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(("seconds", "left"), [(0, ""), (1, "p4"), (3, "p4 p3 p2")])
+async def test_a_history_since_an_instant_goes_on_when_its_end_went(
+    store: Store, clock: Clock, count: int, seconds: int, left: str
+) -> None:
+    for number in range(6):
+        clock.now += 1_000_000
+        await store.commit([put("Patient", f"p{number}")])
+    since = clock.now - seconds * 1_000_000
+    await store.commit([removal("Patient", "p5", 2)])
+    query = HistoryQuery("Patient", since=since, count=count)
+    first = await store.history(query)
+    await store.expunge(BOTH)
+    seen = [one.id for one in first.versions]
+    while first.next is not None:
+        first = await store.history(replace(query, after=first.next))
+        seen += [one.id for one in first.versions]
+    assert [id for id in seen if id != "p5"] == left.split()
 
 
 async def test_numbers_of_commits_are_not_given_twice(store: Store) -> None:
