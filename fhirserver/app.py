@@ -76,7 +76,7 @@ async def open_gate(
     settings: Settings,
 ) -> AsyncIterator[Callable[[Request], Awaitable[Answer]]]:
     """The gate's dispatch over the store of the settings, for commands that need no HTTP."""
-    running = _Running(settings)
+    running = _Running(settings, await open_store(settings))
     try:
         yield running.dispatch
     finally:
@@ -158,21 +158,24 @@ def _collect_garbage_seldom() -> None:
 
 
 async def open_store(settings: Settings) -> Store:
-    """The store of the settings, and the data folder; commands that move all of it use it."""
+    """The store of the settings, and the data folder. Raises `Unavailable`, `NotRunnable`."""
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
+    if not settings.is_mongodb:
+        return SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
+    try:
+        from fhirserver.store.mongo import MongoStore
+    except ImportError as error:
+        raise NotRunnable("MongoDB needs its driver: pip install 'fhirserver[mongodb]'") from error
+    return await MongoStore.open(settings.store, clock=now, patience=settings.search_seconds)
 
 
 class _Running:
     """What lasts from start to shutdown."""
 
-    def __init__(self, settings: Settings) -> None:
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def __init__(self, settings: Settings, store: Store) -> None:
         self.definitions = packaged()
         sealer = AesSealer(sealing_key(settings.data), now=now, random=secrets.token_bytes)
-        self.store = SqliteStore.open(
-            settings.database, clock=now, patience=settings.search_seconds
-        )
+        self.store = store
         context = Context(
             store=self.store,
             definitions=self.definitions,
@@ -225,7 +228,7 @@ class _Application:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            self._running = _Running(self._settings)
+            self._running = _Running(self._settings, await open_store(self._settings))
         except (FhirError, NotRunnable, OSError) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return

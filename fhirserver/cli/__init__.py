@@ -13,6 +13,7 @@ from fhirserver.cli.demo import demo
 from fhirserver.cli.export import export
 from fhirserver.cli.load import load
 from fhirserver.cli.serve import serve
+from fhirserver.cli.store import init, status
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "demo": demo,
@@ -22,6 +23,11 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "check": check,
 }
 """Name and function of each command, in the order of the help."""
+
+GROUPS: Final[dict[str, tuple[str, dict[str, Callable[..., Any]]]]] = {
+    "store": ("Look after the store.", {"init": init, "status": status}),
+}
+"""Name, help and commands of each group of commands."""
 
 
 def main() -> None:
@@ -35,4 +41,9 @@ def main() -> None:
     )
     for name, function in COMMANDS.items():
         app.command(name)(function)
+    for name, (text, commands) in GROUPS.items():
+        group = typer.Typer(help=text, no_args_is_help=True)
+        for inner, function in commands.items():
+            group.command(inner)(function)
+        app.add_typer(group, name=name)
     app()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from fhirserver.errors import FhirError, Gone, Unprocessable
+from fhirserver.errors import FhirError, Gone, NotSupported, Unprocessable
 from fhirserver.interactions.bundle import Entry, bundle
 from fhirserver.interactions.bundle_entry import (
     BundleEntry,
@@ -42,6 +42,10 @@ async def run(context: Context, request: Request) -> Answer:
     """
     check_parameters(request)
     bundle_interaction(request.resource)
+    if not context.store.atomic:
+        raise NotSupported(
+            "The store of this server has no transactions: send a batch, or the entries one by one."
+        )
     entries = _entries(context, request)
     reads = [entry for entry in entries if entry.verb in _READING]
     writes = await checked_writes(

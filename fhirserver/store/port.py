@@ -153,7 +153,14 @@ class Explanation(NamedTuple):
 
 
 class Store(Protocol):
-    """The verbs. All reads see only durable commits; a read after an awaited commit sees it."""
+    """The verbs. All reads see only durable commits; a read after an awaited commit sees it.
+
+    `atomic`: a commit may have several changes. A store that has no transactions says False,
+    and refuses such commits with `NotSupported`.
+    """
+
+    @property
+    def atomic(self) -> bool: ...
 
     async def read(self, type: str, id: str, version: int | None = None) -> Version | None:
         """The current version (or the given one); None if there never was one."""

@@ -53,6 +53,8 @@ _T = TypeVar("_T")
 class SqliteStore:
     """A `fhirserver.store.port.Store`. To be used from the thread that opened it."""
 
+    atomic = True
+
     def __init__(
         self, path: Path, *, clock: Callable[[], int], patience: float = _PATIENCE
     ) -> None:
