@@ -83,6 +83,16 @@ async def open_gate(
         await running.store.close()
 
 
+@asynccontextmanager
+async def whole_store(settings: Settings) -> AsyncIterator[Store]:
+    """The store itself, for commands that move all of it and answer nobody's request."""
+    store = await open_store(settings)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
 def new_id() -> str:
     """A fresh logical id: a UUID of version 7 (RFC 9562), so that new rows lie together."""
     milliseconds = time.time_ns() // 1_000_000

@@ -73,11 +73,8 @@ def export(
 async def _export(
     settings: Settings, folder: Path, what: Export, told: Callable[[int], None]
 ) -> Manifest:
-    from fhirserver.app import open_store
+    from fhirserver.app import whole_store
     from fhirserver.export import write
 
-    store = await open_store(settings)
-    try:
+    async with whole_store(settings) as store:
         return await write.export(store, folder, what, told)
-    finally:
-        await store.close()

@@ -138,17 +138,14 @@ def _restore(paths: list[Path], url: str | None, data: Path | None) -> None:
 
 
 async def _restored(settings: Settings, folder: Path, told: Callable[[int], None]) -> int:
-    from fhirserver.app import open_store
+    from fhirserver.app import whole_store
     from fhirserver.definitions.packaged import packaged
     from fhirserver.export.restore import restore
     from fhirserver.search.index import Indexer
 
     indexer = Indexer(packaged(), settings.full_text)
-    store = await open_store(settings)
-    try:
+    async with whole_store(settings) as store:
         return await restore(store, folder, indexer, _base(settings), told)
-    finally:
-        await store.close()
 
 
 def _base(settings: Settings) -> str:

@@ -21,7 +21,11 @@ Method: TypeAlias = Literal["POST", "PUT", "PATCH", "DELETE"]
 
 
 class Version(NamedTuple):
-    """One version of a resource. `body` is None for a deletion; times in microseconds."""
+    """One version of a resource. `body` is None for a deletion; times in microseconds.
+
+    A contained resource that a search finds comes as its type and id (`#Medication`,
+    `MedicationRequest/23#m1`) with version and body of its container.
+    """
 
     type: str
     id: str

@@ -13,7 +13,7 @@ from click.testing import Result
 from store.making import walk_history
 from typer.testing import CliRunner
 
-from fhirserver.app import open_gate, open_store
+from fhirserver.app import open_gate, whole_store
 from fhirserver.cli.export import export
 from fhirserver.cli.load import load
 from fhirserver.interactions.request import Request
@@ -50,11 +50,8 @@ async def fill() -> None:
 
 def history(folder: str) -> list[Version]:
     async def asked() -> list[Version]:
-        store = await open_store(Settings(data=Path(folder)))
-        try:
+        async with whole_store(Settings(data=Path(folder))) as store:
             return await walk_history(store, HistoryQuery())
-        finally:
-            await store.close()
 
     return asyncio.run(asked())
 

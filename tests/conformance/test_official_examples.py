@@ -48,9 +48,7 @@ async def test_the_plain_examples(
 
 
 @pytest.mark.slow
-async def test_the_definitions(
-    definitions_package: Path, tmp_path: Path, each_store: str
-) -> None:
+async def test_the_definitions(definitions_package: Path, tmp_path: Path, each_store: str) -> None:
     files = [path for path in resources(definitions_package) if not is_plain(path)]
     assert len(files) == 4612
     await check(files, tmp_path)

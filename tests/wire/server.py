@@ -83,9 +83,7 @@ def _fetch_jars(into: Path) -> None:
 
 def _compile(jars: Path, into: Path) -> None:
     names = [source.name for source in sorted(_JAVA.glob("*.java"))]
-    _run(
-        "The wire does not compile", ["javac", "-cp", f"{jars}/*", "-d", str(into), *names], _JAVA
-    )
+    _run("The wire does not compile", ["javac", "-cp", f"{jars}/*", "-d", str(into), *names], _JAVA)
 
 
 def _build_ferretdb(into: Path) -> None:

@@ -160,7 +160,9 @@ def test_a_write_outside_waits_for_the_transaction(documents: Documents) -> None
     with client.start_session() as session:
         session.start_transaction()
         documents.update_one({"_id": 0}, {"$inc": {"n": 1}}, session=session)
-        waits = threading.Thread(target=documents.update_one, args=({"_id": 0}, {"$inc": {"n": 10}}))
+        waits = threading.Thread(
+            target=documents.update_one, args=({"_id": 0}, {"$inc": {"n": 10}})
+        )
         waits.start()
         waits.join(0.3)
         assert waits.is_alive()
