@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from store.conftest import FreshDatabase, fresh_database
 from store.contract.conftest import STORES
 from store.making import Clock, put, removal, walk_history
 
@@ -19,21 +20,33 @@ from fhirserver.model.temporal import format_instant
 from fhirserver.search.expression import Query, TokenIs, TokenValue
 from fhirserver.search.index import Indexer
 from fhirserver.store.port import Expunge, HistoryQuery, Store, Version
+from fhirserver.store.sqlite import SqliteStore
 
 BASE = "http://example.org/fhir"
+__all__ = ["fresh_database"]  # the fixture
 INDEXER = Indexer(packaged(), "all")
-Opener = Callable[[str], Store]
 
 
-@pytest.fixture(params=[(one, other) for one in STORES for other in STORES], ids="-".join)
+PAIRS = [
+    pytest.param((one, other), marks=[*STORES[one][1], *STORES[other][1]], id=f"{one}-{other}")
+    for one in STORES
+    for other in STORES
+    if one == "sqlite" or other in ("sqlite", one)
+]
+
+
+@pytest.fixture(params=PAIRS)
 async def stores(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    clock: Clock,
+    fresh_database: FreshDatabase,
 ) -> AsyncIterator[tuple[Store, Store]]:
     """A store to export and another one, empty, of each pair of kinds."""
     opened = []
     for place, name in zip(("one", "other"), request.param, strict=True):
         (tmp_path / place).mkdir()
-        opened.append(STORES[name](tmp_path / place, clock))
+        opened.append(await STORES[name][0](tmp_path / place, clock, fresh_database))
     yield opened[0], opened[1]
     for store in opened:
         await store.close()
@@ -42,6 +55,11 @@ async def stores(
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+def sqlite(folder: Path, clock: Clock) -> Store:
+    folder.mkdir(exist_ok=True)
+    return SqliteStore.open(folder / "fhir.db", clock=clock)
 
 
 async def fill(store: Store, clock: Clock) -> None:
@@ -105,7 +123,7 @@ async def test_current_versions_come_back_with_their_bytes(
 
 
 async def test_an_export_is_of_one_moment(tmp_path: Path, clock: Clock) -> None:
-    store = STORES["sqlite"](tmp_path, clock)
+    store = sqlite(tmp_path, clock)
     await store.commit([put("Patient", f"p{number:04}") for number in range(2500)])
     told: list[int] = []
 
@@ -176,12 +194,11 @@ async def test_a_store_that_holds_something_else_is_left_alone(
 
 
 async def test_what_is_no_whole_export_is_refused(tmp_path: Path, clock: Clock) -> None:
-    store = STORES["sqlite"](tmp_path, clock)
+    store = sqlite(tmp_path, clock)
     await fill(store, clock)
     folder = tmp_path / "out"
     await export(store, folder, Export(gzip=True))
-    (tmp_path / "other").mkdir()
-    other = STORES["sqlite"](tmp_path / "other", clock)
+    other = sqlite(tmp_path / "other", clock)
     file = folder / "Group.ndjson.gz"
     whole = file.read_bytes()
     manifest = (folder / "manifest.json").read_bytes()
@@ -210,7 +227,7 @@ async def test_what_is_no_whole_export_is_refused(tmp_path: Path, clock: Clock) 
 
 
 async def test_an_export_that_fails_leaves_nothing(tmp_path: Path, clock: Clock) -> None:
-    store = STORES["sqlite"](tmp_path, clock)
+    store = sqlite(tmp_path, clock)
     await store.commit([put("Patient", f"p{number:04}") for number in range(1200)])
     folder = tmp_path / "out"
 

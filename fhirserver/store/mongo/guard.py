@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from bson import Int64
-from pymongo import DeleteOne, InsertOne, ReplaceOne, ReturnDocument, UpdateOne
+from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -33,8 +33,8 @@ from fhirserver.store.mongo.connection import MAJORITY, Connection, is_passing
 from fhirserver.store.mongo.document import Json
 
 _DUPLICATE: Final = 11000
-_PERSISTENCE: Final = 20.0  # seconds in which a commit that met a failure is brought to an end
-_PATIENCE: Final = 5.0  # seconds in which a transaction's commit is asked for again
+_PATIENCE: Final = 20.0  # seconds in which a transaction's commit is asked for again
+_PERSISTENCE: Final = 10.0  # seconds in which it is looked for what became of a commit
 _PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
 _TURN: Final = 1000  # milliseconds that a turn lasts
@@ -193,14 +193,10 @@ class Guard:
         if counted:
             change["$inc"] = counted
         is_there: Json = {"n": Int64(batch.head.number), "pending": {"$exists": False}}
-        done = await self._connection.tenant.find_one_and_update(
-            {"_id": self._tenant, **is_there, **self._is_free()},
-            change,
-            {"n": 1},
-            return_document=ReturnDocument.AFTER,
-            session=session,
+        done = await self._connection.tenant.update_one(
+            {"_id": self._tenant, **is_there, **self._is_free()}, change, session=session
         )
-        if done is None:
+        if not done.matched_count:
             raise Lost
 
     def _is_free(self) -> Json:
