@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from store.conftest import FreshDatabase, fresh_database
 from store.contract.conftest import STORES
-from store.making import Clock, put, removal, walk_history
+from store.making import Clock, commit_all, put, removal, walk_history
 
 from fhirserver.definitions.packaged import packaged
 from fhirserver.export.restore import NotRestorable, restore
@@ -64,16 +64,16 @@ def sqlite(folder: Path, clock: Clock) -> Store:
 
 async def fill(store: Store, clock: Clock) -> None:
     """Three patients with histories of all kinds, a Bundle, and many groups."""
-    await store.commit([put("Patient", "a", birthDate="1970"), put("Patient", "b")])
+    await commit_all(store, [put("Patient", "a", birthDate="1970"), put("Patient", "b")])
     clock.now += 5_000
     await store.commit([put("Patient", "a", 2, method="PATCH", gender="male")])
-    await store.commit([removal("Patient", "b", 2), put("Patient", "c", method="POST")])
+    await commit_all(store, [removal("Patient", "b", 2), put("Patient", "c", method="POST")])
     clock.now += 1_000_000
     await store.commit([put("Bundle", "x", total=0)])
     await store.commit([put("Patient", "b", 3)])
-    await store.commit([put("Group", f"g{number:03}") for number in range(150)])
+    await commit_all(store, [put("Group", f"g{number:03}") for number in range(150)])
     clock.now += 1_000
-    await store.commit([put("Patient", "a", 3, gender="female"), put("Patient", "d")])
+    await commit_all(store, [put("Patient", "a", 3, gender="female"), put("Patient", "d")])
     await store.commit([removal("Patient", "d", 2)])
     await store.expunge(Expunge("Patient", "c", previous=True, deleted=True))
 
@@ -124,7 +124,7 @@ async def test_current_versions_come_back_with_their_bytes(
 
 async def test_an_export_is_of_one_moment(tmp_path: Path, clock: Clock) -> None:
     store = sqlite(tmp_path, clock)
-    await store.commit([put("Patient", f"p{number:04}") for number in range(2500)])
+    await commit_all(store, [put("Patient", f"p{number:04}") for number in range(2500)])
     told: list[int] = []
 
     class Busy:
@@ -135,7 +135,7 @@ async def test_an_export_is_of_one_moment(tmp_path: Path, clock: Clock) -> None:
                 async for version in versions:
                     if not told:
                         told.append(0)
-                        await store.commit([put("Patient", "p0000", 2), put("Patient", "new")])
+                        await commit_all(store, [put("Patient", "p0000", 2), put("Patient", "new")])
                         await store.commit([removal("Patient", "p2000", 2)])
                     yield version
 
@@ -228,7 +228,7 @@ async def test_what_is_no_whole_export_is_refused(tmp_path: Path, clock: Clock) 
 
 async def test_an_export_that_fails_leaves_nothing(tmp_path: Path, clock: Clock) -> None:
     store = sqlite(tmp_path, clock)
-    await store.commit([put("Patient", f"p{number:04}") for number in range(1200)])
+    await commit_all(store, [put("Patient", f"p{number:04}") for number in range(1200)])
     folder = tmp_path / "out"
 
     def fail(number: int) -> None:
