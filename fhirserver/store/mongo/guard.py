@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from bson import Int64
-from pymongo import InsertOne, ReplaceOne, UpdateOne
+from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -245,6 +245,12 @@ class Guard:
                 older = {**key, "m": {"$lt": document["m"]}}
                 resources.append(ReplaceOne(older, document))
         await self._bulk(self._connection.resource, resources, session)
+        for collection, kind in (
+            (self._connection.version, "gone"),
+            (self._connection.resource, "gone_resources"),
+        ):
+            deletions = [DeleteOne({"t": tenant, **key}) for key in pending.get(kind, ())]
+            await self._bulk(collection, deletions, session)
 
     async def _bulk(
         self, collection: Any, writes: Sequence[Any], session: AsyncClientSession | None
@@ -268,7 +274,10 @@ class Guard:
         """
         if (await self.settled()).number == batch.head.number:
             return None
-        first = batch.versions()[0]
+        versions = batch.versions()
+        if not versions:
+            return False  # an expunge leaves no mark: what is still there is looked for again
+        first = versions[0]
         key = {name: first[name] for name in ("t", "k", "i", "v")}
         return await self._connection.version.find_one({**key, "w": batch.group}) is not None
 
@@ -311,6 +320,8 @@ def _pending(batch: Batch) -> Json:
         "over": batch.superseded(),
         "resources": batch.resources(),
         "last": {type_: Int64(number) for type_, number in batch.latest.items()},
+        "gone": list(batch.gone.versions),
+        "gone_resources": list(batch.gone.resources),
     }
 
 

@@ -26,7 +26,9 @@ async def _mongo(kind: str, folder: Path, clock: Clock, fresh: FreshDatabase) ->
     return await MongoStore.open(fresh(kind), clock=clock)
 
 
-STORES: dict[str, tuple[Callable[[Path, Clock, FreshDatabase], Awaitable[ServerStore]], list[Any]]] = {
+STORES: dict[
+    str, tuple[Callable[[Path, Clock, FreshDatabase], Awaitable[ServerStore]], list[Any]]
+] = {
     "sqlite": (_sqlite, []),
     "mongodb": (partial(_mongo, REPLICA_SET), [pytest.mark.mongodb]),
     "ferretdb": (partial(_mongo, FERRETDB), [pytest.mark.mongodb, pytest.mark.slow]),
