@@ -117,11 +117,11 @@ class Batch:
         if any(here.rid in self._pending for change, here in placed if change.version > 1):
             self.flush()  # what it replaces must be in the tables
         for change, here in placed:
+            self._add_parts(commit, change, here)
             if change.version == 1:
                 commit.add_rows(commit.rows, change.entries, here)
             else:
                 self._add_differences(commit, change.entries, here)
-            self._add_parts(commit, change, here)
         self._merge(commit)
         return Committed(commit.vid, instant * 1000)
 
