@@ -85,12 +85,13 @@ class _Known(NamedTuple):
 
 
 def head(connection: apsw.Connection) -> Head:
-    """The head as the connection's transaction sees it."""
+    """The head as the connection's transaction sees it; what was expunged counts as given."""
+    floor = Head(*connection.execute("SELECT vid, rid, instant FROM floor").get)
     vid, instant = 0, 0
     for row in connection.execute("SELECT vid, instant FROM version ORDER BY vid DESC LIMIT 1"):
         vid, instant = row
-    rid = connection.execute("SELECT max(rid) FROM resource").get
-    return Head(vid, rid or 0, instant)
+    rid = connection.execute("SELECT max(rid) FROM resource").get or 0
+    return Head(max(vid, floor.vid), max(rid, floor.rid), max(instant, floor.instant))
 
 
 class Batch:
@@ -112,7 +113,18 @@ class Batch:
         Raises `Stale` when a precondition does not hold; then nothing of it was gathered.
         """
         instant = max(clock, self.head.instant)
-        commit = _Commit(self, instant)
+        return self._gather(_Commit(self, instant), changes)
+
+    def restore(self, version: Change, instant: int) -> None:
+        """Gathers a version as another store numbered and dated it (milliseconds).
+
+        Raises `Stale` where it is not newer than what is there.
+        """
+        if instant < self.head.instant:
+            raise Stale("The store has later commits than what is to be restored.")
+        self._gather(_Commit(self, instant, is_restored=True), [version])
+
+    def _gather(self, commit: _Commit, changes: Sequence[Change]) -> Committed:
         placed = [(change, commit.place(change)) for change in changes]
         if any(here.rid in self._pending for change, here in placed if change.version > 1):
             self.flush()  # what it replaces must be in the tables
@@ -123,7 +135,7 @@ class Batch:
             else:
                 self._add_differences(commit, change.entries, here)
         self._merge(commit)
-        return Committed(commit.vid, instant * 1000)
+        return Committed(commit.vid, commit.instant * 1000)
 
     def flush(self) -> None:
         """Writes what was gathered."""
@@ -219,8 +231,9 @@ class Batch:
 class _Commit:
     """One commit while it is gathered: its rows, and the numbers that it gave."""
 
-    def __init__(self, batch: Batch, instant: int) -> None:
+    def __init__(self, batch: Batch, instant: int, *, is_restored: bool = False) -> None:
         self._batch = batch
+        self._is_restored = is_restored
         self._names = batch.names
         self.instant = instant
         self.vid, self.rid, _ = batch.head
@@ -233,14 +246,15 @@ class _Commit:
         """Gives the change its version row and its resource row."""
         tid = self._names.intern_type(change.type)
         found = self._batch.find(tid, change.id)
-        if (found.version if found else 0) != change.version - 1:
+        last = found.version if found else 0
+        if last >= change.version or (last != change.version - 1 and not self._is_restored):
             raise Stale(f"{change.type}/{change.id} was changed meanwhile. Read it again.")
         self.vid += 1
         live = change.body is not None
         if found is None:
             rid = self.rid = self.rid + 1
             self.rows["resource"].append(
-                (rid, tid, change.id, 1, self.vid, self.vid, self.instant, live)
+                (rid, tid, change.id, change.version, self.vid, self.vid, self.instant, live)
             )
         else:
             rid = found.rid

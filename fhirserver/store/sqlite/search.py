@@ -12,8 +12,8 @@ from itertools import islice
 
 from fhirserver.errors import Invalid
 from fhirserver.search.expression import EVERYTHING, Cursor, Expression, Query
+from fhirserver.store.bounds import check_size
 from fhirserver.store.port import Key, SearchPage, Version
-from fhirserver.store.sqlite.bounds import check_size
 from fhirserver.store.sqlite.changes import METHODS
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
