@@ -360,18 +360,52 @@ async def test_what_is_not_claimed_is_refused(client: Client) -> None:
                 await client.get(f"{item['type']}?{name}=a")
 
 
-async def test_every_parameter_of_the_system_answers(client: Client) -> None:
-    await client.put({"resourceType": "Patient", "id": "a"})
+async def test_every_parameter_of_the_system_does_what_it_says(client: Client) -> None:
+    text = {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">low</div>'}
+    organization = {"resourceType": "Organization", "id": "o", "name": "high"}
+    await client.put(
+        {"resourceType": "Organization", "id": "a", "name": "Acme"},
+        {"resourceType": "Patient", "id": "a", "text": text, "gender": "female"}
+        | {"managingOrganization": {"reference": "Organization/a"}},
+        {"resourceType": "Patient", "id": "b", "gender": "male", "contained": [organization]}
+        | {"managingOrganization": {"reference": "#o"}},
+        smallest(packaged(), "List") | {"id": "l", "entry": [{"item": {"reference": "Patient/a"}}]},
+    )
     queries = {
-        "_content": "Patient?_content=a",
-        "_filter": "Patient?_filter=_id eq a",
-        "_text": "Patient?_text=a",
-        "_has": "Patient?_has:Observation:subject:code=a",
-        "_list": "Patient?_list=a",
-        "_type": "?_type=Patient",
+        "_contained": ("Organization?_contained=true", "Patient/b"),
+        "_containedType": (
+            "Organization?_contained=true&_containedType=contained",
+            "Organization/o",
+        ),
+        "_content": ("Patient?_content=low", "Patient/a"),
+        "_count": ("Patient?_count=1", "Patient/a"),
+        "_elements": ("Patient?_elements=gender&_id=a", "Patient/a"),
+        "_filter": ("Patient?_filter=_id eq a", "Patient/a"),
+        "_has": ("Organization?_has:Patient:organization:gender=female", "Organization/a"),
+        "_include": ("Patient?_id=a&_include=Patient:organization", "Patient/a Organization/a"),
+        "_list": ("Patient?_list=l", "Patient/a"),
+        "_revinclude": (
+            "Organization?_revinclude=Patient:organization",
+            "Organization/a Patient/a",
+        ),
+        "_sort": ("Patient?_sort=-_id", "Patient/b Patient/a"),
+        "_summary": ("Patient?_summary=count", ""),
+        "_text": ("Patient?_text=low", "Patient/a"),
+        "_total": ("Patient?_total=accurate&_count=1", "Patient/a"),
+        "_type": ("?_type=Patient", "Patient/a Patient/b"),
     }
-    for param in (await served(client))["searchParam"]:
-        assert (await client.get(queries[param["name"]]))["type"] == "searchset"
+    stated = [param["name"] for param in (await served(client))["searchParam"]]
+    assert sorted(stated) == sorted(queries)
+    for url, expected in queries.values():
+        found = await client.get(url)
+        assert ids(found) + ids(found, "include") == expected.split(), url
+    assert (await client.get(queries["_total"][0]))["total"] == 2
+    assert (await client.get(queries["_summary"][0]))["total"] == 2
+    (entry,) = (await client.get(queries["_elements"][0]))["entry"]
+    assert entry["resource"].keys() == {"resourceType", "id", "meta", "gender"}
+    for handling in ("strict", "lenient"):
+        with pytest.raises(Invalid, match="no named query"):
+            await client.get("Patient?_query=current", handling=handling)
 
 
 def includes(rest: Resource, element: str, parameter: str) -> Iterator[str]:
