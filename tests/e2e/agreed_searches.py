@@ -1,6 +1,7 @@
 """Searches that both stores must answer alike, over the Synthea patients.
 
-`{patient}`, `{encounter}` and `{other}` stand for ids of the data: two patients, and an encounter of the first.
+`{patient}`, `{encounter}` and `{other}` stand for ids of the data: two patients, and an encounter
+of the first.
 """
 
 BY_HAND = (
