@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from bson import Int64
-from pymongo import InsertOne, ReplaceOne, ReturnDocument, UpdateOne
+from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -33,8 +33,8 @@ from fhirserver.store.mongo.connection import MAJORITY, Connection, is_passing
 from fhirserver.store.mongo.document import Json
 
 _DUPLICATE: Final = 11000
-_PERSISTENCE: Final = 20.0  # seconds in which a commit that met a failure is brought to an end
-_PATIENCE: Final = 5.0  # seconds in which a transaction's commit is asked for again
+_PATIENCE: Final = 20.0  # seconds in which a transaction's commit is asked for again
+_PERSISTENCE: Final = 10.0  # seconds in which it is looked for what became of a commit
 _PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
 _TURN: Final = 1000  # milliseconds that a turn lasts
@@ -194,14 +194,10 @@ class Guard:
         if counted:
             change["$inc"] = counted
         is_there: Json = {"n": Int64(batch.head.number), "pending": {"$exists": False}}
-        done = await self._connection.tenant.find_one_and_update(
-            {"_id": self._tenant, **is_there, **self._is_free()},
-            change,
-            {"n": 1},
-            return_document=ReturnDocument.AFTER,
-            session=session,
+        done = await self._connection.tenant.update_one(
+            {"_id": self._tenant, **is_there, **self._is_free()}, change, session=session
         )
-        if done is None:
+        if not done.matched_count:
             raise Lost
 
     def _is_free(self) -> Json:
@@ -249,6 +245,12 @@ class Guard:
                 older = {**key, "m": {"$lt": document["m"]}}
                 resources.append(ReplaceOne(older, document))
         await self._bulk(self._connection.resource, resources, session)
+        for collection, kind in (
+            (self._connection.version, "gone"),
+            (self._connection.resource, "gone_resources"),
+        ):
+            deletions = [DeleteOne({"t": tenant, **key}) for key in pending.get(kind, ())]
+            await self._bulk(collection, deletions, session)
 
     async def _bulk(
         self, collection: Any, writes: Sequence[Any], session: AsyncClientSession | None
@@ -272,7 +274,10 @@ class Guard:
         """
         if (await self.settled()).number == batch.head.number:
             return None
-        first = batch.versions()[0]
+        versions = batch.versions()
+        if not versions:
+            return False  # an expunge leaves no mark: what is still there is looked for again
+        first = versions[0]
         key = {name: first[name] for name in ("t", "k", "i", "v")}
         return await self._connection.version.find_one({**key, "w": batch.group}) is not None
 
@@ -315,6 +320,8 @@ def _pending(batch: Batch) -> Json:
         "over": batch.superseded(),
         "resources": batch.resources(),
         "last": {type_: Int64(number) for type_, number in batch.latest.items()},
+        "gone": list(batch.gone.versions),
+        "gone_resources": list(batch.gone.resources),
     }
 
 

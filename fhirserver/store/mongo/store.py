@@ -10,9 +10,11 @@ from fhirserver.search.expression import Query
 from fhirserver.store.mongo.connection import Connection, translated
 from fhirserver.store.mongo.document import reentered, version_of
 from fhirserver.store.mongo.explain import Explainer
+from fhirserver.store.mongo.expunge import Expunger
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.history import Historian
 from fhirserver.store.mongo.indexes import states
+from fhirserver.store.mongo.log import Place, log_page
 from fhirserver.store.mongo.records import MongoRecords
 from fhirserver.store.mongo.search import Searcher
 from fhirserver.store.mongo.writer import Writer
@@ -22,9 +24,12 @@ from fhirserver.store.port import (
     Entered,
     Expectation,
     Explanation,
+    Expunge,
     HistoryPage,
     HistoryQuery,
+    Kept,
     Key,
+    LogQuery,
     Outdated,
     SearchPage,
     Unchanged,
@@ -58,8 +63,9 @@ class MongoStore:
         self._tenant = tenant
         self._guard = Guard(connection, tenant, atomic=atomic)
         self._searcher = Searcher(connection, tenant, self._guard, patience)
-        self._explainer = Explainer(connection, self._searcher)
+        self._explainer = Explainer(connection, self._searcher, patience)
         self._historian = Historian(connection, tenant, self._guard, patience)
+        self._expunger = Expunger(connection, tenant, self._guard)
         self._writer = Writer(connection, tenant, self._guard, self._searcher, clock, atomic=atomic)
 
     @classmethod
@@ -171,6 +177,24 @@ class MongoStore:
     async def latest(self, type: str) -> int:
         with translated():
             return (await self._guard.position()).latest.get(type, 0)
+
+    async def expunge(self, what: Expunge) -> int:
+        with translated():
+            return await self._expunger.expunge(what)
+
+    async def restore(self, versions: Sequence[Kept]) -> None:
+        if versions:
+            with translated():
+                await self._writer.restore(versions)
+
+    async def log(self, query: LogQuery) -> AsyncIterator[Version]:
+        place: Place | None = Place(0, None)
+        while place is not None:
+            with translated():
+                page = await log_page(query, place, self._connection, self._tenant, self._guard)
+            for version in page.versions:
+                yield version
+            place = page.next
 
     async def scan(self, type: str | None = None) -> AsyncIterator[Version]:
         types = (type,) if type else ()
