@@ -19,10 +19,15 @@ from fhirserver.store.sqlite.rows import WORD_TABLES
 from fhirserver.store.sqlite.sql import FALSE, TRUE, Sql, any_of, sql
 
 _PATIENCE = 1000  # milliseconds that emptying the log may wait for readers
-_CHOSEN = """SELECT v.vid, v.rid, v.vid=r.vid FROM {table} CROSS JOIN resource r ON r.rid=v.rid
+_CHOSEN = """SELECT v.vid FROM {table} CROSS JOIN resource r ON r.rid=v.rid
     WHERE {scope} AND {wanted} ORDER BY v.vid LIMIT ?"""
-_NEVER_WAS = """UPDATE resource SET version=0, vid=NULL, created=NULL, instant=NULL, live=0
-    WHERE rid=?"""
+_NEVER_WAS = """UPDATE resource SET version=0, vid=NULL, created=NULL, instant=NULL
+    WHERE NOT live AND vid IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM version v WHERE v.vid=resource.vid AND (v.rid=resource.rid
+        OR EXISTS (SELECT 1 FROM version o INDEXED BY version_number
+            WHERE o.rid=v.rid AND o.version<v.version)))"""
+"""What is deleted and has no version left; of what a resource contained, no version of that
+resource that had it."""
 _UNHEARD_OF = """DELETE FROM resource WHERE version=0
     AND NOT EXISTS (SELECT 1 FROM reference f INDEXED BY reference_target
         WHERE f.target=resource.rid)"""
@@ -46,8 +51,8 @@ def expunge(what: Expunge, connection: Connection, names: Dictionary) -> int:
     chosen = list(connection.execute(text, args))
     if chosen:
         connection.execute("UPDATE floor SET vid=?, rid=?, instant=?, traces=1", head(connection))
-        connection.executemany("DELETE FROM version WHERE vid=?", [(row[0],) for row in chosen])
-        connection.executemany(_NEVER_WAS, [(rid,) for _, rid, is_last in chosen if is_last])
+        connection.executemany("DELETE FROM version WHERE vid=?", chosen)
+        connection.execute(_NEVER_WAS)
         connection.execute(_UNHEARD_OF)
     connection.execute("COMMIT")
     if len(chosen) < what.limit and connection.execute("SELECT traces FROM floor").get:
