@@ -5,6 +5,8 @@ each version, with the bytes to be served, which are written once and never move
 
     both      t tenant, k type, i id, v version, u instant (microseconds)
     resource  n number of its first version, m of its current one, l true unless deleted,
+              (a contained one has a number of its own as n, and m of its container),
+              c types of what it contains,
               q texts and w words (see `keys`), r ranges {p,v,w,s,c,u} and places {p,v,w}
               (latitude, longitude), x tuples {p,a,b,d}, o order {a,d}
     version   n number in the tenant's total order, h method, b body unless a deletion,
@@ -21,8 +23,10 @@ from typing import Any, Final, TypeAlias, assert_never
 from bson import Int64
 from bson.binary import Binary
 
+from fhirserver.search.contained import CONTAINED
 from fhirserver.search.entry import (
     Composite,
+    Contained,
     Date,
     Entries,
     Entry,
@@ -59,7 +63,27 @@ def resource_document(tenant: str, change: Change, created: int, number: int, at
     if change.body is not None:
         out["l"] = True
         out |= indexed(change.entries)
+        if contained := change.entries.get(CONTAINED):
+            types = (entry.type for entry in contained if isinstance(entry, Contained))
+            out["c"] = list(dict.fromkeys(types))
     return out
+
+
+def part_document(
+    tenant: str, part: Contained, version: int, created: int, number: int, at: int
+) -> Json:
+    """What a change makes of a resource that its own contains."""
+    return {
+        "t": tenant,
+        "k": part.type,
+        "i": part.id,
+        "v": Int64(version),
+        "n": Int64(created),
+        "m": Int64(number),
+        "u": Int64(at),
+        "l": True,
+        **indexed(part.entries),
+    }
 
 
 def version_document(tenant: str, change: Change, number: int, at: int, group: str) -> Json:
@@ -153,7 +177,7 @@ def _rank(entry: Entry) -> int | float | str | None:
             return float(low)
         case Uri(value):
             return value
-        case Composite() | Position() | Words():
+        case Composite() | Position() | Words() | Contained():
             return None
         case _:
             assert_never(entry)

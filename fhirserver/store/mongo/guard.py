@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from bson import Int64
-from pymongo import InsertOne, ReplaceOne, ReturnDocument, UpdateOne
+from pymongo import DeleteOne, InsertOne, ReplaceOne, ReturnDocument, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -244,6 +244,10 @@ class Guard:
                 key = {"t": tenant, "k": document["k"], "i": document["i"]}
                 older = {**key, "m": {"$lt": document["m"]}}
                 resources.append(ReplaceOne(older, document))
+        resources += [
+            DeleteOne({"t": tenant, "k": one["k"], "i": one["i"], "m": {"$lt": one["m"]}})
+            for one in pending.get("gone", ())
+        ]
         await self._bulk(self._connection.resource, resources, session)
 
     async def _bulk(
@@ -310,6 +314,7 @@ def _pending(batch: Batch) -> Json:
         "versions": batch.versions(),
         "over": batch.superseded(),
         "resources": batch.resources(),
+        "gone": batch.gone(),
     }
 
 
