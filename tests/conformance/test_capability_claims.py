@@ -147,6 +147,7 @@ CLAIMS: dict[str, Callable[[Client, Resource, str], Awaitable[None]]] = {
 }  # in an order in which one resource can go through them
 
 
+@pytest.mark.slow_on_mongodb
 async def test_every_interaction_of_every_type(client: Client) -> None:
     stated = (await served(client))["resource"]
     assert len(stated) == 146
@@ -250,11 +251,19 @@ async def call_document(client: Client, url: str) -> None:
         assert (await client.get(address))["type"] == "document"
 
 
+async def call_expunge(client: Client, url: str) -> None:
+    previous = {"name": "expungePreviousVersions", "valueBoolean": True}
+    for address in (url, url.partition("/")[0]):
+        await client.call(f"{address}/$expunge", previous)
+    assert (await client.get(f"{url}/_history"))["total"] == 1
+
+
 OPERATION_CALLS: dict[str, Callable[[Client, str], Awaitable[None]]] = {
     "meta": call_meta,
     "meta-add": call_meta_add,
     "meta-delete": call_meta_delete,
     "validate": call_validate,
+    "expunge": call_expunge,
     "graphql": call_graphql,
     "everything": call_everything,
     "match": call_match,
@@ -280,8 +289,12 @@ async def test_every_operation_of_every_type(client: Client) -> None:
 
 async def test_every_operation_of_the_system(client: Client) -> None:
     calls = {"meta": "$meta", "graphql": "$graphql?query={PatientList{id}}"}
+    deleted = {"name": "expungeDeletedResources", "valueBoolean": True}
     for stated in (await served(client))["operation"]:
-        assert await client.get(calls[stated["name"]])
+        if stated["name"] == "expunge":
+            assert await client.call("$expunge", deleted)
+        else:
+            assert await client.get(calls[stated["name"]])
 
 
 async def test_operations_that_are_not_claimed_are_not_there(client: Client) -> None:
@@ -408,6 +421,7 @@ async def test_every_include_answers(client: Client, rest: Resource) -> None:
         assert len(ids(found)) == 1, url
 
 
+@pytest.mark.slow_on_mongodb
 async def test_every_revinclude_answers(client: Client, rest: Resource) -> None:
     await put_one_of_each(client)
     for url in includes(rest, "searchRevInclude", "_revinclude"):
@@ -586,7 +600,7 @@ def form(format: str) -> tuple[Callable[[bytes], Resource], Callable[[Resource],
     return FORMS[format.rpartition("+")[2].rpartition("/")[2]]
 
 
-async def test_every_format_is_read_and_written(tmp_path: Path) -> None:
+async def test_every_format_is_read_and_written(tmp_path: Path, each_store: str) -> None:
     async with serving(tmp_path) as http:
         stated = decode((await http.get("/fhir/metadata")).content)
         for format in stated["format"]:

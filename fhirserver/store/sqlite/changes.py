@@ -17,7 +17,15 @@ import apsw
 
 from fhirserver.search.contained import CONTAINED, CONTAINED_TYPE, MARK
 from fhirserver.search.entry import Contained, Entries
-from fhirserver.store.port import Change, Committed, Method, Stale
+from fhirserver.store.port import (
+    Change,
+    Committed,
+    Entered,
+    Method,
+    Outdated,
+    Stale,
+    Unchanged,
+)
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Interning
 from fhirserver.store.sqlite.rows import WIDTHS, WORD_TABLES, Row, Rows, add_rows
 
@@ -61,6 +69,11 @@ _INSERT = {
     for marks in [",".join("?" * width)]
     for count in _AT_ONCE
 }
+
+
+LATEST = """SELECT max(coalesce(max(vid), 0), (SELECT vid FROM floor))
+    FROM version WHERE tid=?"""
+_VERSION = "SELECT vid, instant FROM resource WHERE rid=?"
 
 
 class Head(NamedTuple):
@@ -108,7 +121,23 @@ class Batch:
         self._gone: Rows = defaultdict(list)
         self._rows: Rows = defaultdict(list)
         self._pending: set[int] = set()
+        self._latest: dict[int, int] = {}
         self.head = head(connection)
+
+    @property
+    def connection(self) -> apsw.Connection:
+        return self._connection
+
+    def check(self, unchanged: Unchanged | None) -> None:
+        """Raises `Outdated` when it does not hold, with what was gathered so far."""
+        if unchanged is None:
+            return
+        tid = self._names.type(unchanged.type)
+        latest = self._latest.get(tid)
+        if latest is None:
+            latest = self._latest[tid] = self._connection.execute(LATEST, (tid,)).get or 0
+        if latest != unchanged.number:
+            raise Outdated(f"A {unchanged.type} was changed meanwhile. Send the request again.")
 
     def add(self, changes: Sequence[Change], clock: int) -> Committed:
         """Gathers one commit at the time of the clock (milliseconds).
@@ -138,7 +167,31 @@ class Batch:
             else:
                 self._add_differences(commit, change.entries, here)
         self._merge(commit)
+        for _, here in placed:
+            self._latest[here.tid] = here.vid
         return Committed(commit.vid, commit.instant * 1000)
+
+    def reindex(self, entered: Sequence[Entered]) -> int:
+        """Gathers other entries of current versions; how many there were."""
+        commit = _Commit(self, self.head.instant)
+        placed = []
+        for item in entered:
+            tid = self._names.intern_type(item.type)
+            known = self.find(tid, item.id)
+            if known is not None and known.version == item.version:
+                placed.append((item, known.rid, tid))
+        if any(rid in self._pending for _, rid, _ in placed):
+            self.flush()
+        for item, rid, tid in placed:
+            # What it contains stays as old as it is.
+            vid, commit.instant = self._connection.execute(_VERSION, (rid,)).get
+            here = _Place(rid, tid, vid)
+            self._add_parts(commit, item, here)
+            self._add_differences(commit, item.entries, here)
+            commit.known[tid, item.id] = _Known(rid, item.version)
+        commit.instant = self.head.instant
+        self._merge(commit)
+        return len(placed)
 
     def flush(self) -> None:
         """Writes what was gathered."""
@@ -161,6 +214,7 @@ class Batch:
         """Forgets commits that were flushed and rolled back since."""
         self.head = earlier
         self._known.clear()
+        self._latest.clear()
         for rows in (self._updates, self._forgotten, self._gone, self._rows, self._pending):
             rows.clear()
 
@@ -176,9 +230,10 @@ class Batch:
     def names(self) -> Interning:
         return self._names
 
-    def _add_parts(self, commit: _Commit, change: Change, container: _Place) -> None:
+    def _add_parts(self, commit: _Commit, change: Change | Entered, container: _Place) -> None:
         """Puts what a resource contains beside it, and takes away what it contains no more."""
-        gone = self._parts(change, container) if change.version > 1 else {}
+        is_first = isinstance(change, Change) and change.version == 1
+        gone = {} if is_first else self._parts(change, container)
         for part in change.entries.get(CONTAINED, ()):
             assert isinstance(part, Contained)
             here, is_new = commit.place_part(part, change.version, container.vid)
@@ -192,7 +247,7 @@ class Batch:
             commit.forgotten.append((rid,))
             self._add_differences(commit, {}, _Place(rid, key[0], container.vid))
 
-    def _parts(self, change: Change, container: _Place) -> dict[tuple[int, str], int]:
+    def _parts(self, change: Change | Entered, container: _Place) -> dict[tuple[int, str], int]:
         """The numbers of what the version before the change contained, by type and id."""
         pid = self._names.param(container.tid, CONTAINED_TYPE)
         if pid == UNKNOWN:
