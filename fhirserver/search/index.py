@@ -109,7 +109,7 @@ class Indexer:
     def _part(self, item: Part, container: Reference, home: Home, resource: Resource) -> Contained:
         out = self._entries(Scope(item.resource, container=resource), home)
         out[CONTAINER] = (container,)
-        out[LOCAL_ID] = (Token("", item.resource["id"]),)
+        out[LOCAL_ID] = (Token("", item.resource["id"]), Token("", item.reference.id))
         return Contained(*item.reference, out)
 
     def _entries(

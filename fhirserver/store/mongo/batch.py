@@ -9,12 +9,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bson import Int64
 
+from fhirserver.search.contained import CONTAINED, is_contained
+from fhirserver.search.entry import Contained
 from fhirserver.search.match import Document
-from fhirserver.store.mongo.document import Json, resource_document, version_document
+from fhirserver.store.mongo.document import (
+    Json,
+    part_document,
+    resource_document,
+    version_document,
+)
 from fhirserver.store.mongo.document import field as field_name
 from fhirserver.store.mongo.links import Unwritten
 from fhirserver.store.port import (
@@ -43,11 +51,15 @@ class Head(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What the store knows of a resource: its version, and the number of its first one."""
+    """What the store knows of a resource: its version, and the number of its first one.
+
+    `parts` are the resources that it contains, with the numbers that they got.
+    """
 
     version: int
     created: int
     is_live: bool
+    parts: Mapping[Key, int] = MappingProxyType({})
 
 
 class Found(NamedTuple):
@@ -72,8 +84,14 @@ class _Placed:
     number: int
     created: int
     was_live: bool
+    parts: dict[Key, tuple[Contained, int]]
     instant: int
     follows: int
+
+    @property
+    def last(self) -> int:
+        """The greatest number that the change and its parts have."""
+        return max(self.number, *(created for _, created in self.parts.values()), 0)
 
 
 _NOTHING = Gone()
@@ -101,7 +119,9 @@ class Batch:
     @property
     def number(self) -> int:
         """The last number given to what is kept."""
-        return self.head.number + (1 if self.gone.versions else len(self._kept))
+        if self.gone.versions:
+            return self.head.number + 1
+        return self._kept[-1].last if self._kept else self.head.number
 
     @property
     def is_empty(self) -> bool:
@@ -110,7 +130,8 @@ class Batch:
     @property
     def types(self) -> tuple[str, ...]:
         """All types that the tenant has, with the batch."""
-        return tuple(dict.fromkeys([*self.head.types, *(key.type for key in self.unwritten())]))
+        changed = (key.type for key in self.unwritten() if not is_contained(key.type))
+        return tuple(dict.fromkeys([*self.head.types, *changed]))
 
     @property
     def latest(self) -> dict[str, int]:
@@ -124,16 +145,19 @@ class Batch:
 
     def stage(self, changes: Sequence[Change]) -> None:
         """Puts a commit on top. Raises `Stale` when a precondition does not hold."""
-        staged = []
-        for number, change in enumerate(changes, self.number + 1):
+        staged: list[_Placed] = []
+        number = self.number
+        for change in changes:
+            number += 1
             key = Key(change.type, change.id)
             stored = self._stored(key)
             if stored.version != change.version - 1:
                 raise Stale(f"{change.type}/{change.id} was changed meanwhile. Read it again.")
             created = stored.created or number
-            follows = stored.version
-            placed = _Placed(change, number, created, stored.is_live, self.instant, follows)
+            parts, follows = _parts(change, stored, number), stored.version
+            placed = _Placed(change, number, created, stored.is_live, parts, self.instant, follows)
             staged.append(placed)
+            number = placed.last
         self._staged = staged
 
     def restore(self, change: Change, instant: int) -> None:
@@ -146,7 +170,8 @@ class Batch:
         if change.version <= stored.version:
             raise Stale(f"{change.type}/{change.id} has that version already, or a later one.")
         created = stored.created or number
-        placed = _Placed(change, number, created, stored.is_live, instant, stored.version)
+        parts, follows = _parts(change, stored, number), stored.version
+        placed = _Placed(change, number, created, stored.is_live, parts, instant, follows)
         self._kept.append(placed)
         self._overlay[key] = placed
 
@@ -167,15 +192,36 @@ class Batch:
         states = self._overlay | {
             Key(item.change.type, item.change.id): item for item in self._staged
         }
-        return {
-            key: Unwritten(self._document(key, item), item.created) for key, item in states.items()
-        }
+        out: dict[Key, Unwritten] = {}
+        for key, item in states.items():
+            out[key] = Unwritten(self._document(key, item), item.created)
+            gone = self.known.get(key, _NEVER).parts.keys() - item.parts.keys()
+            out |= {part: Unwritten(None, 0) for part in gone}
+            for part, (entry, created) in item.parts.items():
+                document = Document(part.type, part.id, self.instant, entry.entries)
+                out[part] = Unwritten(document, created)
+        return out
 
     def resources(self) -> list[Json]:
-        """The newest document of each resource, with the version it follows."""
-        return [
+        """The newest document of each resource and of each that it contains."""
+        own = [
             resource_document(self.tenant, item.change, item.created, item.number, item.instant)
             for item in self._overlay.values()
+        ]
+        return own + [
+            part_document(
+                self.tenant, entry, item.change.version, created, item.number, item.instant
+            )
+            for item in self._overlay.values()
+            for entry, created in item.parts.values()
+        ]
+
+    def parted(self) -> list[Json]:
+        """The stored documents of what is contained no more, and from which number on."""
+        return [
+            {"k": part.type, "i": part.id, "m": Int64(item.number)}
+            for key, item in self._overlay.items()
+            for part in self.known.get(key, _NEVER).parts.keys() - item.parts.keys()
         ]
 
     def versions(self) -> list[Json]:
@@ -223,12 +269,27 @@ class Batch:
         item = self._overlay.get(key)
         if item is None:
             return self.known.get(key, _NEVER)
-        return Stored(item.change.version, item.created, item.change.body is not None)
+        numbers = {part: created for part, (_, created) in item.parts.items()}
+        return Stored(item.change.version, item.created, item.change.body is not None, numbers)
 
     def _document(self, key: Key, item: _Placed) -> Document | None:
         if item.change.body is None:
             return None
         return Document(key.type, key.id, self.instant, item.change.entries)
+
+
+def _parts(change: Change, stored: Stored, number: int) -> dict[Key, tuple[Contained, int]]:
+    """What the change contains; each new one gets a number after that of the change."""
+    out: dict[Key, tuple[Contained, int]] = {}
+    for entry in change.entries.get(CONTAINED, ()):
+        assert isinstance(entry, Contained)
+        key = Key(entry.type, entry.id)
+        if key in stored.parts:
+            out[key] = entry, stored.parts[key]
+        else:
+            number += 1
+            out[key] = entry, number
+    return out
 
 
 def check(expected: Expectation, found: Iterable[Found]) -> None:

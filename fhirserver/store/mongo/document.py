@@ -5,6 +5,8 @@ each version, with the bytes to be served, which are written once and never move
 
     both      t tenant, k type, i id, v version, u instant (microseconds)
     resource  n number of its first version, m of its current one, l true unless deleted,
+              (a contained one has a number of its own as n, and m of its container),
+              c types of what it contains,
               q texts and w words (see `keys`), r ranges {p,v,w,s,c,u} and places {p,v,w}
               (latitude, longitude), x tuples {p,a,b,d}, o order {a,d}; g, where they were
               made anew, the number of the last SearchParameter by which they were
@@ -23,8 +25,10 @@ from bson import Int64
 from bson.binary import Binary
 from pymongo import UpdateOne
 
+from fhirserver.search.contained import CONTAINED
 from fhirserver.search.entry import (
     Composite,
+    Contained,
     Date,
     Entries,
     Entry,
@@ -63,7 +67,27 @@ def resource_document(tenant: str, change: Change, created: int, number: int, at
     if change.body is not None:
         out["l"] = True
         out |= indexed(change.entries)
+        if contained := change.entries.get(CONTAINED):
+            types = (entry.type for entry in contained if isinstance(entry, Contained))
+            out["c"] = list(dict.fromkeys(types))
     return out
+
+
+def part_document(
+    tenant: str, part: Contained, version: int, created: int, number: int, at: int
+) -> Json:
+    """What a change makes of a resource that its own contains."""
+    return {
+        "t": tenant,
+        "k": part.type,
+        "i": part.id,
+        "v": Int64(version),
+        "n": Int64(created),
+        "m": Int64(number),
+        "u": Int64(at),
+        "l": True,
+        **indexed(part.entries),
+    }
 
 
 def reentered(tenant: str, entered: Entered, number: int) -> UpdateOne:
@@ -170,7 +194,7 @@ def _rank(entry: Entry) -> int | float | str | None:
             return float(low)
         case Uri(value):
             return value
-        case Composite() | Position() | Words():
+        case Composite() | Position() | Words() | Contained():
             return None
         case _:
             assert_never(entry)

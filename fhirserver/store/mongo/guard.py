@@ -244,6 +244,10 @@ class Guard:
                 key = {"t": tenant, "k": document["k"], "i": document["i"]}
                 older = {**key, "m": {"$lt": document["m"]}}
                 resources.append(ReplaceOne(older, document))
+        resources += [
+            DeleteOne({"t": tenant, "k": one["k"], "i": one["i"], "m": {"$lt": one["m"]}})
+            for one in pending.get("parted", ())
+        ]
         await self._bulk(self._connection.resource, resources, session)
         for collection, kind in (
             (self._connection.version, "gone"),
@@ -319,6 +323,7 @@ def _pending(batch: Batch) -> Json:
         "versions": batch.versions(),
         "over": batch.superseded(),
         "resources": batch.resources(),
+        "parted": batch.parted(),
         "last": {type_: Int64(number) for type_, number in batch.latest.items()},
         "gone": list(batch.gone.versions),
         "gone_resources": list(batch.gone.resources),

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from typing import Any, Final, NamedTuple
 
 from fhirserver.errors import TooCostly
+from fhirserver.search.contained import LOCAL_ID, is_contained
 from fhirserver.search.distance import distance
 from fhirserver.search.expression import (
     EVERYTHING,
@@ -28,6 +29,8 @@ from fhirserver.search.expression import (
     Or,
     ReferenceIs,
     Target,
+    TokenIs,
+    TokenValue,
     TypeIs,
 )
 from fhirserver.search.match import Document, match
@@ -136,6 +139,8 @@ class Linker:
 
     def filter(self, types: Sequence[str], where: Expression) -> Filter:
         """The written resources of the types within the bounds of the condition."""
+        if any(map(is_contained, types)):
+            where = _with_local_ids(where)
         of_type: Any = types[0] if len(types) == 1 else {"$in": list(types)}
         parts = [bound(where), self._written(types)]
         return {
@@ -277,6 +282,21 @@ def parts_of(where: Expression) -> tuple[Expression, ...]:
     if isinstance(where, And):
         return tuple(part for inner in where.parts for part in parts_of(inner))
     return (where,)
+
+
+def _with_local_ids(where: Expression) -> Expression:
+    """The same condition, where contained resources are found by their ids in the container."""
+    match where:
+        case And(parts):
+            return And(tuple(map(_with_local_ids, parts)))
+        case Or(parts):
+            return Or(tuple(map(_with_local_ids, parts)))
+        case Not(part):
+            return Not(_with_local_ids(part))
+        case IdIs(ids):
+            return Or((where, TokenIs(LOCAL_ID, tuple(TokenValue(None, one) for one in ids))))
+        case _:
+            return where
 
 
 def _is_near(near: Near, found: Json) -> bool:

@@ -15,9 +15,11 @@ from typing import Any, NamedTuple, TypeAlias
 from bson import Int64, MaxKey
 
 from fhirserver.errors import Invalid
-from fhirserver.search.expression import Cursor, SortKey
+from fhirserver.search.expression import Cursor, SortKey, TextIs
+from fhirserver.search.score import SCORE, score
 from fhirserver.store.mongo.condition import Filter, all_of, any_of
 from fhirserver.store.mongo.document import Json, field
+from fhirserver.store.mongo.keys import words_entries
 
 SortValue: TypeAlias = int | float | str | None
 
@@ -26,11 +28,15 @@ _OWN = {"_id": "i", "_lastUpdated": "u"}
 
 
 class Column(NamedTuple):
-    """A field to sort by. `is_total`: every resource has it."""
+    """A field to sort by. `is_total`: every resource has it, and it is known of old versions.
+
+    `texts`: it is the words of which a score is made.
+    """
 
     path: str
     is_descending: bool
     is_total: bool = False
+    texts: tuple[TextIs, ...] = ()
 
 
 class Phase(NamedTuple):
@@ -75,6 +81,9 @@ def columns_of(sort: Sequence[SortKey]) -> list[Column]:
     """One column for each key that has an order."""
     out = []
     for key in sort:
+        if key.param == SCORE:
+            out.append(Column("w", key.descending, texts=key.texts))
+            continue
         if key.param in _OWN:
             out.append(Column(_OWN[key.param], key.descending, is_total=True))
         elif key.kind != "composite":
@@ -88,8 +97,18 @@ def is_timeless(columns: Sequence[Column]) -> bool:
     return all(column.is_total for column in columns)
 
 
+def is_scored(columns: Sequence[Column]) -> bool:
+    """Whether the order is one that the server cannot give."""
+    return any(column.texts for column in columns)
+
+
 def phases(columns: Sequence[Column], place: Place | None) -> list[Phase]:
-    """The parts of the order, those before the place left out."""
+    """The parts of the order, those before the place left out.
+
+    An order by scores has one part, which is put in order when it is all there.
+    """
+    if is_scored(columns):
+        return [Phase({}, [("n", 1)], {})]
     if not columns or columns[0].is_total:
         return [_phase(columns, {}, place)]
     path = columns[0].path
@@ -131,7 +150,14 @@ def follows(columns: Sequence[Column], place: Place) -> Filter:
 
 def values_of(found: Json, columns: Sequence[Column]) -> tuple[SortValue, ...]:
     """What a resource's document says that it is sorted by."""
-    return tuple(_value(found, column.path) for column in columns)
+    return tuple(
+        _score(found, column.texts) if column.texts else _value(found, column.path)
+        for column in columns
+    )
+
+
+def _score(found: Json, texts: tuple[TextIs, ...]) -> float:
+    return score(texts, words_entries(found.get("w", [])))
 
 
 def _value(found: Any, path: str) -> SortValue:
@@ -151,11 +177,14 @@ class Ranked(NamedTuple):
 
 
 def in_order(ranked: Sequence[Ranked], columns: Sequence[Column]) -> list[Ranked]:
-    """Resources from several places in one order; every column is total."""
+    """Resources from several places in one order; missing values come last."""
 
     def compare(one: Ranked, other: Ranked) -> int:
         for column, a, b in zip(columns, one.values, other.values, strict=True):
-            if a != b:
+            if a is None or b is None:
+                if a is not b:
+                    return 1 if a is None else -1
+            elif a != b:
                 return (1 if a > b else -1) * (-1 if column.is_descending else 1)  # type: ignore[operator]
         return int(one.found["n"]) - int(other.found["n"])
 
@@ -163,7 +192,7 @@ def in_order(ranked: Sequence[Ranked], columns: Sequence[Column]) -> list[Ranked
 
 
 def is_after(ranked: Ranked, columns: Sequence[Column], place: Place) -> bool:
-    """Whether a resource comes after a place; every column is total."""
+    """Whether a resource comes after a place."""
     if int(ranked.found["n"]) == place.number:
         return False
     here = Ranked({"n": place.number}, place.values)

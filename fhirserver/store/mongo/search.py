@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from bson import Int64
 
+from fhirserver.errors import TooCostly
+from fhirserver.search.contained import container_key, is_contained
 from fhirserver.search.expression import EVERYTHING, Expression, Query
 from fhirserver.store.bounds import check_size
 from fhirserver.store.mongo.batch import Found
@@ -30,6 +32,7 @@ from fhirserver.store.mongo.order import (
     columns_of,
     in_order,
     is_after,
+    is_scored,
     is_timeless,
     phases,
     place_of,
@@ -40,6 +43,7 @@ from fhirserver.store.port import Key, SearchPage, Version
 _PATIENCE: Final = 30.0  # seconds that a search may take in all
 _BATCH: Final = 500  # candidates that are looked at together
 _BODIES: Final = 500
+_MOST_SCORED: Final = 20_000
 _FIELDS: Final = ("k", "i", "n", "m")
 
 
@@ -169,13 +173,13 @@ class Searcher:
                 {
                     "t": self._tenant,
                     "n": {"$in": [one["m"] for one in some]},
-                    "k": {"$in": list({one["k"] for one in some})},
-                    "i": {"$in": list({one["i"] for one in some})},
+                    "k": {"$in": list({_holder(one).type for one in some})},
+                    "i": {"$in": list({_holder(one).id for one in some})},
                 },
                 {"_id": 0, "e": 0, "x": 0, "w": 0},
             )
             by_number |= {int(one["n"]): version_of(one) for one in await cursor.to_list(None)}
-        return [by_number[int(one["m"])] for one in found]
+        return [by_number[int(one["m"])]._replace(type=one["k"], id=one["i"]) for one in found]
 
     async def _question(
         self,
@@ -204,6 +208,8 @@ class Searcher:
         """The next resources in the order of the question."""
         if not question.types:
             return []
+        if is_scored(question.columns):
+            return await self._by_score(question, place, limit)
         found: list[Ranked] = []
         lasting = _lasting(question.columns, place)
         for phase in phases(question.columns, place):
@@ -214,6 +220,22 @@ class Searcher:
                     if len(found) >= limit:
                         return await self._with_changed(question, place, found[:limit], limit)
         return await self._with_changed(question, place, found, limit)
+
+    async def _by_score(self, question: _Question, place: Place | None, limit: int) -> list[Ranked]:
+        """The next resources in an order for which all that match must be looked at."""
+        columns = question.columns
+        (phase,) = phases(columns, place)
+        found: list[Ranked] = []
+        part = phase._replace(where=_lasting(columns, place))
+        async with aclosing(self._stream(question, part, None)) as stream:
+            async for rows in stream:
+                found += rows
+                if len(found) > _MOST_SCORED:
+                    raise TooCostly("Too much is found to be sorted by _score. Add a parameter.")
+        ordered = in_order(found, columns)
+        if place is not None:
+            ordered = [row for row in ordered if is_after(row, columns, place)]
+        return ordered[:limit]
 
     async def _stream(
         self, question: _Question, phase: Phase, limit: int | None
@@ -276,6 +298,11 @@ class Searcher:
             {"_id": 0, "k": 1, "i": 1, "u": 1},
         )
         return {_key(one): int(one["u"]) for one in await cursor.to_list(None)}
+
+
+def _holder(found: Json) -> Key:
+    """The resource whose versions hold what was found: for a contained one its container."""
+    return Key(*container_key(found["i"])) if is_contained(found["k"]) else _key(found)
 
 
 def _ask(question: _Question, phase: Phase, limit: int | None) -> Ask:

@@ -18,6 +18,7 @@ from pymongo.errors import PyMongoError
 
 from fhirserver.errors import NotSupported, TooLarge, Unavailable
 from fhirserver.model.resource import redrafted
+from fhirserver.search.contained import MARK
 from fhirserver.store.mongo.batch import Batch, Head, Stored, check, looked_for
 from fhirserver.store.mongo.connection import Connection, refusal, unavailable
 from fhirserver.store.mongo.guard import Existing, Guard, Lost
@@ -215,13 +216,28 @@ class Writer:
             return {}
         found = self._connection.resource.find(
             {"$or": [{"t": self._tenant, "k": k, "i": {"$in": i}} for k, i in by_type.items()]},
-            {"_id": 0, "k": 1, "i": 1, "v": 1, "n": 1, "l": 1},
+            {"_id": 0, "k": 1, "i": 1, "v": 1, "n": 1, "l": 1, "c": 1},
             batch_size=_GROUP_CHANGES + 1,
         )
-        return {
-            Key(one["k"], one["i"]): Stored(int(one["v"]), int(one["n"]), one.get("l", False))
-            async for one in found
-        }
+        known: dict[Key, Stored] = {}
+        async for one in found:
+            key = Key(one["k"], one["i"])
+            parts = await self._parts(key, one["c"]) if "c" in one else {}
+            known[key] = Stored(int(one["v"]), int(one["n"]), one.get("l", False), parts)
+        return known
+
+    async def _parts(self, container: Key, types: Sequence[str]) -> dict[Key, int]:
+        """What a resource contains, with the numbers that it got."""
+        start = f"{container.type}/{container.id}"
+        found = self._connection.resource.find(
+            {
+                "t": self._tenant,
+                "k": {"$in": list(types)},
+                "i": {"$gt": f"{start}{MARK}", "$lt": f"{start}{chr(ord(MARK) + 1)}"},
+            },
+            {"_id": 0, "k": 1, "i": 1, "n": 1},
+        )
+        return {Key(one["k"], one["i"]): int(one["n"]) async for one in found}
 
     async def _admit_all(self, batch: Batch, group: Sequence[Request]) -> list[Outcome]:
         """The outcomes, should the batch be written."""
