@@ -6,7 +6,9 @@ each version, with the bytes to be served, which are written once and never move
     both      t tenant, k type, i id, v version, u instant (microseconds)
     resource  n number of its first version, m of its current one, l true unless deleted,
               q texts and w words (see `keys`), r ranges {p,v,w,s,c,u} and places {p,v,w}
-              (latitude, longitude), x tuples {p,a,b,d}, o order {a,d}
+              (latitude, longitude), x tuples {p,a,b,d}, o order {a,d}, z how many words,
+              p what it contains {k,i,n}; that has documents of its own, with the v, m and u
+              of its container
     version   n number in the tenant's total order, h method, b body unless a deletion,
               w the group of commits that wrote it, and once superseded: e instant and
               x number of the version that followed
@@ -16,13 +18,16 @@ Numbers are 64-bit. Values of one parameter are of one BSON type, so that compar
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias, assert_never
+from collections import Counter
+from typing import Any, Final, NamedTuple, TypeAlias, assert_never
 
 from bson import Int64
 from bson.binary import Binary
 
+from fhirserver.search.contained import MARK, is_contained
 from fhirserver.search.entry import (
     Composite,
+    Contained,
     Date,
     Entries,
     Entry,
@@ -37,7 +42,7 @@ from fhirserver.search.entry import (
     Words,
 )
 from fhirserver.store.mongo.keys import keys, words
-from fhirserver.store.port import Change, Method, Version
+from fhirserver.store.port import Change, Key, Method, Version
 
 Json: TypeAlias = dict[str, Any]
 
@@ -45,21 +50,38 @@ COMPONENTS: Final = ("a", "b", "d")
 """Where the components of a tuple stand."""
 
 
-def resource_document(tenant: str, change: Change, created: int, number: int, at: int) -> Json:
-    """What a change makes of its resource; of a deleted one only that it was there."""
+class Stamp(NamedTuple):
+    """The version, number and instant of a change."""
+
+    version: int
+    number: int
+    instant: int
+
+
+def resource_document(
+    tenant: str, key: Key, created: int, stamp: Stamp, entries: Entries | None
+) -> Json:
+    """What a change makes of a resource; of a deleted one (None) only that it was there."""
     out: Json = {
         "t": tenant,
-        "k": change.type,
-        "i": change.id,
-        "v": Int64(change.version),
+        "k": key.type,
+        "i": key.id,
+        "v": Int64(stamp.version),
         "n": Int64(created),
-        "m": Int64(number),
-        "u": Int64(at),
+        "m": Int64(stamp.number),
+        "u": Int64(stamp.instant),
     }
-    if change.body is not None:
+    if entries is not None:
         out["l"] = True
-        out |= indexed(change.entries)
+        out |= indexed(entries)
     return out
+
+
+def container_of(found: Json) -> Key:
+    """The resource whose versions are those of a document: itself, or what contains it."""
+    if not is_contained(found["k"]):
+        return Key(found["k"], found["i"])
+    return Key(*found["i"].rpartition(MARK)[0].split("/", 1))
 
 
 def version_document(tenant: str, change: Change, number: int, at: int, group: str) -> Json:
@@ -107,7 +129,10 @@ def indexed(entries: Entries) -> Json:
                 tuples.append({"p": param, **dict(zip(COMPONENTS, parts, strict=False))})
             elif isinstance(entry, Date | Number | Quantity | Position):
                 ranges.append({"p": param, **_component(entry)})
-    out: Json = {"q": keys(entries), "w": words(entries), "r": ranges, "x": tuples, "o": order}
+    told = words(entries)
+    counts = Counter(word[0] for word in told)
+    out: Json = {"q": keys(entries), "w": told, "z": dict(counts), "r": ranges}
+    out |= {"x": tuples, "o": order}
     return {name: value for name, value in out.items() if value}
 
 
@@ -153,7 +178,7 @@ def _rank(entry: Entry) -> int | float | str | None:
             return float(low)
         case Uri(value):
             return value
-        case Composite() | Position() | Words():
+        case Composite() | Position() | Words() | Contained():
             return None
         case _:
             assert_never(entry)

@@ -87,6 +87,7 @@ INDEXES: Final[tuple[Index, ...]] = (
     _index(VERSION, "by_version", "t k i v", unique=True),
     _index(VERSION, "by_number", "t n"),
     _index(VERSION, "by_type", "t k n"),
+    _index(VERSION, "by_end", "t n", only_with="x"),
 )
 """Every index, in the order in which they are made."""
 

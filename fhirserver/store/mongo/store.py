@@ -10,9 +10,11 @@ from fhirserver.search.expression import Query
 from fhirserver.store.mongo.connection import Connection, translated
 from fhirserver.store.mongo.document import version_of
 from fhirserver.store.mongo.explain import Explainer
+from fhirserver.store.mongo.expunge import Expunger
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.history import Historian
 from fhirserver.store.mongo.indexes import states
+from fhirserver.store.mongo.log import log
 from fhirserver.store.mongo.search import Searcher
 from fhirserver.store.mongo.writer import Writer
 from fhirserver.store.port import (
@@ -20,9 +22,12 @@ from fhirserver.store.port import (
     Committed,
     Expectation,
     Explanation,
+    Expunge,
     HistoryPage,
     HistoryQuery,
+    Kept,
     Key,
+    LogQuery,
     SearchPage,
     Version,
 )
@@ -53,6 +58,7 @@ class MongoStore:
         self._tenant = tenant
         self._guard = Guard(connection, tenant, atomic=atomic)
         self._searcher = Searcher(connection, tenant, self._guard, patience)
+        self._expunger = Expunger(connection, tenant, self._guard)
         self._explainer = Explainer(connection, self._searcher, patience)
         self._historian = Historian(connection, tenant, self._guard, patience)
         self._writer = Writer(connection, tenant, self._guard, self._searcher, clock, atomic=atomic)
@@ -145,6 +151,17 @@ class MongoStore:
         if len({(change.type, change.id) for change in changes}) < len(changes):
             raise ValueError("a commit has two changes of one resource")
         return await self._writer.commit(changes, before, after)
+
+    async def expunge(self, what: Expunge) -> int:
+        with translated():
+            return await self._expunger.expunge(what)
+
+    async def restore(self, versions: Sequence[Kept]) -> None:
+        with translated():
+            await self._writer.restore(versions)
+
+    def log(self, query: LogQuery) -> AsyncIterator[Version]:
+        return log(query, self._connection, self._tenant, self._guard)
 
     async def scan(self, type: str | None = None) -> AsyncIterator[Version]:
         types = (type,) if type else ()

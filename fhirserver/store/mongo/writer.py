@@ -17,11 +17,12 @@ from typing import Final, NamedTuple
 from pymongo.errors import PyMongoError
 
 from fhirserver.errors import NotSupported, TooLarge, Unavailable
+from fhirserver.model.resource import redrafted
 from fhirserver.store.mongo.batch import Batch, Head, Stored, check, looked_for
 from fhirserver.store.mongo.connection import Connection, refusal, unavailable
 from fhirserver.store.mongo.guard import Existing, Guard, Lost
 from fhirserver.store.mongo.search import Searcher
-from fhirserver.store.port import Change, Committed, Expectation, Key
+from fhirserver.store.port import Change, Committed, Expectation, Kept, Key
 
 _GROUP_REQUESTS: Final = 256
 _GROUP_CHANGES: Final = 2000
@@ -98,6 +99,26 @@ class Writer:
             self._task = asyncio.create_task(self._run())
         return await asyncio.shield(done)
 
+    async def restore(self, versions: Sequence[Kept]) -> None:
+        """As `Store.restore`. Without transactions, all must fit into one document."""
+        changes = [(_change_of(one), one.version.last_updated) for one in versions]
+        if _size_of([change for change, _ in changes]) > _LARGEST and not self._atomic:
+            raise TooLarge("Restore fewer versions at once: this store has no transactions.")
+        keys = {Key(change.type, change.id) for change, _ in changes}
+        for _ in range(_LOSSES):
+            head = await self._guard.settled()
+            known = await self._known(keys)
+            batch = Batch(self._tenant, secrets.token_hex(8), head, head.instant, known)
+            for change, instant in changes:
+                batch.restore(change, instant)
+            try:
+                if not batch.is_empty:
+                    await self._guard.write(batch.writing(), batch.types)
+            except Lost:
+                continue
+            return
+        raise unavailable("Others write to this store meanwhile.")
+
     async def close(self) -> None:
         """Finishes what waits."""
         self._is_closed = True
@@ -142,7 +163,7 @@ class Writer:
             outcomes = await self._admit_all(batch, group)
             try:
                 if not batch.is_empty:
-                    await self._guard.write(batch)
+                    await self._guard.write(batch.writing(), batch.types)
             except Lost as lost:
                 are_new_looked_for |= isinstance(lost, Existing)
                 await asyncio.sleep(pause * random.random())  # noqa: S311 - no secret
@@ -184,11 +205,16 @@ class Writer:
             return {}
         found = self._connection.resource.find(
             {"$or": [{"t": self._tenant, "k": k, "i": {"$in": i}} for k, i in by_type.items()]},
-            {"_id": 0, "k": 1, "i": 1, "v": 1, "n": 1, "l": 1},
+            {"_id": 0, "k": 1, "i": 1, "v": 1, "n": 1, "l": 1, "p": 1},
             batch_size=_GROUP_CHANGES + 1,
         )
         return {
-            Key(one["k"], one["i"]): Stored(int(one["v"]), int(one["n"]), one.get("l", False))
+            Key(one["k"], one["i"]): Stored(
+                int(one["v"]),
+                int(one["n"]),
+                one.get("l", False),
+                {Key(part["k"], part["i"]): int(part["n"]) for part in one.get("p", ())},
+            )
             async for one in found
         }
 
@@ -222,6 +248,12 @@ class Writer:
             expected,
             await self._searcher.matching(types, expected.where, limit, batch.unwritten()),
         )
+
+
+def _change_of(kept: Kept) -> Change:
+    type_, id_, number, instant, method, body = kept.version
+    draft = None if body is None else redrafted(body, type_, id_, number, instant)
+    return Change(type_, id_, number, method, draft, kept.entries)
 
 
 def _size_of(changes: Sequence[Change]) -> int:
