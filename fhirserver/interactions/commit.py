@@ -7,6 +7,7 @@ version (If-Match) is refused by the second planning, which sees the newer one.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -17,8 +18,9 @@ from fhirserver.interactions.plan import Plan, Step
 from fhirserver.interactions.request import Request
 from fhirserver.store.port import Stale
 
-_ATTEMPTS = 20
+_PATIENCE = 10.0  # seconds; on several servers others may be faster many times in a row
 _PAUSE = 0.002  # seconds, more with each attempt
+_LONGEST_PAUSE = 0.02
 
 
 class Done(NamedTuple):
@@ -43,11 +45,14 @@ async def carry_out(
     except Stale:
         pass
     async with context.contended:
-        for attempt in range(_ATTEMPTS):
+        end = time.monotonic() + _PATIENCE
+        pause = 0.0
+        while time.monotonic() < end:
             try:
                 return await _attempt(context, request, plan, doubtful=True)
             except Stale:
-                await asyncio.sleep(_PAUSE * attempt)
+                await asyncio.sleep(pause)
+                pause = min(pause + _PAUSE, _LONGEST_PAUSE)
     raise Conflict(
         "Others keep changing what this request relies on. Send it again.",
         headers={"Retry-After": "1"},

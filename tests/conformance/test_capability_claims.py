@@ -147,6 +147,7 @@ CLAIMS: dict[str, Callable[[Client, Resource, str], Awaitable[None]]] = {
 }  # in an order in which one resource can go through them
 
 
+@pytest.mark.slow_on_mongodb
 async def test_every_interaction_of_every_type(client: Client) -> None:
     stated = (await served(client))["resource"]
     assert len(stated) == 146
@@ -374,6 +375,7 @@ async def test_every_include_answers(client: Client, rest: Resource) -> None:
         assert len(ids(found)) == 1, url
 
 
+@pytest.mark.slow_on_mongodb
 async def test_every_revinclude_answers(client: Client, rest: Resource) -> None:
     await put_one_of_each(client)
     for url in includes(rest, "searchRevInclude", "_revinclude"):
@@ -552,7 +554,7 @@ def form(format: str) -> tuple[Callable[[bytes], Resource], Callable[[Resource],
     return FORMS[format.rpartition("+")[2].rpartition("/")[2]]
 
 
-async def test_every_format_is_read_and_written(tmp_path: Path) -> None:
+async def test_every_format_is_read_and_written(tmp_path: Path, each_store: str) -> None:
     async with serving(tmp_path) as http:
         stated = decode((await http.get("/fhir/metadata")).content)
         for format in stated["format"]:

@@ -8,6 +8,7 @@ import pytest
 from interactions.client import Client
 
 from fhirserver.errors import Conflict, PreconditionFailed
+from fhirserver.interactions import commit
 from fhirserver.store.port import Change, Committed, Expectation, Stale, Store
 
 ANNA = {"resourceType": "Patient", "id": "anna", "active": True}
@@ -41,10 +42,16 @@ def contended(client: Client, times: int) -> Client:
 
 
 async def test_a_write_is_planned_again(client: Client) -> None:
-    answer = await contended(client, 15).ask("PUT", "Patient/anna", resource=ANNA)
+    answer = await contended(client, 40).ask("PUT", "Patient/anna", resource=ANNA)
     assert (answer.status, answer.version) == (201, 1)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit, "_PATIENCE", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_it_is_given_up_in_the_end(client: Client) -> None:
     with pytest.raises(Conflict) as error:
         await contended(client, 1000).ask("PUT", "Patient/anna", resource=ANNA)
@@ -53,6 +60,7 @@ async def test_it_is_given_up_in_the_end(client: Client) -> None:
     assert (await client.get("_history"))["total"] == 0
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_others_go_on_meanwhile(client: Client) -> None:
     slow = contended(client, 1000)
     with pytest.raises(Conflict):

@@ -111,6 +111,7 @@ async def test_a_new_primary_is_waited_for(
     await _holds_it_once(store)
 
 
+@pytest.mark.slow
 async def test_without_a_primary_for_long_it_is_refused(
     fresh_database: FreshDatabase, clock: Clock, admin: MongoClient[dict[str, Any]]
 ) -> None:
