@@ -134,7 +134,8 @@ async def _leave_half_done(url: str, steps: int, version: int) -> None:
     connection = Connection(url)
     guard = Guard(connection, "default", atomic=False)
     head = await guard.settled()
-    known = {Key("Patient", "1"): Stored(version - 1, 1, is_live=True, parts={})} if version > 1 else {}
+    stored = Stored(version - 1, 1, is_live=True, parts={})
+    known = {Key("Patient", "1"): stored} if version > 1 else {}
     batch = Batch("default", "dead", head, head.instant, known)
     batch.stage([put("Patient", "1", version, CODE)])
     batch.keep()
