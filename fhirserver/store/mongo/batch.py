@@ -19,17 +19,29 @@ from fhirserver.search.match import Document, contained_in
 from fhirserver.store.mongo.document import Json, Stamp, resource_document, version_document
 from fhirserver.store.mongo.document import field as field_name
 from fhirserver.store.mongo.links import Unwritten
-from fhirserver.store.port import Change, Committed, Expectation, Key, Stale
+from fhirserver.store.port import (
+    Change,
+    Committed,
+    Expectation,
+    Key,
+    Outdated,
+    Stale,
+    Unchanged,
+)
 
 _LOOKED_FOR = 2
 
 
 class Head(NamedTuple):
-    """Where a tenant stands: the last number and instant given, and its types."""
+    """Where a tenant stands: the last number and instant given, and its types.
+
+    `latest` is the last number of each type.
+    """
 
     number: int
     instant: int
     types: tuple[str, ...]
+    latest: Mapping[str, int]
 
 
 class Stored(NamedTuple):
@@ -53,8 +65,8 @@ class Writing(NamedTuple):
     """What is to be written, from the number `start` on; it has one effect however often it is
     written. Without versions it takes others out (`expunged`, by k, i, v).
 
-    `over` are stored versions that come to an end, `gone` documents of `resource` that go unless
-    they are newer than m.
+    `latest` are the last numbers of types, `over` stored versions that come to an end, `gone`
+    documents of `resource` that go unless they are newer than m.
     """
 
     group: str
@@ -62,6 +74,7 @@ class Writing(NamedTuple):
     number: int
     instant: int
     counted: Mapping[str, int]
+    latest: Mapping[str, int]
     versions: Sequence[Json] = ()
     over: Sequence[Json] = ()
     resources: Sequence[Json] = ()
@@ -75,6 +88,7 @@ class Writing(NamedTuple):
             "w": self.group,
             "from": Int64(self.start),
             "n": Int64(self.number),
+            "last": {type_: Int64(number) for type_, number in self.latest.items()},
             "versions": list(self.versions),
             "over": list(self.over),
             "resources": list(self.resources),
@@ -140,6 +154,21 @@ class Batch:
         changed = (item.change.type for item in (*self._overlay.values(), *self._staged))
         return tuple(dict.fromkeys([*self.head.types, *changed]))
 
+    @property
+    def latest(self) -> dict[str, int]:
+        """The last number of each type, with the batch."""
+        return {**self.head.latest, **{item.change.type: item.number for item in self._kept}}
+
+    @property
+    def left(self) -> Head:
+        """Where the tenant stands once the batch is written."""
+        return Head(self.number, self.instant, self.types, self.latest)
+
+    def check(self, unchanged: Unchanged | None) -> None:
+        """Raises `Outdated` when it does not hold."""
+        if unchanged and self.latest.get(unchanged.type, 0) != unchanged.number:
+            raise Outdated(f"A {unchanged.type} was changed meanwhile. Send the request again.")
+
     def stage(self, changes: Sequence[Change]) -> None:
         """Puts a commit on top. Raises `Stale` when a precondition does not hold."""
         staged = []
@@ -197,6 +226,7 @@ class Batch:
             self.number,
             self.instant,
             self._counted(),
+            self.latest,
             self._versions(),
             self._superseded(),
             [document for item in self._overlay.values() for document in self._resources(item)],

@@ -8,7 +8,8 @@ each version, with the bytes to be served, which are written once and never move
               q texts and w words (see `keys`), r ranges {p,v,w,s,c,u} and places {p,v,w}
               (latitude, longitude), x tuples {p,a,b,d}, o order {a,d}, z how many words,
               p what it contains {k,i,n}; that has documents of its own, with the v, m and u
-              of its container
+              of its container; g, where the entries were made anew, the number of the last
+              SearchParameter by which they were
     version   n number in the tenant's total order, h method, b body unless a deletion,
               w the group of commits that wrote it, and once superseded: e instant and
               x number of the version that followed
@@ -23,6 +24,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, assert_never
 
 from bson import Int64
 from bson.binary import Binary
+from pymongo import UpdateOne
 
 from fhirserver.search.contained import MARK, is_contained
 from fhirserver.search.entry import (
@@ -42,12 +44,31 @@ from fhirserver.search.entry import (
     Words,
 )
 from fhirserver.store.mongo.keys import keys, words
-from fhirserver.store.port import Change, Key, Method, Version
+from fhirserver.store.port import Change, Entered, Key, Method, Version
 
 Json: TypeAlias = dict[str, Any]
 
+_INDEXED: Final = ("q", "w", "z", "r", "x", "o")
+
 COMPONENTS: Final = ("a", "b", "d")
 """Where the components of a tuple stand."""
+
+
+def reentered(
+    tenant: str, entered: Entered, number: int, part: Contained | None = None
+) -> UpdateOne:
+    """The write that gives a version other entries, if it is current and none were made later;
+    or those of a part that it contains.
+
+    `number` is that of the last SearchParameter by which they are made.
+    """
+    key = Key(part.type, part.id) if part else Key(entered.type, entered.id)
+    which: Json = {"t": tenant, "k": key.type, "i": key.id, "v": Int64(entered.version)}
+    which |= {"l": True, "$or": [{"g": {"$exists": False}}, {"g": {"$lte": Int64(number)}}]}
+    fields = indexed(part.entries if part else entered.entries)
+    gone = {name: "" for name in _INDEXED if name not in fields}
+    write: Json = {"$set": {**fields, "g": Int64(number)}}
+    return UpdateOne(which, write | ({"$unset": gone} if gone else {}))
 
 
 class Stamp(NamedTuple):

@@ -1,4 +1,4 @@
-"""Versions taken out for good: chosen, then removed as a commit of its own.
+"""Versions taken out for good (docs/adr/0028-expunge.md), as a commit of its own.
 
 It takes a number of the head, so that nothing is written meanwhile; what it is to remove stands
 in the head of a store without transactions as a commit does. The server gives the space back
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, Final
 
 from bson import Int64
@@ -20,6 +21,7 @@ from fhirserver.store.mongo.guard import Guard, Lost
 from fhirserver.store.port import Expunge, Key
 
 _PAGE: Final = 500
+_AT_ONCE: Final = 1000  # versions of one commit
 _LOSSES: Final = 60
 _KEY: Final = {"_id": 0, "k": 1, "i": 1, "v": 1}
 
@@ -34,7 +36,17 @@ class Expunger:
         self._guard = guard
 
     async def expunge(self, what: Expunge) -> int:
-        """As `Store.expunge`."""
+        """As `Store.expunge`, in commits of bounded size."""
+        count = 0
+        while count < what.limit:
+            most = min(_AT_ONCE, what.limit - count)
+            went = await self._expunge(replace(what, limit=most))
+            count += went
+            if went < most:
+                break
+        return count
+
+    async def _expunge(self, what: Expunge) -> int:
         for losses in range(_LOSSES):
             if losses:
                 await self._guard.ask_for_turn()
@@ -43,7 +55,9 @@ class Expunger:
             if not chosen:
                 return 0
             try:
-                await self._guard.write(_writing(head, chosen, gone), head.types)
+                await self._guard.write(
+                    _writing(head, chosen, gone), head._replace(number=head.number + 1)
+                )
             except Lost:
                 continue
             return len(chosen)
@@ -112,6 +126,7 @@ def _writing(head: Head, chosen: list[Json], gone: list[Json]) -> Writing:
         head.number,
         head.number + 1,
         head.instant,
+        {},
         {},
         gone=gone,
         expunged=expunged,

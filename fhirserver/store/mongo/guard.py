@@ -62,7 +62,7 @@ class Guard:
     async def position(self) -> Head:
         """The head that readers start from."""
         found = await self._connection.tenant.find_one(
-            {"_id": self._tenant}, {"done": 1, "live": 1, "u": 1}
+            {"_id": self._tenant}, {"done": 1, "live": 1, "u": 1, "last": 1}
         )
         return _head(found or {}, "done")
 
@@ -95,8 +95,8 @@ class Guard:
             {"$set": {"turn": {"w": self._name, "until": Int64(_milliseconds() + _TURN)}}},
         )
 
-    async def write(self, batch: Writing, types: tuple[str, ...]) -> None:
-        """Commits what is to be written; the tenant then has these types.
+    async def write(self, batch: Writing, left: Head) -> None:
+        """Commits what is to be written, by which the head becomes `left`.
 
         Raises `Lost` when another commit came first.
         After a failure of the network or a change of the primary it is found out whether the
@@ -109,7 +109,7 @@ class Guard:
             if not is_passing(error):
                 raise
             await self._make_certain(batch)
-        self._own = Head(batch.number, batch.instant, types)
+        self._own = left
 
     async def _make_certain(self, batch: Writing) -> None:
         """Finds out what became of a commit, and repeats it. Raises `Lost` when it never can be.
@@ -158,7 +158,8 @@ class Guard:
                     ReadConcern("snapshot"), MAJORITY, max_commit_time_ms=_COMMIT
                 )
                 try:
-                    await self._advance(batch, {"done": Int64(batch.number)}, session)
+                    done = {"done": Int64(batch.number), **_last(pending)}
+                    await self._advance(batch, done, session)
                     await self._apply(pending, session)
                 except BaseException:
                     await session.abort_transaction()
@@ -217,7 +218,10 @@ class Guard:
         await self._apply(pending, None)
         await self._connection.tenant.update_one(
             {"_id": self._tenant, "pending.w": pending["w"]},
-            {"$unset": {"pending": ""}, "$set": {"done": Int64(pending["n"])}},
+            {
+                "$unset": {"pending": ""},
+                "$set": {"done": Int64(pending["n"]), **_last(pending)},
+            },
         )
 
     async def _apply(self, pending: Json, session: AsyncClientSession | None) -> None:
@@ -311,6 +315,12 @@ def _milliseconds() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _last(pending: Json) -> Json:
+    """The last number of each type, which readers may see when the documents are written."""
+    return {f"last.{type_}": number for type_, number in pending["last"].items()}
+
+
 def _head(found: Json, number: str) -> Head:
     types = tuple(sorted(found.get("live", {})))
-    return Head(int(found.get(number, 0)), int(found.get("u", 0)), types)
+    latest = {type_: int(last) for type_, last in found.get("last", {}).items()}
+    return Head(int(found.get(number, 0)), int(found.get("u", 0)), types, latest)

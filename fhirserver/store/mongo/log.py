@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bson import Int64
 
-from fhirserver.store.mongo.connection import Connection, translated
+from fhirserver.store.mongo.connection import Connection
 from fhirserver.store.mongo.document import version_of
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.port import LogQuery, Version
@@ -15,27 +14,40 @@ from fhirserver.store.port import LogQuery, Version
 _PAGE: Final = 200
 
 
-async def log(
-    query: LogQuery, connection: Connection, tenant: str, guard: Guard
-) -> AsyncIterator[Version]:
-    """As `Store.log`. A page is sought by the number that the last one ended with."""
-    with translated():
-        until = (await guard.position()).number
-    last = 0
-    while True:
-        wanted: dict[str, Any] = {"t": tenant, "n": {"$gt": Int64(last), "$lte": Int64(until)}}
-        if query.types:
-            wanted["k"] = {"$in": list(query.types)}
-        if query.since is not None:
-            wanted["u"] = {"$gte": Int64(query.since)}
-        if query.current:
-            wanted["b"] = {"$exists": True}
-            wanted["$or"] = [{"x": {"$exists": False}}, {"x": {"$gt": Int64(until)}}]
-        with translated():
-            cursor = connection.version.find(wanted, sort=[("n", 1)], limit=_PAGE)
-            found = await cursor.to_list(None)
-        for one in found:
-            yield version_of(one)
-        if len(found) < _PAGE:
-            return
-        last = int(found[-1]["n"])
+class Place(NamedTuple):
+    """The number after which a page begins, and where the snapshot ends, once that is chosen."""
+
+    after: int
+    until: int | None
+
+
+class LogPage(NamedTuple):
+    """`next` is None on the last page."""
+
+    versions: list[Version]
+    next: Place | None
+
+
+async def log_page(
+    query: LogQuery, place: Place, connection: Connection, tenant: str, guard: Guard
+) -> LogPage:
+    """The versions from a place on, as `Store.log`; the first page chooses the snapshot."""
+    until = (await guard.position()).number if place.until is None else place.until
+    wanted: dict[str, Any] = {
+        "t": tenant,
+        "n": {"$gt": Int64(place.after), "$lte": Int64(until)},
+    }
+    if query.types:
+        wanted["k"] = query.types[0] if len(query.types) == 1 else {"$in": list(query.types)}
+    if query.since is not None:
+        wanted["u"] = {"$gte": Int64(query.since)}
+    if query.current:
+        wanted["b"] = {"$exists": True}
+        wanted["$or"] = [{"x": {"$exists": False}}, {"x": {"$gt": Int64(until)}}]
+    shown = {"_id": 0, "e": 0, "x": 0, "w": 0}
+    cursor = connection.version.find(wanted, shown, sort=[("n", 1)], limit=_PAGE)
+    found = await cursor.to_list(None)
+    versions = [version_of(one) for one in found]
+    if len(found) < _PAGE:
+        return LogPage(versions, None)
+    return LogPage(versions, Place(int(found[-1]["n"]), until))

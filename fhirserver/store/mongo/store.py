@@ -6,20 +6,24 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from fhirserver.errors import Unavailable
+from fhirserver.search.contained import CONTAINED
+from fhirserver.search.entry import Contained
 from fhirserver.search.expression import Query
 from fhirserver.store.mongo.connection import Connection, translated
-from fhirserver.store.mongo.document import version_of
+from fhirserver.store.mongo.document import reentered, version_of
 from fhirserver.store.mongo.explain import Explainer
 from fhirserver.store.mongo.expunge import Expunger
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.history import Historian
 from fhirserver.store.mongo.indexes import states
-from fhirserver.store.mongo.log import log
+from fhirserver.store.mongo.log import Place, log_page
+from fhirserver.store.mongo.records import MongoRecords
 from fhirserver.store.mongo.search import Searcher
 from fhirserver.store.mongo.writer import Writer
 from fhirserver.store.port import (
     Change,
     Committed,
+    Entered,
     Expectation,
     Explanation,
     Expunge,
@@ -28,7 +32,9 @@ from fhirserver.store.port import (
     Kept,
     Key,
     LogQuery,
+    Outdated,
     SearchPage,
+    Unchanged,
     Version,
 )
 
@@ -56,6 +62,7 @@ class MongoStore:
         self.atomic = atomic
         self._connection = connection
         self._tenant = tenant
+        self.records = MongoRecords(connection, tenant, clock)
         self._guard = Guard(connection, tenant, atomic=atomic)
         self._searcher = Searcher(connection, tenant, self._guard, patience)
         self._expunger = Expunger(connection, tenant, self._guard)
@@ -147,10 +154,39 @@ class MongoStore:
         changes: Sequence[Change],
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
+        unchanged: Unchanged | None = None,
     ) -> Committed:
         if len({(change.type, change.id) for change in changes}) < len(changes):
             raise ValueError("a commit has two changes of one resource")
-        return await self._writer.commit(changes, before, after)
+        return await self._writer.commit(changes, before, after, unchanged)
+
+    async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
+        """As `Store.reindex`.
+
+        A document tells by what number its entries were made, and takes none that were made by
+        an earlier one: the head is looked at before, and may move on.
+        """
+        with translated():
+            if unchanged and await self.latest(unchanged.type) != unchanged.number:
+                raise Outdated(f"A {unchanged.type} was changed meanwhile.")
+            number = unchanged.number if unchanged else 0
+            writes = [reentered(self._tenant, item, number) for item in entered]
+            parts = [
+                reentered(self._tenant, item, number, part)
+                for item in entered
+                for part in item.entries.get(CONTAINED, ())
+                if isinstance(part, Contained)
+            ]
+            resources = self._connection.resource
+            if parts:
+                await resources.bulk_write(parts, ordered=False)
+            if not writes:
+                return 0
+            return (await resources.bulk_write(writes, ordered=False)).matched_count
+
+    async def latest(self, type: str) -> int:
+        with translated():
+            return (await self._guard.position()).latest.get(type, 0)
 
     async def expunge(self, what: Expunge) -> int:
         with translated():
@@ -160,8 +196,14 @@ class MongoStore:
         with translated():
             await self._writer.restore(versions)
 
-    def log(self, query: LogQuery) -> AsyncIterator[Version]:
-        return log(query, self._connection, self._tenant, self._guard)
+    async def log(self, query: LogQuery) -> AsyncIterator[Version]:
+        place: Place | None = Place(0, None)
+        while place is not None:
+            with translated():
+                page = await log_page(query, place, self._connection, self._tenant, self._guard)
+            for version in page.versions:
+                yield version
+            place = page.next
 
     async def scan(self, type: str | None = None) -> AsyncIterator[Version]:
         types = (type,) if type else ()

@@ -22,7 +22,7 @@ from fhirserver.store.mongo.batch import Batch, Head, Stored, check, looked_for
 from fhirserver.store.mongo.connection import Connection, refusal, unavailable
 from fhirserver.store.mongo.guard import Existing, Guard, Lost
 from fhirserver.store.mongo.search import Searcher
-from fhirserver.store.port import Change, Committed, Expectation, Kept, Key
+from fhirserver.store.port import Change, Committed, Expectation, Kept, Key, Unchanged
 
 _GROUP_REQUESTS: Final = 256
 _GROUP_CHANGES: Final = 2000
@@ -42,6 +42,7 @@ class Request(NamedTuple):
     changes: Sequence[Change]
     before: Sequence[Expectation]
     after: Sequence[Expectation]
+    unchanged: Unchanged | None
     done: asyncio.Future[Committed]
     size: int
 
@@ -79,6 +80,7 @@ class Writer:
         changes: Sequence[Change],
         before: Sequence[Expectation],
         after: Sequence[Expectation],
+        unchanged: Unchanged | None,
     ) -> Committed:
         """As `Store.commit`."""
         if self._is_closed:
@@ -94,7 +96,7 @@ class Writer:
         if not self._atomic and size > _LARGEST:
             raise TooLarge("The resource is larger than the store can hold.")
         done: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Request(changes, before, after, done, size))
+        self._waiting.append(Request(changes, before, after, unchanged, done, size))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         return await asyncio.shield(done)
@@ -113,7 +115,7 @@ class Writer:
                 batch.restore(change, instant)
             try:
                 if not batch.is_empty:
-                    await self._guard.write(batch.writing(), batch.types)
+                    await self._guard.write(batch.writing(), batch.left)
             except Lost:
                 continue
             return
@@ -163,7 +165,7 @@ class Writer:
             outcomes = await self._admit_all(batch, group)
             try:
                 if not batch.is_empty:
-                    await self._guard.write(batch.writing(), batch.types)
+                    await self._guard.write(batch.writing(), batch.left)
             except Lost as lost:
                 are_new_looked_for |= isinstance(lost, Existing)
                 await asyncio.sleep(pause * random.random())  # noqa: S311 - no secret
@@ -233,6 +235,7 @@ class Writer:
         return outcomes
 
     async def _admit(self, batch: Batch, request: Request) -> Committed:
+        batch.check(request.unchanged)
         for expected in request.before:
             await self._check(batch, expected)
         batch.stage(request.changes)
