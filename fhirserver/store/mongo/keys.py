@@ -71,14 +71,6 @@ def words(entries: Entries) -> list[str]:
     ]
 
 
-def words_entries(found: list[str]) -> Entries:
-    """The entries of which `words` made these."""
-    return {
-        param: (Words(" ".join(word[1:] for word in found if word[0] == letter)),)
-        for param, letter in WORDS_OF.items()
-    }
-
-
 def referrer(type: str, id: str) -> str:
     """`* 1 id 2 type`: a reference of any parameter."""
     return f"{ANY_PARAM}{ONE}{plain(id)}{TWO}{plain(type)}"

@@ -16,10 +16,10 @@ from bson import Int64, MaxKey
 
 from fhirserver.errors import Invalid
 from fhirserver.search.expression import Cursor, SortKey, TextIs
-from fhirserver.search.score import SCORE, score
+from fhirserver.search.score import SCORE, asked_words
 from fhirserver.store.mongo.condition import Filter, all_of, any_of
 from fhirserver.store.mongo.document import Json, field
-from fhirserver.store.mongo.keys import words_entries
+from fhirserver.store.mongo.keys import WORDS_OF
 
 SortValue: TypeAlias = int | float | str | None
 
@@ -28,15 +28,12 @@ _OWN = {"_id": "i", "_lastUpdated": "u"}
 
 
 class Column(NamedTuple):
-    """A field to sort by. `is_total`: every resource has it, and it is known of old versions.
-
-    `texts`: it is the words of which a score is made.
-    """
+    """A field to sort by. `is_total`: every resource has it. `computed`: what it is made from."""
 
     path: str
     is_descending: bool
     is_total: bool = False
-    texts: tuple[TextIs, ...] = ()
+    computed: Any = None
 
 
 class Phase(NamedTuple):
@@ -81,34 +78,35 @@ def columns_of(sort: Sequence[SortKey]) -> list[Column]:
     """One column for each key that has an order."""
     out = []
     for key in sort:
-        if key.param == SCORE:
-            out.append(Column("w", key.descending, texts=key.texts))
-            continue
         if key.param in _OWN:
             out.append(Column(_OWN[key.param], key.descending, is_total=True))
+        elif key.param == SCORE:
+            out.append(Column("score", key.descending, is_total=True, computed=_score(key.texts)))
         elif key.kind != "composite":
             least = "d" if key.descending else "a"
             out.append(Column(f"o.{field(key.param)}.{least}", key.descending))
     return out
 
 
+def _score(texts: Sequence[TextIs]) -> Json:
+    """As `fhirserver.search.score`, on the words and their number."""
+    parts = []
+    for text in texts:
+        letter = WORDS_OF[text.param]
+        asked = [letter + word for word in asked_words(text)]
+        found = {"$size": {"$setIntersection": [{"$ifNull": ["$w", []]}, asked]}}
+        size = {"$sqrt": {"$multiply": [len(asked), {"$ifNull": [f"$z.{letter}", 1]}]}}
+        parts.append({"$divide": [found, size]})
+    return {"$divide": [{"$add": [0.0, *parts]}, len(texts)]}
+
+
 def is_timeless(columns: Sequence[Column]) -> bool:
     """Whether a resource that changes can still be put where it was."""
-    return all(column.is_total for column in columns)
-
-
-def is_scored(columns: Sequence[Column]) -> bool:
-    """Whether the order is one that the server cannot give."""
-    return any(column.texts for column in columns)
+    return all(column.is_total and column.computed is None for column in columns)
 
 
 def phases(columns: Sequence[Column], place: Place | None) -> list[Phase]:
-    """The parts of the order, those before the place left out.
-
-    An order by scores has one part, which is put in order when it is all there.
-    """
-    if is_scored(columns):
-        return [Phase({}, [("n", 1)], {})]
+    """The parts of the order, those before the place left out."""
     if not columns or columns[0].is_total:
         return [_phase(columns, {}, place)]
     path = columns[0].path
@@ -125,7 +123,9 @@ def _phase(columns: Sequence[Column], where: Filter, place: Place | None) -> Pha
     computed: Json = {}
     for n, column in enumerate(columns):
         path = column.path
-        if n and not column.is_total and not column.is_descending:
+        if column.computed is not None:
+            computed[path] = column.computed
+        elif n and not column.is_total and not column.is_descending:
             path = f"s{n}"
             computed[path] = {"$ifNull": [f"${column.path}", MaxKey()]}
         sort.append((path, -1 if column.is_descending else 1))
@@ -150,14 +150,7 @@ def follows(columns: Sequence[Column], place: Place) -> Filter:
 
 def values_of(found: Json, columns: Sequence[Column]) -> tuple[SortValue, ...]:
     """What a resource's document says that it is sorted by."""
-    return tuple(
-        _score(found, column.texts) if column.texts else _value(found, column.path)
-        for column in columns
-    )
-
-
-def _score(found: Json, texts: tuple[TextIs, ...]) -> float:
-    return score(texts, words_entries(found.get("w", [])))
+    return tuple(_value(found, column.path) for column in columns)
 
 
 def _value(found: Any, path: str) -> SortValue:
@@ -177,14 +170,11 @@ class Ranked(NamedTuple):
 
 
 def in_order(ranked: Sequence[Ranked], columns: Sequence[Column]) -> list[Ranked]:
-    """Resources from several places in one order; missing values come last."""
+    """Resources from several places in one order; every column is total."""
 
     def compare(one: Ranked, other: Ranked) -> int:
         for column, a, b in zip(columns, one.values, other.values, strict=True):
-            if a is None or b is None:
-                if a is not b:
-                    return 1 if a is None else -1
-            elif a != b:
+            if a != b:
                 return (1 if a > b else -1) * (-1 if column.is_descending else 1)  # type: ignore[operator]
         return int(one.found["n"]) - int(other.found["n"])
 
@@ -192,7 +182,7 @@ def in_order(ranked: Sequence[Ranked], columns: Sequence[Column]) -> list[Ranked
 
 
 def is_after(ranked: Ranked, columns: Sequence[Column], place: Place) -> bool:
-    """Whether a resource comes after a place."""
+    """Whether a resource comes after a place; every column is total."""
     if int(ranked.found["n"]) == place.number:
         return False
     here = Ranked({"n": place.number}, place.values)

@@ -14,14 +14,12 @@ from typing import Any, Final
 
 from bson import Int64
 
-from fhirserver.errors import TooCostly
-from fhirserver.search.contained import container_key, is_contained
 from fhirserver.search.expression import EVERYTHING, Expression, Query
 from fhirserver.store.bounds import check_size
 from fhirserver.store.mongo.batch import Found
 from fhirserver.store.mongo.condition import Filter, all_of
 from fhirserver.store.mongo.connection import Connection, within
-from fhirserver.store.mongo.document import Json, version_of
+from fhirserver.store.mongo.document import Json, container_of, version_of
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.links import LOOKED_FOR, Linker, Unwritten, batches, split
 from fhirserver.store.mongo.order import (
@@ -32,7 +30,6 @@ from fhirserver.store.mongo.order import (
     columns_of,
     in_order,
     is_after,
-    is_scored,
     is_timeless,
     phases,
     place_of,
@@ -43,7 +40,9 @@ from fhirserver.store.port import Key, SearchPage, Version
 _PATIENCE: Final = 30.0  # seconds that a search may take in all
 _BATCH: Final = 500  # candidates that are looked at together
 _BODIES: Final = 500
-_MOST_SCORED: Final = 20_000
+_COUNTED: Final = 10_000  # matches that an estimate counts
+_WINDOWS: Final = 128
+_WIDTH: Final = 64
 _FIELDS: Final = ("k", "i", "n", "m")
 
 
@@ -65,9 +64,13 @@ class _Question:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What the server is asked for a part of a question; `most` resources, or with 0 all."""
+    """What the server is asked for a part of a question; `most` resources, or with 0 all.
+
+    `then` is asked once the computed fields are there.
+    """
 
     filter: Filter
+    then: Filter
     sort: list[tuple[str, int]]
     computed: Json
     projection: Json
@@ -79,11 +82,19 @@ class Ask:
         return min(self.most, _BATCH) or _BATCH
 
     @property
+    def whole(self) -> Filter:
+        """What is asked, when nothing is computed."""
+        if not self.then:
+            return self.filter
+        return {**self.filter, "$and": [*self.filter.get("$and", ()), self.then]}
+
+    @property
     def steps(self) -> list[Json]:
         """As an aggregation, for an order with fields that are computed."""
         return [
             {"$match": self.filter},
             {"$addFields": self.computed},
+            *([{"$match": self.then}] if self.then else []),
             {"$sort": dict(self.sort)},
             *([{"$limit": self.most}] if self.most else []),
             {"$project": self.projection},
@@ -94,7 +105,7 @@ class Ask:
         if self.computed:
             return {"aggregate": collection, "pipeline": self.steps, "cursor": {}}
         limit = {"limit": self.most} if self.most else {}
-        return {"find": collection, "filter": self.filter, "sort": dict(self.sort), **limit}
+        return {"find": collection, "filter": self.whole, "sort": dict(self.sort), **limit}
 
 
 class Searcher:
@@ -122,11 +133,14 @@ class Searcher:
         )
         total = place.total if place else None
         if query.total and total is None:
-            total = await self._count(question)
+            total = await (self._estimate if query.estimate else self._count)(question)
         if not query.count:
             return SearchPage((), total, None)
         rows = await self._rows(question, place, query.count + 1)
         shown = rows[: query.count]
+        if query.estimate and total is not None:
+            is_all = place is None and len(rows) <= query.count
+            total = len(rows) if is_all else max(total, len(rows))
         cursor = None
         if len(rows) > query.count:
             last = shown[-1]
@@ -169,12 +183,13 @@ class Searcher:
         by_number: dict[int, Version] = {}
         for start in range(0, len(found), _BODIES):
             some = found[start : start + _BODIES]
+            owners = {container_of(one) for one in some}
             cursor = self._connection.version.find(
                 {
                     "t": self._tenant,
-                    "n": {"$in": [one["m"] for one in some]},
-                    "k": {"$in": list({_holder(one).type for one in some})},
-                    "i": {"$in": list({_holder(one).id for one in some})},
+                    "n": {"$in": list({one["m"] for one in some})},
+                    "k": {"$in": list({key.type for key in owners})},
+                    "i": {"$in": list({key.id for key in owners})},
                 },
                 {"_id": 0, "e": 0, "x": 0, "w": 0},
             )
@@ -204,12 +219,25 @@ class Searcher:
                 total += len(rows)
         return total
 
+    async def _estimate(self, question: _Question) -> int:
+        """Few are counted; of many, those in ranges that lie evenly over all numbers."""
+        if not question.is_plain:
+            return await self._count(question)
+        resources = self._connection.resource
+        few = int(await resources.count_documents(question.filter, limit=_COUNTED + 1))
+        if few <= _COUNTED:
+            return few
+        head = await self._guard.position()
+        starts = [head.number * n // _WINDOWS for n in range(_WINDOWS)]
+        ranges = [{"n": {"$gt": Int64(n), "$lte": Int64(n + _WIDTH)}} for n in starts]
+        parts = [*question.filter.get("$and", ()), {"$or": ranges}]
+        hits = int(await resources.count_documents({**question.filter, "$and": parts}))
+        return max(few, round(hits * head.number / (_WINDOWS * _WIDTH)))
+
     async def _rows(self, question: _Question, place: Place | None, limit: int) -> list[Ranked]:
         """The next resources in the order of the question."""
         if not question.types:
             return []
-        if is_scored(question.columns):
-            return await self._by_score(question, place, limit)
         found: list[Ranked] = []
         lasting = _lasting(question.columns, place)
         for phase in phases(question.columns, place):
@@ -220,22 +248,6 @@ class Searcher:
                     if len(found) >= limit:
                         return await self._with_changed(question, place, found[:limit], limit)
         return await self._with_changed(question, place, found, limit)
-
-    async def _by_score(self, question: _Question, place: Place | None, limit: int) -> list[Ranked]:
-        """The next resources in an order for which all that match must be looked at."""
-        columns = question.columns
-        (phase,) = phases(columns, place)
-        found: list[Ranked] = []
-        part = phase._replace(where=_lasting(columns, place))
-        async with aclosing(self._stream(question, part, None)) as stream:
-            async for rows in stream:
-                found += rows
-                if len(found) > _MOST_SCORED:
-                    raise TooCostly("Too much is found to be sorted by _score. Add a parameter.")
-        ordered = in_order(found, columns)
-        if place is not None:
-            ordered = [row for row in ordered if is_after(row, columns, place)]
-        return ordered[:limit]
 
     async def _stream(
         self, question: _Question, phase: Phase, limit: int | None
@@ -249,7 +261,7 @@ class Searcher:
             )
         else:
             cursor = self._connection.resource.find(
-                ask.filter,
+                ask.whole,
                 ask.projection,
                 sort=ask.sort,
                 limit=ask.most,
@@ -277,9 +289,9 @@ class Searcher:
             async for rows in stream:
                 then = await self._instants(rows, place.snapshot)
                 moved = [
-                    Ranked(one, values_of({**one, "u": then[_key(one)]}, columns))
+                    Ranked(one, values_of({**one, "u": then[container_of(one)]}, columns))
                     for one, _ in rows
-                    if _key(one) in then
+                    if container_of(one) in then
                 ]
                 joined += [row for row in moved if is_after(row, columns, place)]
                 joined = in_order(joined, columns)[:limit]
@@ -287,11 +299,12 @@ class Searcher:
 
     async def _instants(self, rows: Sequence[Ranked], snapshot: int) -> dict[Key, int]:
         """When the versions that were current at a snapshot had been committed."""
+        owners = {container_of(row.found) for row in rows}
         cursor = self._connection.version.find(
             {
                 "t": self._tenant,
-                "k": {"$in": list({row.found["k"] for row in rows})},
-                "i": {"$in": [row.found["i"] for row in rows]},
+                "k": {"$in": list({key.type for key in owners})},
+                "i": {"$in": list({key.id for key in owners})},
                 "n": {"$lte": Int64(snapshot)},
                 "x": {"$gt": Int64(snapshot)},
             },
@@ -300,21 +313,13 @@ class Searcher:
         return {_key(one): int(one["u"]) for one in await cursor.to_list(None)}
 
 
-def _holder(found: Json) -> Key:
-    """The resource whose versions hold what was found: for a contained one its container."""
-    return Key(*container_key(found["i"])) if is_contained(found["k"]) else _key(found)
-
-
 def _ask(question: _Question, phase: Phase, limit: int | None) -> Ask:
-    wanted = dict(question.filter)
-    if phase.where:
-        wanted["$and"] = [*wanted.get("$and", ()), phase.where]
     projection: Json = {"_id": 0, **dict.fromkeys(_FIELDS, 1)}
     projection |= {column.path: 1 for column in question.columns}
     if not question.is_plain:
         projection |= LOOKED_FOR
     most = limit if question.is_plain and limit else 0
-    return Ask(wanted, phase.sort, phase.computed, projection, most)
+    return Ask(question.filter, phase.where, phase.sort, phase.computed, projection, most)
 
 
 def _lasting(columns: Sequence[Column], place: Place | None) -> Filter:
