@@ -46,7 +46,7 @@ class Databases:
         """The store's indexes by collection; whole ones on FerretDB, which has no partial ones."""
         from fhirserver.store.mongo.indexes import INDEXES
 
-        is_ferretdb = "ferretdb" in self._client.server_info()
+        is_ferretdb = "ferretdbVersion" in self._client.server_info()
         models: dict[str, list[IndexModel]] = {}
         for index in INDEXES:
             model = replace(index, partial=None).model if is_ferretdb else index.model

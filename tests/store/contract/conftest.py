@@ -8,13 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo.errors import OperationFailure
 from store.conftest import FreshDatabase
 from store.making import Clock
 from wire.server import FERRETDB, REPLICA_SET
 
+from fhirserver.errors import Unavailable
 from fhirserver.store.mongo import MongoStore
 from fhirserver.store.port import Store
 from fhirserver.store.sqlite import SqliteStore
+
+
+LACKING = pytest.mark.xfail(
+    raises=(OperationFailure, Unavailable),
+    strict=False,
+    reason="FerretDB 1.24 refuses $elemMatch over several fields",
+)
+"""What FerretDB refuses is no fault of the store; a wrong answer there still is one."""
 
 
 async def _sqlite(folder: Path, clock: Clock, fresh: FreshDatabase) -> Store:
@@ -28,7 +38,7 @@ async def _mongo(kind: str, folder: Path, clock: Clock, fresh: FreshDatabase) ->
 STORES: dict[str, tuple[Callable[[Path, Clock, FreshDatabase], Awaitable[Store]], list[Any]]] = {
     "sqlite": (_sqlite, []),
     "mongodb": (partial(_mongo, REPLICA_SET), [pytest.mark.mongodb]),
-    "ferretdb": (partial(_mongo, FERRETDB), [pytest.mark.mongodb, pytest.mark.slow]),
+    "ferretdb": (partial(_mongo, FERRETDB), [pytest.mark.mongodb, pytest.mark.slow, LACKING]),
 }
 
 
