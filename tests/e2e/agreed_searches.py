@@ -1,6 +1,7 @@
 """Searches that both stores must answer alike, over the Synthea patients.
 
-`{patient}`, `{encounter}` and `{other}` stand for ids of the data: two patients, and an encounter of the first.
+`{patient}`, `{encounter}` and `{other}` stand for ids of the data: two patients, and an encounter
+of the first.
 """
 
 BY_HAND = (
@@ -129,7 +130,7 @@ BY_HAND = (
     "Patient?_content=boston",
     "Condition?_text=disorder",
     "Patient?_filter=gender eq male and birthdate gt 1990-01-01",
-    "Patient?_filter=(family sw \"k\" or given co \"an\") and not (gender eq female)",
+    'Patient?_filter=(family sw "k" or given co "an") and not (gender eq female)',
     "Patient?_filter=_has:Observation:patient:code eq 8302-2 and deceased eq false",
     "Observation?_filter=code eq 8302-2 and value-quantity gt 150",
     "Observation?_filter=patient.gender eq male and date ge 2018-01-01&_sort=date",

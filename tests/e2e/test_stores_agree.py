@@ -174,7 +174,11 @@ def test_all_searches(both: Both, bundles: list[dict[str, Any]]) -> None:
                     differ.append((search, expected, found))
             if not expected[0][1] and not expected[0][0]:
                 empty.append(search)
-            if isinstance(expected[0][0], int) and expected[0][0] >= 400 and len(expected[0][1]) == 1:
+            if (
+                isinstance(expected[0][0], int)
+                and expected[0][0] >= 400
+                and len(expected[0][1]) == 1
+            ):
                 refused.append(search)
     assert differ == []
     assert refused == []

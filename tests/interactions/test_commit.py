@@ -9,7 +9,7 @@ from interactions.client import Client
 
 from fhirserver.errors import Conflict, PreconditionFailed
 from fhirserver.interactions import commit
-from fhirserver.store.port import Change, Committed, Expectation, Stale, Store
+from fhirserver.store.port import Change, Committed, Expectation, Stale, Store, Unchanged
 
 ANNA = {"resourceType": "Patient", "id": "anna", "active": True}
 
@@ -29,11 +29,12 @@ class Contended:
         changes: Sequence[Change],
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
+        unchanged: Unchanged | None = None,
     ) -> Committed:
         if self.times:
             self.times -= 1
             raise Stale("Somebody was faster.")
-        return await self._store.commit(changes, before, after)
+        return await self._store.commit(changes, before, after, unchanged)
 
 
 def contended(client: Client, times: int) -> Client:

@@ -26,6 +26,7 @@ CODE = {"code": (Token("s", "a"),)}
 HAS_CODE = TokenIs("code", (TokenValue("s", "a"),))
 NOBODY = Expectation(("Patient",), HAS_CODE, ())
 
+
 @pytest.fixture(params=KINDS)
 def url(request: pytest.FixtureRequest, fresh_database: FreshDatabase) -> str:
     return fresh_database(request.param)

@@ -25,7 +25,7 @@ from pymongo.read_concern import ReadConcern
 
 from fhirserver.errors import FhirError, Invalid, TooCostly, Unavailable
 from fhirserver.store.mongo.document import Json
-from fhirserver.store.mongo.indexes import RESOURCE, TENANT, VERSION
+from fhirserver.store.mongo.indexes import RECORD, RESOURCE, TENANT, VERSION
 
 SCHEMES: Final = ("mongodb", "mongodb+srv")
 
@@ -67,7 +67,7 @@ def place_of(url: str) -> Place:
 
 
 class Connection:
-    """A client and its three collections: majority reads from the primary, majority writes."""
+    """A client and its four collections: majority reads from the primary, majority writes."""
 
     def __init__(self, url: str, *, waits: bool = False) -> None:
         """`waits`: for an answer of any duration, as of the making of an index."""
@@ -83,6 +83,7 @@ class Connection:
         )
         self.resource: AsyncCollection[Json] = self.database[RESOURCE]
         self.version: AsyncCollection[Json] = self.database[VERSION]
+        self.record: AsyncCollection[Json] = self.database[RECORD]
         self.tenant: AsyncCollection[Json] = self.database[TENANT]
 
     async def has_transactions(self) -> bool:
