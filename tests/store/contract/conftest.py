@@ -20,7 +20,6 @@ from fhirserver.store.port import ServerStore
 from fhirserver.store.records import Records
 from fhirserver.store.sqlite import SqliteStore
 
-
 LACKING = pytest.mark.xfail(
     raises=(OperationFailure, Unavailable),
     strict=False,
