@@ -11,10 +11,11 @@ from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Fault
 from fhirserver.interactions.operation import OperationRow
 from fhirserver.interactions.request import Answer, Request
+from fhirserver.jobs.table import JobTable
 from fhirserver.search.expression import Cursor
 from fhirserver.search.index import Indexer
 from fhirserver.search.text import FullText
-from fhirserver.store.port import Store
+from fhirserver.store.port import Store, Unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ class Context:
     which re-enters it for the entries of a batch, and `admit`, which raises what it would
     raise for a request that a transaction plans itself. `contended` is held by those who plan
     a write again because others were faster, so that they do not outrun each other.
-    `operations` are those that the gate serves.
+    `operations` are those that the gate serves. `unchanged` is what a commit states that was
+    prepared by these definitions and this indexer. `jobs` are those of the server, if it does
+    any.
     """
 
     store: Store
@@ -74,3 +77,5 @@ class Context:
     admit: Callable[[Request], None] = _no_guard
     contended: asyncio.Lock = field(default_factory=asyncio.Lock)
     operations: tuple[OperationRow, ...] = ()
+    unchanged: Unchanged | None = None
+    jobs: JobTable | None = None

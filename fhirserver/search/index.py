@@ -20,6 +20,7 @@ those of their container: see `fhirserver.search.contained`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from copy import copy
 from typing import Any
 
 from fhirserver.definitions.registry import Definitions
@@ -57,6 +58,17 @@ class Indexer:
         self._shapes = Shapes(definitions)
         self._texts = TEXT_PARAMETERS[full_text]
         self._plans: dict[str, Plan] = {}
+
+    def by(self, definitions: Definitions) -> Indexer:
+        """The indexer by other definitions of these same types; plans that stay are kept."""
+        made = copy(self)
+        made._definitions = definitions
+        made._plans = {
+            type_: plan
+            for type_, plan in self._plans.items()
+            if definitions.search_parameters(type_) is self._definitions.search_parameters(type_)
+        }
+        return made
 
     def parameters(self, type: str) -> Mapping[str, SearchParameter]:
         """The parameters that a type can be searched by, by code."""
