@@ -14,7 +14,7 @@ from strategies.holding import holding
 
 from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
-from fhirserver.model.json import Resource, decode
+from fhirserver.model.json import Resource, decode, encode
 from fhirserver.search.contained import CONTAINED, CONTAINER
 from fhirserver.search.entry import (
     Composite,
