@@ -24,12 +24,12 @@ def _patient(id: str, name: str, version: int = 1, **more: object) -> Change:
         "identifier": [{"system": "http://x", "value": f"{name}-{id}"}],
         "name": [{"family": name, "given": [f"{name}a"]}],
         "contained": [
-            {"resourceType": "Practitioner", "id": name, "name": [{"family": f"{name}c"}]}
+            {"resourceType": "Practitioner", "id": name, "name": [{"family": f"{name}c"}]},
+            {"resourceType": "Organization", "id": f"{name}o", "name": f"{name} & Sons"},
         ],
         "generalPractitioner": [{"reference": f"#{name}"}],
         "address": [{"city": f"{name}polis"}],
-        "contained": [{"resourceType": "Organization", "id": name, "name": f"{name} & Sons"}],
-        "managingOrganization": {"reference": f"#{name}"},
+        "managingOrganization": {"reference": f"#{name}o"},
         "link": [{"other": {"reference": f"https://elsewhere.example/fhir/Patient/{name}"}}],
         **more,
     }
