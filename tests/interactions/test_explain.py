@@ -26,7 +26,7 @@ def told(step: Resource, name: str) -> list[str | int]:
     ]
 
 
-async def test_a_search_is_explained(client: Client) -> None:
+async def test_a_search_is_explained(client: Client, each_store: str) -> None:
     for n in range(3):
         patient = {"resourceType": "Patient", "gender": "male", "name": [{"family": f"Secret{n}"}]}
         await client.ask("POST", "Patient", resource=patient)
@@ -35,7 +35,8 @@ async def test_a_search_is_explained(client: Client) -> None:
     assert told(step, "total") == [1]
     (plan,) = told(step, "plan")
     assert told(plan, "type") == ["Patient"]
-    assert any("string_value" in line for line in told(plan, "access"))
+    if each_store == "sqlite":  # the wire has no plans
+        assert any("string_value" in line for line in told(plan, "access"))
     (source,) = told(plan, "source")
     assert told(source, "condition") == ["StringIs name"]
     assert told(source, "rows") == [1]
