@@ -59,18 +59,18 @@ def parts(resource: Resource, address: str) -> list[Part]:
     return list(found.values())
 
 
-def part(resource: Resource, id: str) -> Resource | None:
-    """What a resource contains under `Container/id#local`; None if it does not."""
-    local = local_id(id)
+def held(resource: Resource) -> dict[str, Resource]:
+    """What a resource contains, by the ids within it; the first of several with one id."""
+    found: dict[str, Resource] = {}
     for resource_, _, id_ in _typed(resource.get("contained")):
-        if id_ == local:
-            return resource_
-    return None
+        found.setdefault(id_, resource_)
+    return found
 
 
 def local_id(id: str) -> str:
     """The id within the container; that of a resource that is not contained is its own."""
-    return id.rpartition(MARK)[2]
+    _, mark, local = id.partition(MARK)  # what stands behind it may be anything
+    return local if mark else id
 
 
 def container_key(id: str) -> tuple[str, str]:
