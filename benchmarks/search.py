@@ -105,6 +105,8 @@ async def fill(store: Store, patients: int, each: int) -> None:
 async def _ready(settings: Settings, patients: int) -> None:
     """Fills the store unless it holds the population."""
     each = 10 if settings.is_mongodb else 200
+    async with open_gate(settings):
+        pass  # marks by what a store, empty yet, is indexed
     async with whole_store(settings) as store:
         if (await store.counts()).get("Patient", 0) < patients:
             began, cpu = time.perf_counter(), time.process_time()
