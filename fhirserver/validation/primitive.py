@@ -19,6 +19,7 @@ from typing import Final
 from fhirserver.model.json import Json
 from fhirserver.model.reference import ID
 from fhirserver.validation.finding import Check, Found, refused
+from fhirserver.validation.scope import NOWHERE, Scope
 
 MAX_TEXT: Final = 1_048_576
 """Characters of a string or markdown (https://hl7.org/fhir/R4/datatypes.html#string)."""
@@ -51,7 +52,7 @@ def _not_text(expected: str, value: Json, pattern: re.Pattern[str], code: str = 
     return None if pattern.fullmatch(value) else refused(code, expected, value)
 
 
-def string(value: Json) -> Found:
+def string(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is str and value.isprintable() and 0 < len(value) <= MAX_TEXT:
         return None
     if isinstance(value, str) and len(value) > MAX_TEXT:
@@ -59,37 +60,37 @@ def string(value: Json) -> Found:
     return _not_text("text without control characters", value, _TEXT)
 
 
-def xhtml(value: Json) -> Found:
+def xhtml(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is str and value:
         return None
     return _not_text("XHTML", value, _TEXT)
 
 
-def uri(value: Json) -> Found:
+def uri(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is str and value.isprintable() and " " not in value and value:
         return None
     return _not_text("a URI without spaces", value, _URI)
 
 
-def code(value: Json) -> Found:
+def code(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is str and value.isprintable() and " " not in value and value:
         return None
     return _not_text("a code: no space at its ends, single ones within", value, _CODE)
 
 
-def id(value: Json) -> Found:
+def id(value: Json, scope: Scope = NOWHERE) -> Found:
     return _not_text("an id: 1 to 64 letters, digits, '-' or '.'", value, ID)
 
 
-def oid(value: Json) -> Found:
+def oid(value: Json, scope: Scope = NOWHERE) -> Found:
     return _not_text("an OID such as urn:oid:1.2.3", value, _OID)
 
 
-def uuid(value: Json) -> Found:
+def uuid(value: Json, scope: Scope = NOWHERE) -> Found:
     return _not_text("a UUID such as urn:uuid:c757873d-ec9a-4326-a141-556f43239520", value, _UUID)
 
 
-def base64_binary(value: Json) -> Found:
+def base64_binary(value: Json, scope: Scope = NOWHERE) -> Found:
     expected = "base64"
     if not isinstance(value, str):
         return refused("structure", f"a JSON string ({expected})", value)
@@ -114,13 +115,13 @@ def _base64_with_spaces(expected: str, value: str) -> Found:
     return None if whole else refused("value", expected, value)
 
 
-def date(value: Json) -> Found:
+def date(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is str and _DATE.fullmatch(value) and (value[8:10] < "29" or _exists(value)):
         return None
     return _not_date("a date of the calendar: YYYY, YYYY-MM or YYYY-MM-DD", value)
 
 
-def date_time(value: Json) -> Found:
+def date_time(value: Json, scope: Scope = NOWHERE) -> Found:
     if (
         type(value) is str
         and _DATE_TIME.fullmatch(value)
@@ -130,13 +131,13 @@ def date_time(value: Json) -> Found:
     return _not_date("a date, or a date and time with seconds and zone, of the calendar", value)
 
 
-def instant(value: Json) -> Found:
+def instant(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is str and _INSTANT.fullmatch(value) and (value[8:10] < "29" or _exists(value)):
         return None
     return _not_date("an instant: a date and time with seconds and zone", value)
 
 
-def time(value: Json) -> Found:
+def time(value: Json, scope: Scope = NOWHERE) -> Found:
     return _not_text("a time of day: hh:mm:ss", value, _TIME_OF_DAY)
 
 
@@ -155,11 +156,11 @@ def _not_date(expected: str, value: Json) -> Found:
     return refused("structure", f"a JSON string ({expected})", value)
 
 
-def boolean(value: Json) -> Found:
+def boolean(value: Json, scope: Scope = NOWHERE) -> Found:
     return None if value is True or value is False else refused("structure", "true or false", value)
 
 
-def decimal(value: Json) -> Found:
+def decimal(value: Json, scope: Scope = NOWHERE) -> Found:
     kind = type(value)
     if kind is int or (kind is Decimal and value.is_finite()):
         return None
@@ -169,19 +170,19 @@ def decimal(value: Json) -> Found:
     return refused("structure", "a JSON number (decimal)", value)
 
 
-def integer(value: Json) -> Found:
+def integer(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is int and MIN_INTEGER <= value <= MAX_INTEGER:
         return None
     return _not_integer(f"a whole number from {MIN_INTEGER} to {MAX_INTEGER}", value)
 
 
-def unsigned_int(value: Json) -> Found:
+def unsigned_int(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is int and 0 <= value <= MAX_INTEGER:
         return None
     return _not_integer(f"a whole number from 0 to {MAX_INTEGER}", value)
 
 
-def positive_int(value: Json) -> Found:
+def positive_int(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is int and 1 <= value <= MAX_INTEGER:
         return None
     return _not_integer(f"a whole number from 1 to {MAX_INTEGER}", value)

@@ -5,17 +5,31 @@ https://hl7.org/fhir/R4/validation.html. Pure: no server, store or network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
 from fhirserver.model.json import Json
 from fhirserver.model.outcome import Issue
-from fhirserver.validation.finding import MOST, Found, error, under
-from fhirserver.validation.profile import unchecked
+from fhirserver.validation.finding import MOST, Finding, Found, error, joined, under
+from fhirserver.validation.question import Question
+from fhirserver.validation.scope import Scope
 from fhirserver.validation.structure import Structures
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What there is to tell of a resource, and what is to be asked before all is told."""
+
+    issues: list[Issue]
+    questions: list[Question]
+
+    def closed(self) -> list[Issue]:
+        """All issues, where nobody answers the questions."""
+        rest = [question.unanswered() for question in self.questions]
+        return self.issues + [issue for issue in rest if issue is not None]
 
 
 def validate(
@@ -25,18 +39,28 @@ def validate(
 ) -> list[Issue]:
     """All findings about a resource, each with its place; none if all is well.
 
-    Told are: unknown elements, wrong JSON types, missing and repeated elements, malformed
-    primitives, choices made twice, and the same of contained resources and Bundle entries.
-    `profiles` that could not be checked are told by a warning. Never raises.
+    It is held against the rules of R4, the profiles that it claims in `meta.profile`, and the
+    given ones, as canonical URLs. `definitions` are those of R4 by default. What cannot be told
+    without a server (unknown profiles, extensions) is told by a warning. Never raises.
     """
+    return examine(resource, profiles or (), definitions).closed()
+
+
+def examine(
+    resource: Json, profiles: Iterable[str] = (), definitions: Definitions | None = None
+) -> Report:
+    """The same with the open questions apart, for a caller who can answer them."""
     known = packaged() if definitions is None else definitions
-    found = _found(compiled(known), resource)
+    structures = compiled(known)
     type_ = resource.get("resourceType") if isinstance(resource, dict) else None
     root = type_ if isinstance(type_, str) and type_ in known.resource_types else ""
-    issues = [] if found is None else _told(root, found)
-    if profiles:
-        issues += unchecked(profiles, root, known)
-    return issues
+    found = _found(structures, resource, profiles if root else ())
+    if found is None:
+        return Report([], [])
+    placed = _told(root, found)
+    issues = [item for item in placed if isinstance(item, Issue)]
+    questions = [item for item in placed if not isinstance(item, Issue)]
+    return Report(list(dict.fromkeys(issues)), list(dict.fromkeys(questions)))
 
 
 @lru_cache(maxsize=8)
@@ -45,18 +69,33 @@ def compiled(definitions: Definitions) -> Structures:
     return Structures(definitions)
 
 
-def _found(structures: Structures, resource: Json) -> Found:
+def _found(structures: Structures, resource: Json, profiles: Iterable[str]) -> Found:
     try:
-        return structures.resource(resource)
+        found = structures.resource(resource)
+        if profiles and isinstance(resource, dict) and not _is_broken(found):
+            scope = Scope(resource)
+            scope.conforms = structures.profiles.conformance(scope)
+            for url in profiles:
+                bad = structures.profiles.against(resource, url, scope)
+                if bad is not None:
+                    found = joined(found, bad)
     except RecursionError:
         return [error("too-costly", "The resource is nested too deeply to be checked.")]
+    return found
 
 
-def _told(root: str, found: list[Issue]) -> list[Issue]:
-    issues = under(root, found[:MOST])
+def _is_broken(found: Found) -> bool:
+    """Whether the structure is not sound, so that a profile would stumble over it."""
+    return found is not None and any(
+        item.is_error and item.code == "structure" for item in found if isinstance(item, Issue)
+    )
+
+
+def _told(root: str, found: list[Finding]) -> list[Finding]:
+    told = under(root, found[:MOST])
     if not root:
-        issues = [replace(issue, expression=issue.expression.lstrip(".")) for issue in issues]
+        told = [replace(item, expression=item.expression.lstrip(".")) for item in told]
     if len(found) > MOST:
         more = f"There are more findings: only the first {MOST} are told."
-        issues.append(Issue("information", "informational", root, more))
-    return issues
+        told.append(Issue("information", "informational", root, more))
+    return told

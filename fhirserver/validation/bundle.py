@@ -1,0 +1,93 @@
+"""Bundles: what entries need in each type of Bundle, full URLs, links within documents.
+
+https://hl7.org/fhir/R4/bundle.html. The invariants bdl-1 to bdl-12 are FHIRPath; here is what
+they leave out, and what they miss where there is no first entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from fhirserver.model.reference import literal, references
+from fhirserver.validation.finding import Finding, Found, error
+from fhirserver.validation.scope import NOWHERE, Scope
+
+_FIRST: Final = {"document": "Composition", "message": "MessageHeader"}
+_REQUESTED: Final = frozenset({"batch", "transaction"})
+_ANSWERED: Final = frozenset({"batch-response", "transaction-response"})
+_URN: Final = "urn:"
+
+
+def bundle(value: Any, scope: Scope = NOWHERE) -> Found:
+    """The findings about a Bundle as a whole."""
+    kind = value.get("type")
+    entries = value.get("entry", [])
+    found: list[Finding] = [*_first(kind, entries)]
+    for index, entry in enumerate(entries):
+        place = f".entry[{index}]"
+        if kind not in _REQUESTED | _ANSWERED:
+            found += _full_url(entry, place, kind)
+        elif "fullUrl" in entry:
+            found += _same_id(entry, place)
+    if kind in _FIRST:
+        found += _links(value, entries)
+    return found or None
+
+
+def _first(kind: str, entries: list[Any]) -> Iterator[Finding]:
+    wanted = _FIRST.get(kind)
+    if wanted is None:
+        return
+    if not entries:
+        yield error("invalid", f"A Bundle of type {kind} begins with a {wanted}: it has no entry.")
+        return
+    type = (entries[0].get("resource") or {}).get("resourceType")
+    if type is None:
+        yield error("invalid", f"The first entry of a {kind} holds a {wanted}.", ".entry[0]")
+
+
+def _full_url(entry: Any, place: str, kind: str) -> Iterator[Finding]:
+    """https://hl7.org/fhir/R4/bundle.html#bundle-unique: who is meant is told by the full URL."""
+    if "resource" not in entry:
+        return
+    if "fullUrl" not in entry and "_fullUrl" not in entry:
+        if kind != "history":
+            text = "The entry needs a fullUrl, which tells the identity of its resource."
+            yield error("required", text, place)
+        return
+    yield from _same_id(entry, place)
+
+
+def _same_id(entry: Any, place: str) -> Iterator[Finding]:
+    url, resource = entry.get("fullUrl"), entry.get("resource")
+    if url is None:
+        return
+    if "/" not in url and ":" not in url:
+        text = f"Expected an absolute URL, found '{url}'."
+        yield error("value", text, f"{place}.fullUrl")
+        return
+    parts = literal(url)
+    if resource is None or parts is None or url.startswith(_URN) or not parts.base:
+        return
+    id = resource.get("id")
+    if id is not None and (parts.id != id or parts.type != resource.get("resourceType")):
+        text = f"The fullUrl '{url}' is not that of {resource.get('resourceType')}/{id}."
+        yield error("invalid", text, f"{place}.fullUrl")
+
+
+def _links(value: Any, entries: list[Any]) -> Iterator[Finding]:
+    """What a document or message says must be in it."""
+    scope = Scope(value)
+    for index, entry in enumerate(entries[:1]):
+        resource = entry.get("resource")
+        if not isinstance(resource, dict):
+            continue
+        inner = Scope(resource, outer=scope, full_url=entry.get("fullUrl"))
+        for holder, place in references(resource, f".entry[{index}].resource"):
+            reference = holder["reference"]
+            if reference[:1] == "#" or inner.target(reference) is not None:
+                continue
+            if reference.startswith(_URN) or literal(reference) is not None:
+                text = f"The Bundle has no entry for the reference '{reference}'."
+                yield error("not-found", text, place)
