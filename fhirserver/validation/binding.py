@@ -17,9 +17,9 @@ from fhirserver.definitions.registry import Definitions
 from fhirserver.model.json import Json
 from fhirserver.model.outcome import Issue, Severity
 from fhirserver.terminology import Terminology
-from fhirserver.validation.finding import Check, Finding, Found, shown, warning
+from fhirserver.validation.finding import Check, Finding, Found, error, shown
 from fhirserver.validation.grammar import GRAMMARS
-from fhirserver.validation.question import CodeQuestion
+from fhirserver.validation.question import CodeQuestion, SystemQuestion
 from fhirserver.validation.scope import NOWHERE, Scope
 
 _NAMED = 8  # so many codes of a value set are told
@@ -83,16 +83,21 @@ class Bindings:
         return self._terminology.contains(url.partition("|")[0], system, code)
 
     def is_known(self, value: Any, scope: Scope = NOWHERE) -> Found:
-        """A warning about a Coding whose system is known here but has no such code."""
+        """What is to be told of a Coding by itself: its system is a URI, and has the code."""
         system, code = value.get("system"), value.get("code")
-        if system is None or code is None:
+        if system is None:
+            return None
+        if ":" not in system and system[:1] != "#":
+            text = f"Expected an absolute URI of a code system, found '{system}'."
+            return [error("value", text, ".system")]
+        if code is None:
             return None
         codes = self._systems.get(system)
         if codes is None:
             codes = self._system(system)
         if code in codes or not codes:
             return None
-        return [warning("code-invalid", f"The code system has no code {_coding(value)}.")]
+        return [SystemQuestion("", system, code)]
 
     def _system(self, url: str) -> frozenset[str]:
         """The codes of a system that is here as a whole; none of another."""

@@ -6,6 +6,7 @@ they leave out, and what they miss where there is no first entry.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ _FIRST: Final = {"document": "Composition", "message": "MessageHeader"}
 _REQUESTED: Final = frozenset({"batch", "transaction"})
 _ANSWERED: Final = frozenset({"batch-response", "transaction-response"})
 _URN: Final = "urn:"
+_HREF: Final = re.compile(r"""href=["'](urn:(?:uuid|oid):[^"']*)["']""")
+_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 def bundle(value: Any, scope: Scope = NOWHERE) -> Found:
@@ -30,8 +33,9 @@ def bundle(value: Any, scope: Scope = NOWHERE) -> Found:
             found += _full_url(entry, place, kind)
         elif "fullUrl" in entry:
             found += _same_id(entry, place)
+    found += _narrative_links(entries)
     if kind in _FIRST:
-        found += _links(value, entries)
+        found += _links(value, entries, kind)
     return found or None
 
 
@@ -56,14 +60,25 @@ def _full_url(entry: Any, place: str, kind: str) -> Iterator[Finding]:
             text = "The entry needs a fullUrl, which tells the identity of its resource."
             yield error("required", text, place)
         return
+    url, resource = entry.get("fullUrl", ""), entry["resource"]
+    if url.startswith("http") and "id" not in resource and _is_stored(entry, kind):
+        text = "A resource with the fullUrl of a server has an id: use urn:uuid: for others."
+        yield error("invalid", text, f"{place}.resource")
     yield from _same_id(entry, place)
+
+
+def _is_stored(entry: Any, kind: str) -> bool:
+    """Whether an entry shows a resource as it is kept on a server."""
+    if kind == "searchset":
+        return bool((entry.get("search") or {}).get("mode") != "outcome")
+    return kind != "history"
 
 
 def _same_id(entry: Any, place: str) -> Iterator[Finding]:
     url, resource = entry.get("fullUrl"), entry.get("resource")
     if url is None:
         return
-    if "/" not in url and ":" not in url:
+    if not _ABSOLUTE.match(url):
         text = f"Expected an absolute URL, found '{url}'."
         yield error("value", text, f"{place}.fullUrl")
         return
@@ -76,7 +91,18 @@ def _same_id(entry: Any, place: str) -> Iterator[Finding]:
         yield error("invalid", text, f"{place}.fullUrl")
 
 
-def _links(value: Any, entries: list[Any]) -> Iterator[Finding]:
+def _narrative_links(entries: list[Any]) -> Iterator[Finding]:
+    """A narrative that links to a URN means another entry."""
+    urls = {entry.get("fullUrl") for entry in entries}
+    for index, entry in enumerate(entries):
+        text = (entry.get("resource") or {}).get("text") or {}
+        for url in dict.fromkeys(_HREF.findall(text.get("div", ""))):
+            if url not in urls:
+                told = f"The narrative links to '{url}', which no entry has as its fullUrl."
+                yield error("not-found", told, f".entry[{index}].resource.text.`div`")
+
+
+def _links(value: Any, entries: list[Any], kind: str) -> Iterator[Finding]:
     """What a document or message says must be in it."""
     scope = Scope(value)
     for index, entry in enumerate(entries[:1]):
@@ -88,6 +114,7 @@ def _links(value: Any, entries: list[Any]) -> Iterator[Finding]:
             reference = holder["reference"]
             if reference[:1] == "#" or inner.target(reference) is not None:
                 continue
-            if reference.startswith(_URN) or literal(reference) is not None:
+            is_inside = reference.startswith(_URN) or kind == "document"
+            if is_inside and (reference.startswith(_URN) or literal(reference) is not None):
                 text = f"The Bundle has no entry for the reference '{reference}'."
                 yield error("not-found", text, place)

@@ -16,6 +16,19 @@ from fhirserver.validation.finding import Check, Finding, Found, always, error, 
 from fhirserver.validation.question import ExtensionQuestion, Standing
 from fhirserver.validation.scope import NOWHERE, Scope
 
+# Where R4's own definitions use an extension, other than its context says.
+_ALSO: Final = {
+    "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type": {
+        "ElementDefinition.type"
+    },
+    "http://hl7.org/fhir/StructureDefinition/regex": {"ElementDefinition.type"},
+    "http://hl7.org/fhir/StructureDefinition/structuredefinition-normative-version": {"Element"},
+    "http://hl7.org/fhir/StructureDefinition/valueset-concept-comments": {
+        "CodeSystem.concept",
+        "ValueSet.expansion.contains",
+    },
+}
+
 _MOST_KEPT: Final = 10_000  # anyone may send any URL
 _STEP = re.compile(r"\.(`?[A-Za-z_][\w-]*`?)(?:\[\d+\])?(?:\.ofType\((\w+)\))?")
 
@@ -77,6 +90,7 @@ class Extensions:
             text = f"The extension '{structure.url}' is for '{right}'."
             found.append(error("extension", text))
         contexts = {item.expression for item in structure.contexts if item.type == "element"}
+        contexts |= _ALSO.get(structure.url, set())
         if not contexts or any(item.type != "element" for item in structure.contexts):
             return found
         if "Element" not in contexts and self._places.isdisjoint(contexts):

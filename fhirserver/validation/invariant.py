@@ -1,7 +1,7 @@
 """Invariants: the FHIRPath that must hold for an element.
 
 https://hl7.org/fhir/R4/conformance-rules.html#constraints. One that gives nothing is held to
-hold: most are written so that absent elements pass.
+be met, unless the caller is strict: most are written so that absent elements pass.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from fhirserver.model.json import Json
 from fhirserver.model.outcome import Issue, Severity
 from fhirserver.validation.finding import Check, Finding, Found, warning
 from fhirserver.validation.native import NATIVE, Rule
+from fhirserver.validation.question import InvariantQuestion
 from fhirserver.validation.scope import NOWHERE, Scope
 
 
@@ -68,7 +69,9 @@ class _Invariant:
             except FhirPathError as error:
                 text = f"The rule {self._constraint.key} could not be evaluated: {error.text}"
                 return [warning("processing", text)]
-        return [self._broken] if holds is False else None
+        if holds is None:
+            return [InvariantQuestion("", self._broken.text)]
+        return None if holds else [self._broken]
 
     def _evaluate(self, value: Json, scope: Scope) -> bool | None:
         if self._expression is None:

@@ -158,7 +158,9 @@ def _is_referred(value: Resource, scope: Scope) -> bool | None:
     links = set(_links(value))
     for item in value["contained"]:
         id = item.get("id")
-        if f"#{id}" not in links and "#" not in set(_links(item)):
+        if f"#{id}" in links or "#" in set(_links(item)):
+            continue
+        if not any(f'"#{id}"' in text for text in _narratives(value)):
             return None  # perhaps by another kind of link
     return True
 
@@ -174,6 +176,19 @@ def _links(value: Json) -> Iterator[str]:
             reference = node.get("reference")
             if isinstance(reference, str):
                 yield reference
+            stack.extend(item for item in node.values() if isinstance(item, dict | list))
+
+
+def _narratives(value: Json) -> Iterator[str]:
+    """The narratives within a value: their images may show what is contained."""
+    stack: list[Any] = [value]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, list):
+            stack.extend(node)
+        elif isinstance(node, dict):
+            if isinstance(node.get("div"), str):
+                yield node["div"]
             stack.extend(item for item in node.values() if isinstance(item, dict | list))
 
 

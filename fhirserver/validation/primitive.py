@@ -19,6 +19,7 @@ from typing import Final
 from fhirserver.model.json import Json
 from fhirserver.model.reference import ID
 from fhirserver.validation.finding import Check, Found, refused
+from fhirserver.validation.question import MarkupQuestion
 from fhirserver.validation.scope import NOWHERE, Scope
 
 MAX_TEXT: Final = 1_048_576
@@ -32,6 +33,7 @@ _TEXT = re.compile("[\t\n\r\x20-\ud7ff\ue000-\U0010ffff]+")
 # The standard's `\\s` is the white space of ASCII.
 _URI = re.compile("[^\\s\x00-\x1f\ud800-\udfff]+", re.ASCII)
 _CODE = re.compile("[^\\s\x00-\x1f\ud800-\udfff]+(\\s[^\\s\x00-\x1f\ud800-\udfff]+)*", re.ASCII)
+_TAG = re.compile(r"<[A-Za-z/!][^<>]{0,200}>")
 _OID = re.compile(r"urn:oid:[0-2](\.(0|[1-9][0-9]*))+", re.ASCII)
 _UUID = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -58,6 +60,15 @@ def string(value: Json, scope: Scope = NOWHERE) -> Found:
     if isinstance(value, str) and len(value) > MAX_TEXT:
         return refused("too-long", f"at most {MAX_TEXT} characters", value)
     return _not_text("text without control characters", value, _TEXT)
+
+
+def text(value: Json, scope: Scope = NOWHERE) -> Found:
+    """A string or markdown, with what reads like HTML told."""
+    found = string(value, scope)
+    if found is None and "<" in value:
+        tag = _TAG.search(value)
+        return None if tag is None else [MarkupQuestion("", tag[0][:40])]
+    return found
 
 
 def xhtml(value: Json, scope: Scope = NOWHERE) -> Found:
@@ -204,10 +215,10 @@ CHECKS: Final[Mapping[str, Check]] = {
     "id": id,
     "instant": instant,
     "integer": integer,
-    "markdown": string,
+    "markdown": text,
     "oid": oid,
     "positiveInt": positive_int,
-    "string": string,
+    "string": text,
     "time": time,
     "unsignedInt": unsigned_int,
     "uri": uri,

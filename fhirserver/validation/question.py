@@ -25,8 +25,8 @@ class Question:
         """The same question, seen from the value that holds `place`."""
         return replace(self, expression=place + self.expression)
 
-    def unanswered(self) -> Issue | None:
-        """What to tell of it when nobody knows."""
+    def unanswered(self, *, strict: bool = False) -> Issue | None:
+        """What to tell of it when nobody knows; `strict` takes nothing that is not known."""
         return None
 
 
@@ -41,6 +41,39 @@ class CodeQuestion(Question):
     def refused(self) -> Issue:
         """The finding that the codes are not in the value set."""
         return replace(self.issue, expression=self.expression)
+
+
+@dataclass(frozen=True, slots=True)
+class SystemQuestion(Question):
+    """Whether a code system has a code that it has not among the definitions."""
+
+    system: str
+    code: str
+
+    def unanswered(self, *, strict: bool = False) -> Issue | None:
+        text = f"The code system '{self.system}' has no code '{self.code}'."
+        return Issue("error" if strict else "warning", "code-invalid", self.expression, text)
+
+
+@dataclass(frozen=True, slots=True)
+class InvariantQuestion(Question):
+    """Whether an invariant is met that gives neither true nor false, as of times that overlap."""
+
+    rule: str
+
+    def unanswered(self, *, strict: bool = False) -> Issue | None:
+        return Issue("error", "invariant", self.expression, self.rule) if strict else None
+
+
+@dataclass(frozen=True, slots=True)
+class MarkupQuestion(Question):
+    """Whether a text may hold the markup that it has; `tag` is the first."""
+
+    tag: str
+
+    def unanswered(self, *, strict: bool = False) -> Issue | None:
+        text = f"The text holds what reads like HTML ('{self.tag}'): show it as text only."
+        return Issue("error" if strict else "warning", "security", self.expression, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +97,7 @@ class ProfileQuestion(Question):
     def under(self, place: str) -> Self:
         return type(self)(place + self.expression, self.url)  # the frequent one, so soon
 
-    def unanswered(self) -> Issue | None:
+    def unanswered(self, *, strict: bool = False) -> Issue | None:
         text = f"The profile '{self.url}' is not known here, so it was not checked."
         return Issue("warning", "not-found", self.expression, text)
 
@@ -73,9 +106,9 @@ class ProfileQuestion(Question):
 class ExtensionQuestion(ProfileQuestion):
     """The StructureDefinition of an extension."""
 
-    def unanswered(self) -> Issue | None:
+    def unanswered(self, *, strict: bool = False) -> Issue | None:
         text = f"The extension '{self.url}' is not known here, so its content was not checked."
-        return Issue("warning", "extension", self.expression, text)
+        return Issue("error" if strict else "warning", "extension", self.expression, text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,12 @@ def questionnaire(value: Any, scope: Scope = NOWHERE) -> Found:
     ids = {item.get("linkId") for item, _ in _items(value, "")}
     found: list[Finding] = []
     for item, place in _items(value, ""):
-        for index, when in enumerate(item.get("enableWhen", ())):
+        conditions = item.get("enableWhen", ())
+        if len(conditions) > 1 and "enableBehavior" not in item:
+            # The expression of que-12 counts from three, its words from two.
+            text = "Several conditions need enableBehavior: all or any (que-12)."
+            found.append(error("invariant", text, place))
+        for index, when in enumerate(conditions):
             asked = when.get("question")
             at = f"{place}.enableWhen[{index}].question"
             if asked == item.get("linkId"):

@@ -10,6 +10,7 @@ from typing import Final
 
 from fhirserver.validation.attachment import attachment
 from fhirserver.validation.bundle import bundle
+from fhirserver.validation.definition import code_system
 from fhirserver.validation.finding import Check
 from fhirserver.validation.narrative import narrative
 from fhirserver.validation.questionnaire import questionnaire, questionnaire_response
@@ -22,6 +23,7 @@ TYPE_RULES: Final[Mapping[str, Check]] = {"Attachment": attachment}
 
 RESOURCE_RULES: Final[Mapping[str, tuple[Check, ...]]] = {
     "Bundle": (bundle,),
+    "CodeSystem": (code_system,),
     "Questionnaire": (questionnaire,),
     "QuestionnaireResponse": (questionnaire_response,),
 }

@@ -57,11 +57,14 @@ class Scope:
                 url, resource = entry.get("fullUrl"), entry.get("resource")
                 if isinstance(url, str) and isinstance(resource, dict):
                     found.setdefault(url, resource)
+                    found[f"{url}/_history/{_version(resource)}"] = resource
         return found
 
     @cached_property
     def _full_urls(self) -> dict[int, str]:
-        return {id(resource): url for url, resource in self.entries.items()}
+        return {
+            id(resource): url.partition("/_history/")[0] for url, resource in self.entries.items()
+        }
 
     def full_url_of(self, resource: Resource) -> str | None:
         """The full URL of the entry that holds a resource."""
@@ -98,7 +101,13 @@ def _resolved(reference: str, full_url: str | None) -> str:
     own = literal(full_url)
     if parts is None or parts.base or own is None:
         return reference
-    return f"{own.base}/{parts.type}/{parts.id}"
+    version = f"/_history/{parts.version}" if parts.version else ""
+    return f"{own.base}/{parts.type}/{parts.id}{version}"
+
+
+def _version(resource: Resource) -> Json:
+    meta = resource.get("meta")
+    return meta.get("versionId") if isinstance(meta, dict) else None
 
 
 def _objects(value: Json) -> Iterator[Resource]:

@@ -18,6 +18,7 @@ from fhirserver.validation import primitive
 from fhirserver.validation.binding import Bindings
 from fhirserver.validation.cardinality import NULL, many, many_primitive, required
 from fhirserver.validation.choice import exclusive
+from fhirserver.validation.definition import structure_definition
 from fhirserver.validation.extension import Extensions, settle
 from fhirserver.validation.finding import (
     MOST,
@@ -38,14 +39,19 @@ from fhirserver.validation.profile import Profiles
 from fhirserver.validation.rules import ELEMENT_RULES, RESOURCE_RULES, TYPE_RULES
 from fhirserver.validation.scope import NOWHERE, Scope
 from fhirserver.validation.target import target_types, targets
+from fhirserver.validation.vital_signs import vital_signs
 
 RULES: Final = (required, exclusive)
 """What makes the rules of a type from its children; a rule sees the whole object."""
 
 _RESOURCE = "Resource"
 
+UNCODED: Final = "A code is required here, which an extension cannot stand for."
 LONE: Final = "A primitive has a value or extensions, not only an id (ele-1)."
-"""The text of a finding that the object withdraws if the value is there."""
+"""Texts of findings that the object withdraws if the value is there."""
+
+_ALONE: Final = frozenset({LONE, UNCODED})
+_WITHDRAWN: Final = _ALONE | {NULL}
 
 
 class Structures:
@@ -57,6 +63,12 @@ class Structures:
         self.bindings = Bindings(definitions, self.terminology)
         self.profiles = Profiles(definitions, self.bindings, self.check)
         self._checks: dict[str, Check] = dict(primitive.CHECKS)
+        definition = structure_definition(self.profiles.find)
+        self._rules = {
+            **RESOURCE_RULES,
+            "Observation": (vital_signs(self.profiles),),
+            "StructureDefinition": (definition,),
+        }
 
     def resource(self, value: Json, scope: Scope = NOWHERE) -> Found:
         """The findings about a resource of any type; `scope` is that of what holds it."""
@@ -75,7 +87,7 @@ class Structures:
         scope.conforms = self.profiles.conformance(scope)
         found = self.check(type_)(value, scope)
         if found is None or not has_errors(found):
-            for rule in RESOURCE_RULES.get(type_, ()):
+            for rule in self._rules.get(type_, ()):
                 bad = rule(value, scope)
                 if bad is not None:
                     found = joined(found, bad)
@@ -207,6 +219,9 @@ class Properties(dict[str, Check]):
 
     def _partner(self, child: Child) -> Check:
         check = self._structures.check("Element")
+        binding = child.element.binding
+        if child.type == "code" and binding is not None and binding.strength == "required":
+            check = _with_value(check)
         return check if child.element.max == 1 else many_primitive(check, child.element.max)
 
     def _unknown(self, name: str) -> Check:
@@ -250,6 +265,17 @@ def _object(properties: Properties, rules: list[Check], *, path: str, is_resourc
     return check
 
 
+def _with_value(check: Check) -> Check:
+    """The check of what stands beside a code that has to be from a value set, so be there."""
+    alone = error("code-invalid", UNCODED)
+
+    def partner(value: Json, scope: Scope = NOWHERE) -> Found:
+        found = check(value, scope)
+        return joined(found, [alone]) if isinstance(value, dict) else found
+
+    return partner
+
+
 def _accept(value: Json, scope: Scope = NOWHERE) -> Found:
     return None
 
@@ -259,12 +285,12 @@ def _with_partner(bad: list[Finding], name: str, value: Resource) -> list[Findin
 
     https://hl7.org/fhir/R4/json.html#primitive: `given` and `_given` are aligned by nulls.
     """
-    if all(item.text is not NULL and item.text is not LONE for item in bad):
+    if all(item.text not in _WITHDRAWN for item in bad):
         return bad
     beside = name.startswith("_")
     partner = value.get(name[1:] if beside else f"_{name}")
     if not isinstance(partner, list):
-        return [item for item in bad if item.text is not LONE or partner is None]
+        return [item for item in bad if item.text not in _ALONE or partner is None]
     # Of two nulls that stand together only the value's is told.
     there = {f"[{index}]" for index, item in enumerate(partner) if beside or item is not None}
     values = {f"[{index}]" for index, item in enumerate(partner) if item is not None}
@@ -272,7 +298,7 @@ def _with_partner(bad: list[Finding], name: str, value: Resource) -> list[Findin
         item
         for item in bad
         if (item.text is not NULL or item.expression not in there)
-        and (item.text is not LONE or item.expression not in values)
+        and (item.text not in _ALONE or item.expression not in values)
     ]
 
 

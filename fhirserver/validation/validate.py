@@ -26,9 +26,12 @@ class Report:
     issues: list[Issue]
     questions: list[Question]
 
-    def closed(self) -> list[Issue]:
-        """All issues, where nobody answers the questions."""
-        rest = [question.unanswered() for question in self.questions]
+    def closed(self, *, strict: bool = False) -> list[Issue]:
+        """All issues, where nobody answers the questions.
+
+        `strict` makes errors of unknown extensions, codes that their system has not, and markup.
+        """
+        rest = [question.unanswered(strict=strict) for question in self.questions]
         return self.issues + [issue for issue in rest if issue is not None]
 
 
