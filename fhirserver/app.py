@@ -27,7 +27,7 @@ from fhirserver.interactions.dispatch import Gate
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.seal import AesSealer
 from fhirserver.model.json import decode
-from fhirserver.operations.table import OPERATIONS
+from fhirserver.operations.table import offered
 from fhirserver.rest.application import Edge, FhirApplication
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.asked import wanted_format
@@ -40,6 +40,7 @@ from fhirserver.rest.negotiation import refusal_type
 from fhirserver.rest.reply import Reply, refused, send_reply
 from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings, is_loopback
+from fhirserver.store.port import Store
 from fhirserver.store.sqlite import SqliteStore
 
 FHIR_PATH: Final = "/fhir"
@@ -75,11 +76,21 @@ async def open_gate(
     settings: Settings,
 ) -> AsyncIterator[Callable[[Request], Awaitable[Answer]]]:
     """The gate's dispatch over the store of the settings, for commands that need no HTTP."""
-    running = _Running(settings)
+    running = _Running(settings, await open_store(settings))
     try:
         yield running.dispatch
     finally:
         await running.store.close()
+
+
+@asynccontextmanager
+async def whole_store(settings: Settings) -> AsyncIterator[Store]:
+    """The store itself, for commands that move all of it and answer nobody's request."""
+    store = await open_store(settings)
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def new_id() -> str:
@@ -156,16 +167,25 @@ def _collect_garbage_seldom() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
+async def open_store(settings: Settings) -> Store:
+    """The store of the settings, and the data folder. Raises `Unavailable`, `NotRunnable`."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not settings.is_mongodb:
+        return SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
+    try:
+        from fhirserver.store.mongo import MongoStore
+    except ImportError as error:
+        raise NotRunnable("MongoDB needs its driver: pip install 'fhirserver[mongodb]'") from error
+    return await MongoStore.open(settings.store, clock=now, patience=settings.search_seconds)
+
+
 class _Running:
     """What lasts from start to shutdown."""
 
-    def __init__(self, settings: Settings) -> None:
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def __init__(self, settings: Settings, store: Store) -> None:
         self.definitions = packaged()
         sealer = AesSealer(sealing_key(settings.data), now=now, random=secrets.token_bytes)
-        self.store = SqliteStore.open(
-            settings.database, clock=now, patience=settings.search_seconds
-        )
+        self.store = store
         context = Context(
             store=self.store,
             definitions=self.definitions,
@@ -175,7 +195,7 @@ class _Running:
             now=now,
             new_id=new_id,
         )
-        self.dispatch = Gate(context, OPERATIONS).dispatch
+        self.dispatch = Gate(context, offered(expunges=settings.expunge)).dispatch
         self.fhir = FhirApplication(
             self.dispatch, self.definitions, edge_of(settings), request_ids()
         )
@@ -218,7 +238,7 @@ class _Application:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            self._running = _Running(self._settings)
+            self._running = _Running(self._settings, await open_store(self._settings))
         except (FhirError, NotRunnable, OSError) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return

@@ -27,6 +27,9 @@ PREFIX = "FHIRSERVER_"
 CONFIG_VARIABLE = "FHIRSERVER_CONFIG"
 CONFIG_FILE = Path("fhirserver.toml")
 
+MONGODB = ("mongodb", "mongodb+srv")
+"""Schemes of a store in MongoDB."""
+
 _SQLITE = "sqlite:///"
 _WORDS = re.compile(r"[\s,]+")
 
@@ -46,7 +49,8 @@ class Settings(BaseSettings):
     )
     store: str = Field(
         default="",
-        description="Where resources are kept: `sqlite:///PATH`. Empty: `fhir.db` in the data "
+        description="Where resources are kept: `sqlite:///PATH` or "
+        "`mongodb://HOST[,HOST...]/DATABASE` (also `mongodb+srv`). Empty: `fhir.db` in the data "
         "folder.",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
@@ -118,6 +122,11 @@ class Settings(BaseSettings):
     max_conditional_deletes: int = Field(
         default=1000, ge=1, description="Most resources that one conditional delete removes."
     )
+    max_cascaded_deletes: int = Field(
+        default=1000,
+        ge=0,
+        description="Most resources that a deletion with `_cascade=delete` takes along; 0: none.",
+    )
 
     # house rules
     full_text: Literal["all", "narrative", "none"] = Field(
@@ -136,6 +145,11 @@ class Settings(BaseSettings):
     )
     integrity_on_delete: bool = Field(
         default=True, description="Whether a resource that others refer to cannot be deleted."
+    )
+    expunge: bool = Field(
+        default=False,
+        description="Whether `$expunge` takes versions out of the store for good. Nobody is asked "
+        "who they are in this version, so leave it off where others reach the server.",
     )
     validation: Literal["reject", "off"] = Field(
         default="reject", description="Whether a resource that breaks the rules of FHIR is refused."
@@ -189,9 +203,15 @@ class Settings(BaseSettings):
     @field_validator("store")
     @classmethod
     def _known_store(cls, value: str) -> str:
-        if value and not (value.startswith(_SQLITE) and len(value) > len(_SQLITE)):
-            scheme = value.partition(":")[0]
-            raise ValueError(f"'{scheme}' is not a store of this version: use sqlite:///PATH")
+        scheme = value.partition(":")[0]
+        if scheme in MONGODB:
+            if not urlsplit(value).path.strip("/"):
+                raise ValueError("name the database: mongodb://HOST/DATABASE")
+        elif value and not (value.startswith(_SQLITE) and len(value) > len(_SQLITE)):
+            raise ValueError(
+                f"'{scheme}' is not a store of this version: use sqlite:///PATH or "
+                "mongodb://HOST/DATABASE"
+            )
         return value
 
     @model_validator(mode="after")
@@ -204,6 +224,11 @@ class Settings(BaseSettings):
         if self.page_size > self.max_page_size:
             raise ValueError("page_size is larger than max_page_size")
         return self
+
+    @property
+    def is_mongodb(self) -> bool:
+        """Whether resources are kept in MongoDB; else `database` is their file."""
+        return self.store.partition(":")[0] in MONGODB
 
     @property
     def database(self) -> Path:

@@ -10,16 +10,24 @@ import typer
 
 from fhirserver.cli.check import check
 from fhirserver.cli.demo import demo
+from fhirserver.cli.export import export
 from fhirserver.cli.load import load
 from fhirserver.cli.serve import serve
+from fhirserver.cli.store import init, status
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "demo": demo,
     "serve": serve,
     "load": load,
+    "export": export,
     "check": check,
 }
 """Name and function of each command, in the order of the help."""
+
+GROUPS: Final[dict[str, tuple[str, dict[str, Callable[..., Any]]]]] = {
+    "store": ("Look after the store.", {"init": init, "status": status}),
+}
+"""Name, help and commands of each group of commands."""
 
 
 def main() -> None:
@@ -33,4 +41,9 @@ def main() -> None:
     )
     for name, function in COMMANDS.items():
         app.command(name)(function)
+    for name, (text, commands) in GROUPS.items():
+        group = typer.Typer(help=text, no_args_is_help=True)
+        for inner, function in commands.items():
+            group.command(inner)(function)
+        app.add_typer(group, name=name)
     app()

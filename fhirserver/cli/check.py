@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -54,7 +55,7 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
     file = config_file()
     yield Finding("ok", f"file: {file or 'none'}")
     for name in sorted(settings.model_fields_set):
-        yield Finding("ok", f"{name} = {getattr(settings, name)}")
+        yield Finding("ok", f"{name} = {_shown(name, settings)}")
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
@@ -84,7 +85,10 @@ def of_definitions(settings: Settings) -> Iterator[Finding]:
 
 
 def of_store(settings: Settings) -> Iterator[Finding]:
-    """Whether the store file is whole, and what it holds."""
+    """Whether the store is whole, and what it holds."""
+    if settings.is_mongodb:
+        yield from _of_mongodb(settings)
+        return
     from fhirserver.store.sqlite.examine import examine
 
     path = settings.database
@@ -106,6 +110,30 @@ def of_store(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", f"index of {table}: {rows:,} rows")
     if total and not any(found.entries.values()):
         yield Finding("wrong", "nothing is indexed, so no search finds anything")
+
+
+def _of_mongodb(settings: Settings) -> Iterator[Finding]:
+    import asyncio
+
+    from fhirserver.cli.store import look
+
+    found = asyncio.run(look(settings))
+    yield Finding("ok", "transactions" if found.atomic else "no transactions: no replica set")
+    for state in found.states:
+        told = f"index {state.index.collection}.{state.index.name}"
+        if state.is_there:
+            yield Finding("ok", told)
+        else:
+            yield Finding("wrong", f"{told} is missing: fhirserver store init")
+    yield Finding("ok", f"{sum(found.counts.values()):,} resources")
+    for type, count in found.counts.items():
+        yield Finding("ok", f"{type}: {count:,}")
+
+
+def _shown(name: str, settings: Settings) -> object:
+    """A setting without a password."""
+    value = getattr(settings, name)
+    return re.sub(r"//[^/@]*@", "//***@", value) if name == "store" else value
 
 
 def of_capability(settings: Settings) -> Iterator[Finding]:

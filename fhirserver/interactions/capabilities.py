@@ -71,7 +71,13 @@ async def run(context: Context, request: Request) -> Answer:
     build = _MODES.get(single(request, "mode") or "full")
     if build is None:
         raise Invalid(f"There is no such mode of a statement: ask for {', '.join(_MODES)}.")
-    parts = build(context.definitions, context.indexer, context.policy, context.operations)
+    parts = build(
+        context.definitions,
+        context.indexer,
+        context.policy,
+        context.operations,
+        context.store.atomic,
+    )
     return Answer(200, encode(request.base)[1:-1].join(parts))
 
 
@@ -80,8 +86,12 @@ def statement(
     indexer: Indexer,
     policy: Policy,
     operations: Sequence[OperationRow] = (),
+    atomic: bool = True,
 ) -> Resource:
-    """The CapabilityStatement, with `{base}` where the service base URL belongs."""
+    """The CapabilityStatement, with `{base}` where the service base URL belongs.
+
+    `atomic`: the store can commit several changes as one, so that there are transactions.
+    """
     out = _prose(definitions)
     (rest,) = out["rest"]
     codes = _gate()
@@ -91,7 +101,9 @@ def statement(
         | _operations([row for row in operations if _is_of(row, type)])
         for type in sorted(definitions.resource_types)
     ]
-    rest["interaction"] = [{"code": code} for code in _OF_SYSTEM if code in codes]
+    rest["interaction"] = [
+        {"code": code} for code in _OF_SYSTEM if code in codes and (atomic or code != "transaction")
+    ]
     rest["searchParam"] = [
         {"name": name, "type": "special"}
         for name in sorted((*_ANYWHERE, *TEXT_PARAMETERS[policy.full_text]))
@@ -182,16 +194,16 @@ def _split(resource: Resource) -> list[bytes]:
 
 @lru_cache(maxsize=8)
 def _full(
-    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows
+    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows, atomic: bool
 ) -> list[bytes]:
-    return _split(statement(definitions, indexer, policy, operations))
+    return _split(statement(definitions, indexer, policy, operations, atomic))
 
 
 @lru_cache(maxsize=8)
 def _normative(
-    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows
+    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows, atomic: bool
 ) -> list[bytes]:
-    out = statement(definitions, indexer, policy, operations)
+    out = statement(definitions, indexer, policy, operations, atomic)
     (rest,) = out["rest"]
     rest["resource"] = [_without_trial_use(item) for item in rest["resource"]]
     out["rest"] = [_without_trial_use(rest)]
@@ -200,7 +212,7 @@ def _normative(
 
 @lru_cache(maxsize=8)
 def _terminology(
-    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows
+    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows, atomic: bool
 ) -> list[bytes]:
     """A TerminologyCapabilities: there are no operations on terminology, and it says none."""
     prose = _prose(definitions)
@@ -213,7 +225,7 @@ def _terminology(
     )
 
 
-_MODES: dict[str, Callable[[Definitions, Indexer, Policy, _Rows], list[bytes]]] = {
+_MODES: dict[str, Callable[[Definitions, Indexer, Policy, _Rows, bool], list[bytes]]] = {
     "full": _full,
     "normative": _normative,
     "terminology": _terminology,

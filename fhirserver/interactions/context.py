@@ -32,6 +32,7 @@ class Policy:
     full_text: FullText = "all"
     max_bundle_entries: int = 10_000
     max_conditional_deletes: int = 1000
+    max_cascaded_deletes: int = 1000
 
 
 class Sealer(Protocol):

@@ -97,7 +97,8 @@ class Gate:
         if store is not context.store:
             context = replace(context, store=store)
         answer = await row.run(context, request)
-        if request.prefer is not None and row.scope in _WRITING and isinstance(row, Interaction):
+        prefers = request.prefer is not None or answer.outcome is not None
+        if prefers and row.scope in _WRITING and isinstance(row, Interaction):
             return preferred(answer, request.prefer)
         return answer
 

@@ -95,7 +95,7 @@ def written(
         version,
         method,
         body,
-        context.indexer.entries(resource, request.base),
+        context.indexer.entries(resource, request.base, target.id),
     )
     return Step(200 if target.exists else 201, target, change, resource, entry)
 

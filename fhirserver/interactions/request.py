@@ -57,7 +57,7 @@ class Answer:
 
     `type`, `id`, `version`, `last_updated` (microseconds) name the version answered, for
     Location, ETag and Last-Modified. `location` is relative to the base. `content_type` is
-    that of a body which is no resource.
+    that of a body which is no resource. `outcome` tells what a write did beside what it says.
     """
 
     status: int
@@ -69,3 +69,4 @@ class Answer:
     location: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str | None = None
+    outcome: bytes | None = None

@@ -45,10 +45,25 @@ def draft(resource: Resource, id: str, version: int) -> Draft:
     for name, value in resource.items():
         if name not in out:
             out[name] = value
-    offset = len(
-        f'{{"resourceType":"{type_}","id":"{id}","meta":{{"versionId":"{version}","lastUpdated":"'
-    )
-    return Draft(encode(out), offset)
+    return Draft(encode(out), len(_head(type_, id, version)))
+
+
+def redrafted(body: bytes, type: str, id: str, version: int, instant: int) -> Draft:
+    """The draft that the final bytes of a version came from.
+
+    Raises `ValueError` for bytes that are not of that version and instant (microseconds).
+    """
+    out = Draft(body, len(_head(type, id, version)))
+    if not body.startswith(_head(type, id, version)) or out.stamped(instant) != body:
+        raise ValueError(f"these are not the bytes of {type}/{id}/_history/{version}")
+    return out
+
+
+def _head(type: str, id: str, version: int) -> bytes:
+    """What comes before the instant."""
+    return (
+        f'{{"resourceType":"{type}","id":"{id}","meta":{{"versionId":"{version}","lastUpdated":"'
+    ).encode()
 
 
 _SERVER_META = frozenset({"versionId", "lastUpdated"})

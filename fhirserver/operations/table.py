@@ -8,6 +8,7 @@ from fhirserver.interactions.operation import OperationRow
 from fhirserver.operations import (
     document,
     everything,
+    expunge,
     lastn,
     match,
     merge,
@@ -37,5 +38,11 @@ OPERATIONS: Final = (
     ),
     OperationRow("match", match.URL, ("type",), ("Patient",), "s", match.run),
     OperationRow("merge", merge.URL, ("type",), ("Patient",), "u", merge.run),
+    OperationRow("expunge", expunge.URL, ("system", "type", "instance"), (), "d", expunge.run),
     OperationRow("graphql", graphql.URL, ("system", "instance"), (), "s", graphql.run),
 )
+
+
+def offered(*, expunges: bool) -> tuple[OperationRow, ...]:
+    """The operations of a server; what takes versions out for good is there only if wanted."""
+    return tuple(row for row in OPERATIONS if expunges or row.run is not expunge.run)

@@ -11,6 +11,7 @@ from typing import Never, TypeAlias
 
 from fhirserver.definitions.search_parameter import SearchParameter
 from fhirserver.errors import Invalid, TooCostly
+from fhirserver.search.contained import contained_types
 from fhirserver.search.escape import split, unescape
 from fhirserver.search.expression import (
     EVERYTHING,
@@ -49,9 +50,12 @@ class Conditions:
         self._limits = limits
         self._cost = 0
 
-    def condition(self, types: tuple[str, ...], name: str, value: str) -> Expression:
+    def condition(
+        self, types: tuple[str, ...], name: str, value: str, *, inside: bool = False
+    ) -> Expression:
         """What `name=value` means for resources of one of `types`; () are all types.
 
+        `inside`: it must mean the same for contained resources of these types.
         Raises `Unsupported` for what is not understood, `Invalid` for a value that does not
         fit, `TooCostly` beyond the limits.
         """
@@ -66,7 +70,10 @@ class Conditions:
         if len(by_meaning) == 1:
             return next(iter(by_meaning))
         return Or(
-            tuple(And((TypeIs(tuple(some)), meaning)) for meaning, some in by_meaning.items())
+            tuple(
+                And((TypeIs((*some, *(contained_types(some) if inside else ()))), meaning))
+                for meaning, some in by_meaning.items()
+            )
         )
 
     def parameter(self, type_: str, code: str) -> Parameter:
@@ -155,7 +162,10 @@ class Conditions:
                 by_meaning.setdefault(meaning, []).append(candidate)
         if not by_meaning:
             raise _foremost(refusals, code, rest)
-        parts = tuple(Chain(code, tuple(some), meaning) for meaning, some in by_meaning.items())
+        parts = tuple(
+            Chain(code, (*some, *contained_types(some)), meaning)
+            for meaning, some in by_meaning.items()
+        )
         return parts[0] if len(parts) == 1 else Or(parts)
 
     def _targets(self, found: Parameter, target: str) -> tuple[str, ...]:

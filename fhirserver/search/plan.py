@@ -24,7 +24,7 @@ from fhirserver.search.expression import Kind
 from fhirserver.search.parameter import Convert, Parameter, parameter
 from fhirserver.search.params import PARAMETER_TYPES
 from fhirserver.search.params.composite import MAX_TUPLES
-from fhirserver.search.params.reference import at_home
+from fhirserver.search.params.reference import Home, at_home
 from fhirserver.search.select import Select, selects
 from fhirserver.search.selection import branches, parsed
 
@@ -33,6 +33,8 @@ Found: TypeAlias = dict[str, Sequence[Entry]]
 
 _Parts: TypeAlias = tuple[tuple[Kind, Expr], ...]
 """The kinds and expressions of a composite's components; () for another parameter."""
+
+_CANONICAL = PARAMETER_TYPES["quantity"].derived["canonical"]
 
 _WITH_ANY = frozenset({"Extension", "Resource"})
 """Types of elements that may hold a value of any type."""
@@ -59,13 +61,13 @@ class Plan:
         self._all = _Sources(make.sources(parameters))
         self._referring = _Sources(make.sources(referring))
 
-    def entries(self, resource: Resource, base_url: str) -> Found:
-        """What is found of all parameters, not yet freed of repetitions."""
-        return self._all.run(resource, base_url)
+    def entries(self, scope: Scope, home: Home) -> Found:
+        """What is found of all parameters in the scope's resource, not yet freed of repetitions."""
+        return self._all.run(scope, home)
 
-    def references(self, resource: Resource, base_url: str) -> Found:
+    def references(self, scope: Scope, home: Home) -> Found:
         """The same of reference parameters alone."""
-        return self._referring.run(resource, base_url)
+        return self._referring.run(scope, home)
 
 
 class _Use(NamedTuple):
@@ -79,10 +81,10 @@ class _Use(NamedTuple):
     convert: Mapping[str, Convert]
     derived: tuple[tuple[tuple[str, ...], Mapping[str, Convert]], ...]
 
-    def add(self, nodes: list[Node], base_url: str, found: Found) -> None:
+    def add(self, nodes: list[Node], home: Home, found: Found) -> None:
         entries = _converted(nodes, self.convert)
         if self.kind == "reference":
-            entries = _at_home(entries, base_url)
+            entries = _at_home(entries, home)
         _add(found, self.codes, entries)
         for names, convert in self.derived:
             entries = _converted(nodes, convert)
@@ -96,13 +98,13 @@ class _Source(NamedTuple):
     select: Select
     uses: tuple[_Use, ...]
 
-    def run(self, resource: Resource, scope: Scope, base_url: str, found: Found) -> None:
+    def run(self, resource: Resource, scope: Scope, home: Home, found: Found) -> None:
         nodes: list[Node] = []
         self.select.walk(resource, None, nodes, scope)
         if not nodes or (nodes[0].value is None and all(node.value is None for node in nodes)):
             return
         for use in self.uses:
-            use.add(nodes, base_url, found)
+            use.add(nodes, home, found)
 
 
 class _Component(NamedTuple):
@@ -111,39 +113,56 @@ class _Component(NamedTuple):
     kind: Kind
     walks: Mapping[Shape, tuple[Walk, ...]]
 
-    def read(self, node: Node, scope: Scope, base_url: str) -> list[Simple]:
+    def select(self, node: Node, scope: Scope) -> list[Node]:
         nodes: list[Node] = []
         for walk in self.walks.get(node.shape, ()):
             walk(node.value, node.extra, nodes, scope)
+        return nodes
+
+    def read(self, nodes: list[Node], home: Home) -> list[Simple]:
         entries = _converted(nodes, PARAMETER_TYPES[self.kind].convert)
-        return _at_home(entries, base_url) if self.kind == "reference" else entries
+        return _at_home(entries, home) if self.kind == "reference" else entries
 
 
 class _Tuples(NamedTuple):
     """A composite parameter: from each selected element, the product of its components.
 
-    Several parameters may be made of the same elements.
+    Several parameters may be made of the same elements. `canonical` are the names under which
+    tuples with quantities stand in base units.
     """
 
     codes: tuple[str, ...]
+    canonical: tuple[str, ...]
     select: Select
     components: tuple[_Component, ...]
 
-    def run(self, resource: Resource, scope: Scope, base_url: str, found: Found) -> None:
+    def run(self, resource: Resource, scope: Scope, home: Home, found: Found) -> None:
         nodes: list[Node] = []
         self.select.walk(resource, None, nodes, scope)
         for node in nodes:
+            selected: list[list[Node]] = []
             parts: list[list[Simple]] = []
             # The last component is the value, which is missing more often than the code.
             for component in reversed(self.components):
-                read = component.read(node, scope, base_url)
-                if not read:
+                selected.append(component.select(node, scope))
+                parts.append(component.read(selected[-1], home))
+                if not parts[-1]:
                     break
-                parts.append(read)
             else:
                 parts.reverse()
-                rows = islice(product(*parts), MAX_TUPLES)
-                _add(found, self.codes, [Composite(row) for row in rows])
+                _add(found, self.codes, _tuples(parts))
+                if self.canonical:
+                    self._add_canonical(parts, selected[::-1], found)
+
+    def _add_canonical(
+        self, parts: list[list[Simple]], selected: list[list[Node]], found: Found
+    ) -> None:
+        read = [
+            _converted(nodes, _CANONICAL) if component.kind == "quantity" else part
+            for component, part, nodes in zip(self.components, parts, selected, strict=True)
+        ]
+        if all(read):
+            _add(found, self.canonical, _tuples(read))
 
 
 class _Sources:
@@ -158,23 +177,23 @@ class _Sources:
             for key in source.select.keys or ():
                 self._by_key.setdefault(key, []).append(source)
 
-    def run(self, resource: Resource, base_url: str) -> Found:
+    def run(self, scope: Scope, home: Home) -> Found:
         found: Found = {}
-        scope = Scope(resource)
+        resource = scope.root
         by_key = self._by_key
         for key in resource:
             if key in by_key:
-                _run_all(by_key[key], resource, scope, base_url, found)
-        _run_all(self._always, resource, scope, base_url, found)
+                _run_all(by_key[key], resource, scope, home, found)
+        _run_all(self._always, resource, scope, home, found)
         return found
 
 
 def _run_all(
-    sources: list[_Source | _Tuples], resource: Resource, scope: Scope, base_url: str, found: Found
+    sources: list[_Source | _Tuples], resource: Resource, scope: Scope, home: Home, found: Found
 ) -> None:
     for source in sources:
         try:
-            source.run(resource, scope, base_url, found)
+            source.run(resource, scope, home, found)
         except _ODD:
             continue
 
@@ -220,7 +239,9 @@ class _Maker:
             for kind, expression in parts
         )
         codes = tuple(item.code for item in items)
-        return _Tuples(codes, self._gated(select, parts[-1][1]), components)
+        has_quantity = any(kind == "quantity" for kind, _ in parts)
+        canonical = tuple(f"{code}:canonical" for code in codes) if has_quantity else ()
+        return _Tuples(codes, canonical, self._gated(select, parts[-1][1]), components)
 
     def _gated(self, select: Select, last: Expr) -> Select:
         """The selection of a whole resource, run only where it has the last component."""
@@ -258,6 +279,10 @@ def _uses(items: Iterable[Parameter]) -> tuple[_Use, ...]:
     )
 
 
+def _tuples(parts: list[list[Simple]]) -> list[Composite]:
+    return [Composite(row) for row in islice(product(*parts), MAX_TUPLES)]
+
+
 def _add(found: Found, names: Iterable[str], entries: Sequence[Entry]) -> None:
     for name in names:
         already = found.get(name)
@@ -291,9 +316,8 @@ def _extension_value(value: Any, table: Mapping[str, Convert]) -> tuple[Any, Con
     return None, None
 
 
-def _at_home(entries: list[Simple], base_url: str) -> list[Simple]:
+def _at_home(entries: list[Simple], home: Home) -> list[Simple]:
     if all(entry[0] for entry in entries):
         return entries
-    return [
-        at_home(entry, base_url) if isinstance(entry, Reference) else entry for entry in entries
-    ]
+    found = (at_home(entry, home) if isinstance(entry, Reference) else entry for entry in entries)
+    return [entry for entry in found if entry is not None]

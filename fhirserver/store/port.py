@@ -21,7 +21,11 @@ Method: TypeAlias = Literal["POST", "PUT", "PATCH", "DELETE"]
 
 
 class Version(NamedTuple):
-    """One version of a resource. `body` is None for a deletion; times in microseconds."""
+    """One version of a resource. `body` is None for a deletion; times in microseconds.
+
+    A contained resource that a search finds comes as its type and id (`#Medication`,
+    `MedicationRequest/23#m1`) with version and body of its container.
+    """
 
     type: str
     id: str
@@ -108,6 +112,42 @@ class HistoryPage(NamedTuple):
     next: Cursor | None
 
 
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Versions in the order of their commits: of some types (none of them: of all).
+
+    `since`: committed at or after that instant (microseconds). `current`: only those that are
+    current in the snapshot that the walk takes when it begins, and no deletions.
+    """
+
+    types: tuple[str, ...] = ()
+    since: int | None = None
+    current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Expunge:
+    """What is taken out of a store for good: of an instance, of a type, or of all.
+
+    `previous`: versions that are no longer current, of resources that are not deleted.
+    `deleted`: resources that are, with all their versions. No more than `limit` versions go,
+    those of a resource from the oldest on, so that what stays of it has no gap.
+    """
+
+    type: str | None = None
+    id: str | None = None
+    previous: bool = False
+    deleted: bool = False
+    limit: int = 1000
+
+
+class Kept(NamedTuple):
+    """A version as another store kept it, with the entries of its body."""
+
+    version: Version
+    entries: Entries
+
+
 class Explanation(NamedTuple):
     """A step of how a store runs a search: what it is, what is told of it, and its own steps."""
 
@@ -117,7 +157,14 @@ class Explanation(NamedTuple):
 
 
 class Store(Protocol):
-    """The verbs. All reads see only durable commits; a read after an awaited commit sees it."""
+    """The verbs. All reads see only durable commits; a read after an awaited commit sees it.
+
+    `atomic`: a commit may have several changes. A store that has no transactions says False,
+    and refuses such commits with `NotSupported`.
+    """
+
+    @property
+    def atomic(self) -> bool: ...
 
     async def read(self, type: str, id: str, version: int | None = None) -> Version | None:
         """The current version (or the given one); None if there never was one."""
@@ -148,6 +195,24 @@ class Store(Protocol):
         `before` must hold on the state before the changes, `after` on the state with them.
         Raises `Stale` when a precondition or expectation does not hold.
         """
+
+    async def expunge(self, what: Expunge) -> int:
+        """Takes versions out for good, with their bytes, entries and words; how many they were.
+
+        A resource of which no version is left was never there, and may begin again with
+        version 1. Numbers of commits are not given twice.
+        """
+
+    async def restore(self, versions: Sequence[Kept]) -> None:
+        """Versions with the numbers, instants and bytes that another store gave them.
+
+        For moving between stores, while nobody else writes. They come in the order of their
+        commits. Raises `Stale` for a version that is not newer than what is there, and for an
+        instant before that of the last commit; then nothing was restored.
+        """
+
+    def log(self, query: LogQuery) -> AsyncIterator[Version]:
+        """The versions of the query, oldest first, in one snapshot of the store."""
 
     def scan(self, type: str | None = None) -> AsyncIterator[Version]:
         """Every current, undeleted version (of a type), in the store's order."""

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.conformance
 
 
 @pytest.fixture
-async def context(tmp_path: Path) -> AsyncIterator[Context]:
+async def context(tmp_path: Path, each_store: str) -> AsyncIterator[Context]:
     async with open_context(tmp_path / "fhir.db") as context:
         yield context
 

@@ -13,7 +13,7 @@ PATIENT = {"resourceType": "Patient", "id": "a", "birthDate": "1961-04-12"}
 
 
 @pytest.fixture
-async def http(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
+async def http(tmp_path: Path, each_store: str) -> AsyncIterator[httpx2.AsyncClient]:
     async with serving(tmp_path) as http:
         await http.put("/fhir/Patient/a", json=PATIENT, headers=JSON)
         yield http

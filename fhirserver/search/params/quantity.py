@@ -2,13 +2,13 @@
 
 https://hl7.org/fhir/R4/search.html#quantity. A quantity whose unit is one of UCUM also
 stands, in base units, under the name `code:canonical`: `5.4|http://unitsofmeasure.org|mg` finds
-5400 ug. Other units, units of a value without a system, and those of composites are compared
-as they are coded.
+5400 ug. Other units, and units of a value without a system, are compared as they are coded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from math import inf, nextafter
@@ -159,25 +159,43 @@ def quantity_search(parameter: Parameter, _: str, values: Values, __: Knowledge)
 
 
 def _compared(parameter: Parameter, text: str) -> QuantityIs:
+    found = canonical_quantity(parameter, text)
+    if found is None:
+        return coded_quantity(parameter, text)
+    return replace(found, param=f"{parameter.code}:canonical")
+
+
+def coded_quantity(parameter: Parameter, text: str) -> QuantityIs:
+    """What a value means for quantities as they are coded. Raises `Invalid`."""
+    number, system, code = _asked(text)
+    comparator, rest = split_prefix(parameter, number)
+    return QuantityIs(
+        parameter.code, comparator, *asked_number(rest, comparator), system or None, code or None
+    )
+
+
+def canonical_quantity(parameter: Parameter, text: str) -> QuantityIs | None:
+    """What a value means for quantities in base units; None if its unit is not one of UCUM."""
+    number, system, code = _asked(text)
+    known = canonical(code) if system == UCUM else None
+    if known is None:
+        return None
+    comparator, rest = split_prefix(parameter, number)
+    *bounds, closed = written_number(rest, comparator)
+    value, low, high = (float(Fraction(bound) * known.factor + known.offset) for bound in bounds)
+    if closed:
+        high = nextafter(high, inf)
+    return QuantityIs(parameter.code, comparator, value, low, high, UCUM, known.dimension)
+
+
+def _asked(text: str) -> tuple[str, str, str]:
     number, *unit = (unescape(part) for part in split(text, "|"))
     if len(unit) not in (0, 2):
         raise Invalid(
             f"'{text}' is not a quantity: write number, number|system|code or number||code."
         )
-    comparator, rest = split_prefix(parameter, number)
     system, code = unit or ("", "")
-    if system == UCUM and parameter.code and (known := canonical(code)):
-        *bounds, closed = written_number(rest, comparator)
-        value, low, high = (
-            float(Fraction(bound) * known.factor + known.offset) for bound in bounds
-        )
-        if closed:
-            high = nextafter(high, inf)
-        name = f"{parameter.code}:canonical"
-        return QuantityIs(name, comparator, value, low, high, UCUM, known.dimension)
-    return QuantityIs(
-        parameter.code, comparator, *asked_number(rest, comparator), system or None, code or None
-    )
+    return number, system, code
 
 
 QUANTITY = ParameterType(

@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 import apsw
 
+from fhirserver.search.contained import CONTAINED, CONTAINED_TYPE, MARK
+from fhirserver.search.entry import Contained, Entries
 from fhirserver.store.port import Change, Committed, Method, Stale
-from fhirserver.store.sqlite.dictionary import Interning
+from fhirserver.store.sqlite.dictionary import UNKNOWN, Interning
 from fhirserver.store.sqlite.rows import WIDTHS, WORD_TABLES, Row, Rows, add_rows
 
 METHODS: tuple[Method, ...] = ("POST", "PUT", "PATCH", "DELETE")
@@ -43,6 +45,8 @@ _DELETE = {
 _WORDS = tuple(WORD_TABLES.values())
 _DELETE |= {table: f"DELETE FROM {table} WHERE rowid=?" for table in _WORDS}
 _KEY_WIDTHS = {name: statement.count("?") for name, statement in _DELETE.items()}
+_PART_TYPES = "SELECT code FROM token WHERE rid=? AND pid=?"
+_PARTS = "SELECT rid FROM resource WHERE tid=? AND id>? AND id<? AND live"
 _AT_ONCE = (64, 16, 4, 1)
 _INSERT = {
     (table, count): f"INSERT INTO {table} VALUES{','.join([f'({marks})'] * count)}"
@@ -65,6 +69,14 @@ class Head(NamedTuple):
     instant: int
 
 
+class _Place(NamedTuple):
+    """The numbers of a resource, of its type, and of the version that is made of it."""
+
+    rid: int
+    tid: int
+    vid: int
+
+
 class _Known(NamedTuple):
     """A resource's number and its latest version, 0 when it is only referred to."""
 
@@ -73,12 +85,13 @@ class _Known(NamedTuple):
 
 
 def head(connection: apsw.Connection) -> Head:
-    """The head as the connection's transaction sees it."""
+    """The head as the connection's transaction sees it; what was expunged counts as given."""
+    floor = Head(*connection.execute("SELECT vid, rid, instant FROM floor").get)
     vid, instant = 0, 0
     for row in connection.execute("SELECT vid, instant FROM version ORDER BY vid DESC LIMIT 1"):
         vid, instant = row
-    rid = connection.execute("SELECT max(rid) FROM resource").get
-    return Head(vid, rid or 0, instant)
+    rid = connection.execute("SELECT max(rid) FROM resource").get or 0
+    return Head(max(vid, floor.vid), max(rid, floor.rid), max(instant, floor.instant))
 
 
 class Batch:
@@ -100,17 +113,29 @@ class Batch:
         Raises `Stale` when a precondition does not hold; then nothing of it was gathered.
         """
         instant = max(clock, self.head.instant)
-        commit = _Commit(self, instant)
-        placed = [(change, *commit.place(change)) for change in changes]
-        if any(rid in self._pending for change, rid, _ in placed if change.version > 1):
+        return self._gather(_Commit(self, instant), changes)
+
+    def restore(self, version: Change, instant: int) -> None:
+        """Gathers a version as another store numbered and dated it (milliseconds).
+
+        Raises `Stale` where it is not newer than what is there.
+        """
+        if instant < self.head.instant:
+            raise Stale("The store has later commits than what is to be restored.")
+        self._gather(_Commit(self, instant, is_restored=True), [version])
+
+    def _gather(self, commit: _Commit, changes: Sequence[Change]) -> Committed:
+        placed = [(change, commit.place(change)) for change in changes]
+        if any(here.rid in self._pending for change, here in placed if change.version > 1):
             self.flush()  # what it replaces must be in the tables
-        for change, rid, tid in placed:
+        for change, here in placed:
             if change.version == 1:
-                commit.add_rows(commit.rows, change, rid, tid)
+                commit.add_rows(commit.rows, change.entries, here)
             else:
-                self._add_differences(commit, change, rid, tid)
+                self._add_differences(commit, change.entries, here)
+            self._add_parts(commit, change, here)
         self._merge(commit)
-        return Committed(commit.vid, instant * 1000)
+        return Committed(commit.vid, commit.instant * 1000)
 
     def flush(self) -> None:
         """Writes what was gathered."""
@@ -146,10 +171,42 @@ class Batch:
     def names(self) -> Interning:
         return self._names
 
-    def _add_differences(self, commit: _Commit, change: Change, rid: int, tid: int) -> None:
+    def _add_parts(self, commit: _Commit, change: Change, container: _Place) -> None:
+        """Puts what a resource contains beside it, and takes away what it contains no more."""
+        gone = self._parts(change, container) if change.version > 1 else set()
+        for part in change.entries.get(CONTAINED, ()):
+            assert isinstance(part, Contained)
+            here, is_new = commit.place_part(part, change.version, container.vid)
+            if is_new:
+                commit.add_rows(commit.rows, part.entries, here)
+            else:
+                self._add_differences(commit, part.entries, here)
+            gone.discard((here.tid, here.rid))
+        for tid, rid in gone:
+            commit.updates.append(
+                (change.version, container.vid, container.vid, commit.instant, 0, rid)
+            )
+            self._add_differences(commit, {}, _Place(rid, tid, container.vid))
+
+    def _parts(self, change: Change, container: _Place) -> set[tuple[int, int]]:
+        """What the version before the change contained, by type and number."""
+        pid = self._names.param(container.tid, CONTAINED_TYPE)
+        if pid == UNKNOWN:
+            return set()
+        first = f"{change.type}/{change.id}{MARK}"
+        behind = f"{change.type}/{change.id}{chr(ord(MARK) + 1)}"
+        return {
+            (part_type, part)
+            for (code,) in list(self._connection.execute(_PART_TYPES, (container.rid, pid)))
+            for part_type in [self._names.type(MARK + code)]
+            for (part,) in self._connection.execute(_PARTS, (part_type, first, behind))
+        }
+
+    def _add_differences(self, commit: _Commit, entries: Entries, here: _Place) -> None:
         """Takes away the resource's index rows that are no more, and adds those that are new."""
+        rid = here.rid
         new: Rows = defaultdict(list)
-        commit.add_rows(new, change, rid, tid)
+        commit.add_rows(new, entries, here)
         for table in WIDTHS:
             old = set(self._connection.execute(_OLD[table], (rid,)))
             wanted = set(new.get(table, ()))
@@ -174,8 +231,9 @@ class Batch:
 class _Commit:
     """One commit while it is gathered: its rows, and the numbers that it gave."""
 
-    def __init__(self, batch: Batch, instant: int) -> None:
+    def __init__(self, batch: Batch, instant: int, *, is_restored: bool = False) -> None:
         self._batch = batch
+        self._is_restored = is_restored
         self._names = batch.names
         self.instant = instant
         self.vid, self.rid, _ = batch.head
@@ -184,18 +242,19 @@ class _Commit:
         self.gone: Rows = defaultdict(list)
         self.rows: Rows = defaultdict(list)
 
-    def place(self, change: Change) -> tuple[int, int]:
-        """Gives the change its version row and its resource row; the numbers rid and tid."""
+    def place(self, change: Change) -> _Place:
+        """Gives the change its version row and its resource row."""
         tid = self._names.intern_type(change.type)
         found = self._batch.find(tid, change.id)
-        if (found.version if found else 0) != change.version - 1:
+        last = found.version if found else 0
+        if last >= change.version or (last != change.version - 1 and not self._is_restored):
             raise Stale(f"{change.type}/{change.id} was changed meanwhile. Read it again.")
         self.vid += 1
         live = change.body is not None
         if found is None:
             rid = self.rid = self.rid + 1
             self.rows["resource"].append(
-                (rid, tid, change.id, 1, self.vid, self.vid, self.instant, live)
+                (rid, tid, change.id, change.version, self.vid, self.vid, self.instant, live)
             )
         else:
             rid = found.rid
@@ -206,11 +265,24 @@ class _Commit:
         self.rows["version"].append(
             (self.vid, rid, change.version, tid, self.instant, method, body)
         )
-        return rid, tid
+        return _Place(rid, tid, self.vid)
 
-    def add_rows(self, rows: Rows, change: Change, rid: int, tid: int) -> None:
-        if change.entries:
-            add_rows(rows, rid, tid, change.entries, self._names, self._rid_of)
+    def place_part(self, part: Contained, version: int, vid: int) -> tuple[_Place, bool]:
+        """Gives a contained resource its row, and tells whether it has no index rows yet."""
+        tid = self._names.intern_type(part.type)
+        known = self.known.get((tid, part.id)) or self._batch.find(tid, part.id)
+        if known is None:
+            rid = self.rid = self.rid + 1
+            self.rows["resource"].append((rid, tid, part.id, version, vid, vid, self.instant, 1))
+        else:
+            rid = known.rid
+            self.updates.append((version, vid, vid, self.instant, 1, rid))
+        self.known[tid, part.id] = _Known(rid, version)
+        return _Place(rid, tid, vid), known is None or not known.version
+
+    def add_rows(self, rows: Rows, entries: Entries, here: _Place) -> None:
+        if entries:
+            add_rows(rows, here.rid, here.tid, entries, self._names, self._rid_of)
 
     def _rid_of(self, type: str, id: str) -> int:
         """The number of a reference's target; a new one if the store never heard of it."""

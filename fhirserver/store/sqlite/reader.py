@@ -19,7 +19,7 @@ _NUMBERED = """SELECT v.version, v.instant, v.method, v.body
     WHERE r.tid=? AND r.id=? AND v.version=?"""
 _GREATEST = (1 << 63) - 1
 _COUNTS = """SELECT t.name, count(*) FROM resource r INDEXED BY resource_live
-    JOIN type t ON t.tid=r.tid WHERE r.live GROUP BY r.tid"""
+    JOIN type t ON t.tid=r.tid WHERE r.live AND substr(t.name, 1, 1)<>'#' GROUP BY r.tid"""
 
 
 class Reader:

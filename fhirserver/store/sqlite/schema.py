@@ -109,7 +109,15 @@ CREATE VIRTUAL TABLE content USING fts5(
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_FLOOR = """
+CREATE TABLE floor(
+    vid INTEGER NOT NULL, rid INTEGER NOT NULL, instant INTEGER NOT NULL, traces INTEGER NOT NULL
+) STRICT;
+INSERT INTO floor VALUES (0, 0, 0, 0);
+"""
+"""The last numbers given before the last expunge, and whether it left traces in the file."""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _FLOOR)
 """The script at place n brings a file from schema n to n + 1."""
 
 

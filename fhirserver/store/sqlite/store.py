@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -24,14 +25,20 @@ from fhirserver.store.port import (
     Committed,
     Expectation,
     Explanation,
+    Expunge,
     HistoryPage,
     HistoryQuery,
+    Kept,
     Key,
+    LogQuery,
     SearchPage,
     Version,
 )
 from fhirserver.store.sqlite.connection import refusal, translated
+from fhirserver.store.sqlite.expunge import expunge
+from fhirserver.store.sqlite.log import Place, log_page
 from fhirserver.store.sqlite.reader import Reader
+from fhirserver.store.sqlite.restore import restore
 from fhirserver.store.sqlite.schema import prepare
 from fhirserver.store.sqlite.writer import Writer
 
@@ -45,6 +52,8 @@ _T = TypeVar("_T")
 
 class SqliteStore:
     """A `fhirserver.store.port.Store`. To be used from the thread that opened it."""
+
+    atomic = True
 
     def __init__(
         self, path: Path, *, clock: Callable[[], int], patience: float = _PATIENCE
@@ -98,6 +107,20 @@ class SqliteStore:
         if len({(change.type, change.id) for change in changes}) < len(changes):
             raise ValueError("a commit has two changes of one resource")
         return await self._writer.commit(changes, before, after)
+
+    async def expunge(self, what: Expunge) -> int:
+        return await self._writer.do(partial(expunge, what))
+
+    async def restore(self, versions: Sequence[Kept]) -> None:
+        await self._writer.do(partial(restore, versions))
+
+    async def log(self, query: LogQuery) -> AsyncIterator[Version]:
+        place: Place | None = Place(0, None)
+        while place is not None:
+            page = await self._bounded(partial(log_page, query, place))
+            for version in page.versions:
+                yield version
+            place = page.next
 
     async def scan(self, type: str | None = None) -> AsyncIterator[Version]:
         types = (type,) if type else ()

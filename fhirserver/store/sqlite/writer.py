@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import apsw
 
@@ -56,9 +56,21 @@ class Request(NamedTuple):
     done: asyncio.Future[Committed]
 
 
+Job: TypeAlias = Callable[[Connection, Interning], int]
+"""Upkeep of the store: begins and ends its own transactions."""
+
+
+class Upkeep(NamedTuple):
+    """A job that waits. It is done by itself, between two groups of commits."""
+
+    job: Job
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[int]
+
+
 class Outcome(NamedTuple):
-    request: Request
-    result: Committed | Exception
+    request: Request | Upkeep
+    result: Committed | int | Exception
 
 
 class Writer:
@@ -66,7 +78,8 @@ class Writer:
 
     def __init__(self, path: Path, clock: Callable[[], int]) -> None:
         self._clock = clock
-        self._queue: SimpleQueue[Request | None] = SimpleQueue()
+        self._queue: SimpleQueue[Request | Upkeep | None] = SimpleQueue()
+        self._next: Request | Upkeep | None = None  # taken from the queue too early
         self._is_closed = False
         self._connection = Connection(path)
         self._connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
@@ -91,6 +104,15 @@ class Writer:
         self._queue.put(Request(changes, before, after, loop, done))
         return await done
 
+    async def do(self, job: Job) -> int:
+        """What a job gives. It begins and ends its own transactions."""
+        if self._is_closed:
+            raise Unavailable("The store is closed.")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[int] = loop.create_future()
+        self._queue.put(Upkeep(job, loop, done))
+        return await done
+
     async def close(self) -> None:
         """Finishes what waits, then ends the thread and its connection."""
         if not self._is_closed:
@@ -99,10 +121,13 @@ class Writer:
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
+        is_last = False
+        while not is_last and (first := self._next or self._queue.get()) is not None:
+            self._next = None
+            if isinstance(first, Upkeep):
+                self._do(first)
+                continue
             is_last = self._commit_group(first)
-            if is_last:
-                break
             self._give_way()
         self._connection.close()
 
@@ -134,6 +159,15 @@ class Writer:
         _tell(outcomes)
         return is_last
 
+    def _do(self, upkeep: Upkeep) -> None:
+        result: int | Exception
+        try:
+            result = upkeep.job(self._connection, self._names)
+        except Exception as error:  # noqa: BLE001  as for commits
+            self._roll_back()
+            result = _refused(error)
+        _tell([Outcome(upkeep, result)])
+
     def _one_by_one(self, group: Sequence[Request], error: Exception) -> list[Outcome]:
         """The outcomes when writing the group failed: it may have been the fault of one."""
         if len(group) == 1 or isinstance(error, _FATAL):
@@ -158,6 +192,9 @@ class Writer:
                 return False
             if request is None:
                 return True
+            if isinstance(request, Upkeep):
+                self._next = request
+                return False
             group.append(request)
             size += len(request.changes)
         return False
@@ -230,7 +267,8 @@ def _tell(outcomes: Sequence[Outcome]) -> None:
 
 
 def _resolve(outcomes: Sequence[Outcome]) -> None:
-    for (_, _, _, _, done), result in outcomes:
+    for request, result in outcomes:
+        done: asyncio.Future[Any] = request.done
         if done.done():
             continue
         if isinstance(result, Exception):
