@@ -15,6 +15,7 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.integrity import integrity
 from fhirserver.interactions.plan import Plan, Step
 from fhirserver.interactions.request import Request
+from fhirserver.interactions.stored_definitions import TYPE as DEFINITION
 from fhirserver.store.port import Stale
 
 _ATTEMPTS = 20
@@ -64,4 +65,6 @@ async def _attempt(
     before = tuple(expectation for step in steps for expectation in step.target.before)
     after += await integrity(context, request, steps, doubtful=doubtful)
     committed = await context.store.commit(changes, before, after)
+    if any(change.type == DEFINITION for change in changes):
+        context.stored.forget()
     return Done(steps, committed.instant)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from fhirserver.model.json import Json
@@ -61,6 +62,11 @@ def always(*findings: Finding) -> Check:
         return list(findings)
 
     return check
+
+
+def as_warning(finding: Finding) -> Finding:
+    """The same finding, as one that leaves the resource valid."""
+    return replace(finding, severity="warning") if isinstance(finding, Issue) else finding
 
 
 def has_errors(found: Found) -> bool:

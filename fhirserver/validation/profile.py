@@ -19,6 +19,7 @@ from fhirserver.validation.finding import (
     Finding,
     Found,
     always,
+    as_warning,
     error,
     has_errors,
     warning,
@@ -87,10 +88,14 @@ class Profiles:
 
     def against(self, resource: Any, url: str, scope: Scope, place: str = "") -> Found:
         """The findings about a resource by one profile; `place` is where that is asked for."""
+        mode = scope.modes.get(url, "reject")
+        if mode == "off":
+            return None
         check = self.check(url)
         if check is None:
             return [ProfileQuestion(place, url)]
-        return check(resource, scope)
+        found = check(resource, scope)
+        return found if found is None or mode == "reject" else [*map(as_warning, found)]
 
     def conformance(self, scope: Scope) -> Callable[[Json, str], bool | None]:
         """Whether a value in the scope conforms to a profile; None if that is not known."""

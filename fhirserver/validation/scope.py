@@ -6,18 +6,23 @@ https://hl7.org/fhir/R4/bundle.html#references how links lead to other entries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Final
 
 from fhirserver.model.json import Json, Resource
 from fhirserver.model.reference import literal
+
+ALL_REJECT: Final[Mapping[str, str]] = MappingProxyType({})
+"""The modes of profiles where none is told: what breaks one is an error."""
 
 
 class Scope:
     """`resource` is the nearest one, `root` the one that contains it or itself.
 
     `outer` is the scope of the Bundle or Parameters that holds it; `full_url` is the entry's.
+    `modes` tells of profiles, by canonical URL, that they only warn or are off.
     """
 
     def __init__(
@@ -26,11 +31,13 @@ class Scope:
         root: Resource | None = None,
         outer: Scope | None = None,
         full_url: str | None = None,
+        modes: Mapping[str, str] | None = None,
     ) -> None:
         self.resource = resource
         self.root = resource if root is None else root
         self.outer = outer
         self.full_url = full_url
+        self.modes: Mapping[str, str] = modes or (outer.modes if outer else ALL_REJECT)
         self.conforms: Callable[[Json, str], bool | None] | None = None
         self.surroundings: Any = None  # what `invariant` makes of this for FHIRPath
 

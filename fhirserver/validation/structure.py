@@ -104,11 +104,14 @@ class Structures:
         """
         if not isinstance(value, dict):
             return refused("structure", "a resource (a JSON object)", value)
-        found = self.within(Scope(value, scope.root, scope.outer, scope.full_url))
+        own = {name: item for name, item in value.items() if name != "contained"}
+        is_nested = len(own) < len(value)
+        content = own if is_nested else value
+        found = self.within(Scope(content, scope.root, scope.outer, scope.full_url, scope.modes))
         if "id" not in value:
             text = "A contained resource needs an id, by which it is referred to."
             found = joined(found, [error("required", text)])
-        if "contained" in value:
+        if is_nested:
             text = "A contained resource contains no others: move them up beside it."
             found = joined(found, [error("structure", text, ".contained")])
         return found

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/validation.html. Pure: no server, store or network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ from fhirserver.model.json import Json
 from fhirserver.model.outcome import Issue
 from fhirserver.validation.finding import MOST, Finding, Found, error, joined, under
 from fhirserver.validation.question import Question
-from fhirserver.validation.scope import Scope
+from fhirserver.validation.scope import ALL_REJECT, Scope
 from fhirserver.validation.structure import Structures
 
 
@@ -50,14 +50,20 @@ def validate(
 
 
 def examine(
-    resource: Json, profiles: Iterable[str] = (), definitions: Definitions | None = None
+    resource: Json,
+    profiles: Sequence[str] = (),
+    definitions: Definitions | None = None,
+    modes: Mapping[str, str] = ALL_REJECT,
 ) -> Report:
-    """The same with the open questions apart, for a caller who can answer them."""
+    """The same with the open questions apart, for a caller who can answer them.
+
+    `modes` tells by canonical URL which profiles are not checked (off) or only warn.
+    """
     known = packaged() if definitions is None else definitions
     structures = compiled(known)
     type_ = resource.get("resourceType") if isinstance(resource, dict) else None
     root = type_ if isinstance(type_, str) and type_ in known.resource_types else ""
-    found = _found(structures, resource, profiles if root else ())
+    found = _found(structures, resource, profiles if root else (), modes)
     if found is None:
         return Report([], [])
     placed = _told(root, found)
@@ -72,12 +78,15 @@ def compiled(definitions: Definitions) -> Structures:
     return Structures(definitions)
 
 
-def _found(structures: Structures, resource: Json, profiles: Iterable[str]) -> Found:
+def _found(
+    structures: Structures, resource: Json, profiles: Sequence[str], modes: Mapping[str, str]
+) -> Found:
+    if not isinstance(resource, dict):
+        return structures.resource(resource)
     try:
-        found = structures.resource(resource)
-        if profiles and isinstance(resource, dict) and not _is_broken(found):
-            scope = Scope(resource)
-            scope.conforms = structures.profiles.conformance(scope)
+        scope = Scope(resource, modes=modes)
+        found = structures.within(scope)
+        if profiles and not _is_broken(found):
             for url in profiles:
                 bad = structures.profiles.against(resource, url, scope)
                 if bad is not None:

@@ -1,17 +1,16 @@
 """Vital signs: an Observation with one of their LOINC codes should conform to their profile.
 
-https://hl7.org/fhir/R4/observation-vitalsigns.html
+https://hl7.org/fhir/R4/observation-vitalsigns.html. It is told as warnings: examples of R4 and of
+US Core themselves do not keep to these profiles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from fhirserver.definitions.structure import CORE
-from fhirserver.model.outcome import Issue
-from fhirserver.validation.finding import Check, Finding, Found
+from fhirserver.validation.finding import Check, Finding, Found, as_warning
 from fhirserver.validation.scope import NOWHERE, Scope
 
 if TYPE_CHECKING:
@@ -41,15 +40,10 @@ def vital_signs(profiles: Profiles) -> Check:
         for coding in (value.get("code") or {}).get("coding", ()):
             name = PROFILES.get(coding.get("code")) if coding.get("system") == _LOINC else None
             if name is not None and not _claims(value, name):
-                found += map(_warned, profiles.against(value, f"{CORE}{name}", scope) or ())
+                found += map(as_warning, profiles.against(value, f"{CORE}{name}", scope) or ())
         return found or None
 
     return check
-
-
-def _warned(finding: Finding) -> Finding:
-    """As a warning: examples of R4 and of US Core itself do not keep to these profiles."""
-    return replace(finding, severity="warning") if isinstance(finding, Issue) else finding
 
 
 def _claims(value: Any, name: str) -> bool:
