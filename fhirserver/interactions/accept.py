@@ -63,10 +63,11 @@ async def accept(
 
 def refuse_errors(type: str, issues: tuple[Issue, ...]) -> None:
     """Raises `Unprocessable`, with every finding, if one of them is an error."""
-    count = sum(issue.is_error for issue in issues)
-    if count:
-        places = "1 place" if count == 1 else f"{count} places"
-        text = f"The {type} breaks the rules of FHIR R4 in {places}."
+    errors = [issue for issue in issues if issue.is_error]
+    if errors:
+        first = f"{errors[0].expression}: {errors[0].text}"
+        more = f" There are {len(errors) - 1} more errors." if len(errors) > 1 else ""
+        text = f"The {type} breaks the rules of FHIR R4. {first}{more}"
         raise Unprocessable(text, issues=issues)
 
 

@@ -8,6 +8,6 @@ open questions. One module per group of rules: `primitive`, `cardinality`, `choi
 from __future__ import annotations
 
 from fhirserver.model.outcome import Issue
-from fhirserver.validation.validate import Report, examine, validate
+from fhirserver.validation.validate import Report, examine, snapshot_of, validate
 
-__all__ = ["Issue", "Report", "examine", "validate"]
+__all__ = ["Issue", "Report", "examine", "snapshot_of", "validate"]

@@ -17,9 +17,9 @@ from fhirserver.definitions.registry import Definitions
 from fhirserver.model.json import Json
 from fhirserver.model.outcome import Issue, Severity
 from fhirserver.terminology import Terminology
-from fhirserver.validation.finding import Check, Finding, Found, error, shown
+from fhirserver.validation.finding import Check, Finding, Found, shown
 from fhirserver.validation.grammar import GRAMMARS
-from fhirserver.validation.question import CodeQuestion, SystemQuestion
+from fhirserver.validation.question import CodeQuestion, Doubt, SystemQuestion
 from fhirserver.validation.scope import NOWHERE, Scope
 
 _NAMED = 8  # so many codes of a value set are told
@@ -89,7 +89,7 @@ class Bindings:
             return None
         if ":" not in system and system[:1] != "#":
             text = f"Expected an absolute URI of a code system, found '{system}'."
-            return [error("value", text, ".system")]
+            return [Doubt(".system", "value", text)]
         if code is None:
             return None
         codes = self._systems.get(system)

@@ -29,6 +29,7 @@ def bundle(value: Any, scope: Scope = NOWHERE) -> Found:
     found: list[Finding] = [*_first(kind, entries)]
     for index, entry in enumerate(entries):
         place = f".entry[{index}]"
+        found += _exchange(entry, place, kind)
         if kind not in _REQUESTED | _ANSWERED:
             found += _full_url(entry, place, kind)
         elif "fullUrl" in entry:
@@ -49,6 +50,18 @@ def _first(kind: str, entries: list[Any]) -> Iterator[Finding]:
     type = (entries[0].get("resource") or {}).get("resourceType")
     if type is None:
         yield error("invalid", f"The first entry of a {kind} holds a {wanted}.", ".entry[0]")
+
+
+def _exchange(entry: Any, place: str, kind: str) -> Iterator[Finding]:
+    """Which entries have a request and which a response (bdl-3, bdl-4)."""
+    for name, kinds, rule in (("request", _REQUESTED, "bdl-3"), ("response", _ANSWERED, "bdl-4")):
+        wanted = kind in kinds or kind == "history"
+        if wanted and name not in entry:
+            text = f"An entry of a {kind} has a '{name}' ({rule})."
+            yield error("invariant", text, place)
+        elif not wanted and name in entry:
+            text = f"An entry of a {kind} has no '{name}' ({rule})."
+            yield error("invariant", text, f"{place}.{name}")
 
 
 def _full_url(entry: Any, place: str, kind: str) -> Iterator[Finding]:

@@ -205,6 +205,10 @@ NATIVE: Final[Mapping[str, Rule]] = {
     # what the structural checks tell already
     "hasValue() or (children().count() > id.count())": _always,
     "htmlChecks()": _always,
+    "entry.all(request.exists() = (%resource.type = 'batch' or %resource.type = 'transaction' or "
+    "%resource.type = 'history'))": _always,
+    "entry.all(response.exists() = (%resource.type = 'batch-response' or %resource.type = "
+    "'transaction-response' or %resource.type = 'history'))": _always,
     # resources
     "contained.contained.empty()": _contained(lambda item: "contained" not in item),
     "contained.where((('#'+id in (%resource.descendants().reference"

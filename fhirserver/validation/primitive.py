@@ -19,7 +19,7 @@ from typing import Final
 from fhirserver.model.json import Json
 from fhirserver.model.reference import ID
 from fhirserver.validation.finding import Check, Found, refused
-from fhirserver.validation.question import MarkupQuestion
+from fhirserver.validation.question import Doubt
 from fhirserver.validation.scope import NOWHERE, Scope
 
 MAX_TEXT: Final = 1_048_576
@@ -67,7 +67,10 @@ def text(value: Json, scope: Scope = NOWHERE) -> Found:
     found = string(value, scope)
     if found is None and "<" in value:
         tag = _TAG.search(value)
-        return None if tag is None else [MarkupQuestion("", tag[0][:40])]
+        if tag is not None:
+            text = f"The text holds what reads like HTML ('{tag[0][:40]}'): show it as text only."
+            return [Doubt("", "security", text)]
+        return None
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from fhirserver.model.outcome import Issue
+from fhirserver.model.outcome import Issue, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,15 @@ class InvariantQuestion(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class MarkupQuestion(Question):
-    """Whether a text may hold the markup that it has; `tag` is the first."""
+class Doubt(Question):
+    """What the standard allows and hardly anybody means; `reason` tells the finding."""
 
-    tag: str
+    code: str
+    reason: str
 
     def unanswered(self, *, strict: bool = False) -> Issue | None:
-        text = f"The text holds what reads like HTML ('{self.tag}'): show it as text only."
-        return Issue("error" if strict else "warning", "security", self.expression, text)
+        severity: Severity = "error" if strict else "warning"
+        return Issue(severity, self.code, self.expression, self.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class Snapshots:
 
     def elements(self, definition: Resource) -> list[Resource]:
         """The elements of the snapshot. Raises `Unusable`."""
-        return list(flat(self.made(definition, ())))
+        return [_based(element) for element in flat(self.made(definition, ()))]
 
     def tree(self, definition: Resource) -> Node:
         """The tree of the stated snapshot, or of the one that is made. Raises `Unusable`."""
@@ -124,6 +124,12 @@ class Snapshots:
             raise Unusable(f"The type '{url}' of '{path}' is not known.")
         source = self._tree(definition, ())
         node.children = {name: child.copy() for name, child in source.children.items()}
+
+
+def _based(element: Resource) -> Resource:
+    """The element with what R4 asks of each in a snapshot and the packaged base leaves out."""
+    base = {"path": element["path"], "min": element.get("min", 0), "max": element.get("max", "1")}
+    return {"min": 0, "max": "1", "base": base} | element
 
 
 def _source(types: list[Any]) -> str:

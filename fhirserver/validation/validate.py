@@ -11,11 +11,12 @@ from functools import lru_cache
 
 from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
-from fhirserver.model.json import Json
+from fhirserver.model.json import Json, Resource
 from fhirserver.model.outcome import Issue
 from fhirserver.validation.finding import MOST, Finding, Found, error, joined, under
 from fhirserver.validation.question import Question
 from fhirserver.validation.scope import ALL_REJECT, Scope
+from fhirserver.validation.snapshot import Snapshots
 from fhirserver.validation.structure import Structures
 
 
@@ -70,6 +71,15 @@ def examine(
     issues = [item for item in placed if isinstance(item, Issue)]
     questions = [item for item in placed if not isinstance(item, Issue)]
     return Report(list(dict.fromkeys(issues)), list(dict.fromkeys(questions)))
+
+
+def snapshot_of(definition: Resource, definitions: Definitions | None = None) -> list[Resource]:
+    """The elements of the snapshot of a StructureDefinition that constrains another.
+
+    Raises `Unusable` for one that is based on itself or on what is not known, or has wrong paths.
+    """
+    known = packaged() if definitions is None else definitions
+    return Snapshots(compiled(known).profiles.find).elements(definition)
 
 
 @lru_cache(maxsize=8)
