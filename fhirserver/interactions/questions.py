@@ -32,6 +32,7 @@ async def judged(
 
     `types` are those of resources by the references that lead to them.
     """
+    await context.stored.refresh(context)
     report = _examined(context, resource, profiles)
     for _ in range(_ROUNDS):
         urls = [item.url for item in report.questions if isinstance(item, ProfileQuestion)]

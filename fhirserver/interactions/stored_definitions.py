@@ -31,31 +31,56 @@ class StoredDefinitions:
         self._found: dict[str, tuple[int, bytes | None]] = {}
         self._definitions: Definitions | None = None
         self._used: dict[str, bytes] = {}
+        self._checked = 0  # when what is used was last seen as it is
 
     def forget(self) -> None:
         """Asks the store again from now on: a definition was written."""
-        self._found.clear()
+        self._checked = 0
+        self._found = {url: found for url, found in self._found.items() if found[1] is not None}
 
     def definitions(self, context: Context) -> Definitions:
         """The registry to validate by."""
         return context.definitions if self._definitions is None else self._definitions
 
+    async def refresh(self, context: Context) -> None:
+        """Takes in what has become of the definitions in use, if that was not done just now."""
+        if self._used and self._checked + _KEPT <= context.now():
+            self._checked = context.now()
+            self._found.clear()
+            await self.add(context, list(self._used))
+
     async def add(self, context: Context, urls: Iterable[str]) -> bool:
         """Looks for definitions; whether the registry has changed by that."""
         now = context.now()
         asked = [url for url in dict.fromkeys(urls) if self._found.get(url, (0,))[0] <= now]
-        for url in asked:
+        seen = set(asked)
+        while asked:
+            url = asked.pop()
             body = await _stored(context, url)
             if len(self._found) >= _MOST:
                 self._found.clear()
             self._found[url] = (now + _KEPT, body)
+            base = None if body is None else _base(context, body)
+            if base is not None and base not in seen:
+                seen.add(base)
+                asked.append(base)
         used = {url: body for url, (_, body) in self._found.items() if body is not None}
         if used == self._used or (not used and self._definitions is None):
             return False
         self._used = used
         definitions: list[Resource] = [decode(body) for body in used.values()]
         self._definitions = context.definitions.extended(definitions)
+        self._checked = now
         return True
+
+
+def _base(context: Context, body: bytes) -> str | None:
+    """What a definition is based on, if that is needed and not packaged."""
+    definition: Resource = decode(body)
+    url = definition.get("baseDefinition")
+    if "snapshot" in definition or not isinstance(url, str):
+        return None
+    return None if context.definitions.structure(url) is not None else url
 
 
 async def _stored(context: Context, url: str) -> bytes | None:

@@ -69,7 +69,7 @@ def _full_url(entry: Any, place: str, kind: str) -> Iterator[Finding]:
     if "resource" not in entry:
         return
     if "fullUrl" not in entry and "_fullUrl" not in entry:
-        if kind != "history":
+        if kind != "history" and (kind != "searchset" or _is_stored(entry, kind)):
             text = "The entry needs a fullUrl, which tells the identity of its resource."
             yield error("required", text, place)
         return

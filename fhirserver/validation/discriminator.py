@@ -52,7 +52,9 @@ class Discriminators:
 
     def _one(self, part: Node, discriminator: Discriminator) -> Match | None:
         path = discriminator.path
-        target = self.locate(part, path)
+        # Which profiles a target has to conform to is told by the reference.
+        holder = path.removesuffix("resolve()") if discriminator.type == "profile" else path
+        target = self.locate(part, holder)
         if target is None:
             return None
         values = _values(path)

@@ -221,7 +221,9 @@ NATIVE: Final[Mapping[str, Rule]] = {
         "versionId", "lastUpdated"
     ),
     "contained.meta.security.empty()": _meta_has("security"),
-    "text.`div`.exists()": lambda value, scope: "div" in value.get("text", ()),
+    "text.`div`.exists()": lambda value, scope: (
+        "div" in value.get("text", ()) or scope.is_contained  # which needs none of its own
+    ),
     # data types
     "extension.exists() != value.exists()": _extension,
     "reference.startsWith('#').not() or (reference.substring(1).trace('url') in "
