@@ -23,7 +23,7 @@ def test_there_are_twenty_mistakes() -> None:
 
 @pytest.mark.parametrize(("mistake", "resource", "told"), ROWS)
 def test_a_mistake_is_told_as_the_table_says(mistake: str, resource: str, told: str) -> None:
-    issues = [issue for issue in validate(decode(resource)) if "(dom-6)" not in issue.text]
+    issues = [issue for issue in validate(decode(resource.encode())) if "(dom-6)" not in issue.text]
     words = "<br>".join(
         f"**{issue.severity}** `{issue.code}` at `` {issue.expression} ``: {issue.text}"
         for issue in issues
