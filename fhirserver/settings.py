@@ -115,6 +115,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Time that one search may take; a longer one is refused as too costly.",
     )
+    job_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Part of a worker's time that a background job may take from requests.",
+    )
     max_includes: int = Field(default=1000, ge=0, description="Most included resources of a page.")
     max_bundle_entries: int = Field(
         default=10_000, ge=1, description="Most entries of a batch or transaction."

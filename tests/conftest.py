@@ -48,6 +48,14 @@ def _folder(variable: str) -> Path:
     return folder
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long on MongoDB runs there in the long run only."""
+    for item in items:
+        if item.get_closest_marker("slow_on_mongodb") and item.get_closest_marker("mongodb"):
+            item.add_marker(pytest.mark.slow)
+
+
 class Wire:
     """The address of each kind of server of MongoDB's protocol, started when first asked for."""
 

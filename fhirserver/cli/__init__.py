@@ -12,6 +12,7 @@ from fhirserver.cli.check import check
 from fhirserver.cli.demo import demo
 from fhirserver.cli.export import export
 from fhirserver.cli.load import load
+from fhirserver.cli.reindex import reindex
 from fhirserver.cli.serve import serve
 from fhirserver.cli.store import init, status
 
@@ -21,6 +22,7 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "load": load,
     "export": export,
     "check": check,
+    "reindex": reindex,
 }
 """Name and function of each command, in the order of the help."""
 

@@ -108,8 +108,31 @@ def of_store(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", f"{type}: {count:,}")
     for table, rows in found.entries.items():
         yield Finding("ok", f"index of {table}: {rows:,} rows")
+    if found.schema == found.newest_schema:
+        yield from _of_index(settings)
     if total and not any(found.entries.values()):
         yield Finding("wrong", "nothing is indexed, so no search finds anything")
+
+
+def _of_index(settings: Settings) -> Iterator[Finding]:
+    """Whether all that is stored can be found by all search parameters."""
+    import asyncio
+
+    from fhirserver.app import index_state
+
+    known, jobs = asyncio.run(index_state(settings))
+    for id, text in known.refused.items():
+        yield Finding("wrong", f"SearchParameter/{id} has no effect: {text}")
+    yield Finding("ok", f"search parameters that were added: {len(known.stamps)}")
+    for job in jobs:
+        yield Finding("note", f"job {job.id} ({job.kind}) is {job.state}: {job.progress}")
+    waiting = sorted(known.definitions.unindexed)
+    for type_, code in waiting:
+        yield Finding("note", f"{type_} is not wholly indexed by '{code}' yet")
+    if waiting:
+        yield Finding("note", "a server indexes that when it runs; so does: fhirserver reindex")
+    else:
+        yield Finding("ok", "all is indexed by the rules of this version")
 
 
 def _of_mongodb(settings: Settings) -> Iterator[Finding]:

@@ -141,10 +141,12 @@ async def _restored(settings: Settings, folder: Path, told: Callable[[int], None
     from fhirserver.app import whole_store
     from fhirserver.definitions.packaged import packaged
     from fhirserver.export.restore import restore
+    from fhirserver.indexing.marks import without_custom
     from fhirserver.search.index import Indexer
 
     indexer = Indexer(packaged(), settings.full_text)
     async with whole_store(settings) as store:
+        await without_custom(store, store.records, settings.full_text)
         return await restore(store, folder, indexer, _base(settings), told)
 
 

@@ -22,6 +22,7 @@ from fhirserver.interactions.parameters import check_parameters, single
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource, encode
 from fhirserver.search.index import Indexer
+from fhirserver.search.result import INCLUDES, REPEATED, SINGLE
 from fhirserver.search.text import TEXT_PARAMETERS
 
 _Rows: TypeAlias = tuple[OperationRow, ...]
@@ -30,8 +31,8 @@ RELEASED = "2026-11-20"
 """When this version of the software was made; the statement changes with nothing else."""
 
 _BASE = b"{base}"  # stands in the prose where the service base URL belongs
-_ANYWHERE = ("_filter", "_has", "_list", "_type")
-"""Parameters beside those of every type, which the types list."""
+_ANYWHERE = ("_filter", "_has", "_list", "_type", *SINGLE.keys() - {"_query"}, *REPEATED, *INCLUDES)
+"""Parameters beside those of every type, which the types list; named queries there are none."""
 
 _OF_TYPE = (
     "read",

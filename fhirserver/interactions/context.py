@@ -12,10 +12,11 @@ from fhirserver.errors import Fault
 from fhirserver.interactions.operation import OperationRow
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.stored_definitions import StoredDefinitions
+from fhirserver.jobs.table import JobTable
 from fhirserver.search.expression import Cursor
 from fhirserver.search.index import Indexer
 from fhirserver.search.text import FullText
-from fhirserver.store.port import Store
+from fhirserver.store.port import Store, Unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,9 @@ class Context:
     raise for a request that a transaction plans itself. `contended` is held by those who plan
     a write again because others were faster, so that they do not outrun each other.
     `operations` are those that the gate serves, `stored` the definitions to validate by.
+    `operations` are those that the gate serves. `unchanged` is what a commit states that was
+    prepared by these definitions and this indexer. `jobs` are those of the server, if it does
+    any.
     """
 
     store: Store
@@ -78,3 +82,5 @@ class Context:
     contended: asyncio.Lock = field(default_factory=asyncio.Lock)
     operations: tuple[OperationRow, ...] = ()
     stored: StoredDefinitions = field(default_factory=StoredDefinitions)
+    unchanged: Unchanged | None = None
+    jobs: JobTable | None = None

@@ -117,7 +117,10 @@ def _written(entries: Sequence[BundleEntry], done: Done, targets: Targets) -> di
             along = targets.along.get(entry.index)
             if along is not None:
                 own = [step for step in own if step.key not in along]
-            single = answer(own[0], done.instant) if len(own) == 1 else Answer(204)
+            single = Answer(204)
+            if len(own) == 1:
+                shown = entry.request.prefer == "representation"
+                single = answer(own[0], done.instant, with_body=shown)
             if along is not None:
                 single = told(single, sorted(along))
             results[entry.index] = response_entry(entry, single)

@@ -15,6 +15,7 @@ from fhirserver.operations import (
     meta,
     meta_add,
     meta_delete,
+    reindex,
     snapshot,
     stats,
     validate,
@@ -42,6 +43,7 @@ OPERATIONS: Final = (
     ),
     OperationRow("match", match.URL, ("type",), ("Patient",), "s", match.run),
     OperationRow("merge", merge.URL, ("type",), ("Patient",), "u", merge.run),
+    OperationRow("reindex", reindex.URL, ("system", "type", "instance"), (), "u", reindex.run),
     OperationRow("expunge", expunge.URL, ("system", "type", "instance"), (), "d", expunge.run),
     OperationRow("graphql", graphql.URL, ("system", "instance"), (), "s", graphql.run),
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Never, TypeAlias
 
 from fhirserver.definitions.search_parameter import SearchParameter
-from fhirserver.errors import Invalid, TooCostly
+from fhirserver.errors import Incomplete, Invalid, TooCostly
 from fhirserver.search.contained import contained_types
 from fhirserver.search.escape import split, unescape
 from fhirserver.search.expression import (
@@ -32,6 +32,7 @@ from fhirserver.search.params import PARAMETER_TYPES
 from fhirserver.search.params.date import date_search
 from fhirserver.search.refusal import Unsupported, choice
 from fhirserver.search.request import Limits
+from fhirserver.search.restriction import check_chain, check_restrictions
 from fhirserver.search.text import CONTENT, NARRATIVE, TEXT_PARAMETERS, text_is
 
 LAST_UPDATED = Parameter(
@@ -49,6 +50,8 @@ class Conditions:
         self._knowledge = knowledge
         self._limits = limits
         self._cost = 0
+        self._asked_before: set[str] = set()
+        self._is_repeated = False
 
     def condition(
         self, types: tuple[str, ...], name: str, value: str, *, inside: bool = False
@@ -63,6 +66,9 @@ class Conditions:
         def ask(type_: str, last: str, depth: int) -> Expression:
             return self._asked(type_, last, value, depth)
 
+        plain = name.partition(":")[0] if "." not in name and name[:5] != "_has:" else name
+        self._is_repeated = plain in self._asked_before
+        self._asked_before.add(plain)
         by_meaning: dict[Expression, list[str]] = {}
         for type_ in types or ("Resource",):
             meaning = self.reached(type_, name, ask, 0)
@@ -77,11 +83,23 @@ class Conditions:
         )
 
     def parameter(self, type_: str, code: str) -> Parameter:
-        """The parameter of a type. Raises `Unsupported` where it cannot be searched by."""
+        """The parameter of a type. Raises `Unsupported` where it cannot be searched by.
+
+        Raises `Incomplete` while not all resources can be found by it.
+        """
         found = parameter(self._knowledge.definitions, type_, code)
         if found is None:
             self._refuse_parameter(type_, code)
+        self._check_indexed(type_, code)
         return found
+
+    def _check_indexed(self, type_: str, code: str) -> None:
+        if (type_, code) in self._knowledge.definitions.unindexed:
+            raise Incomplete(
+                f"{type_} is still being indexed by '{code}': what can be found by it now is not "
+                "all there is. Ask again later.",
+                headers={"Retry-After": "10"},
+            )
 
     def _refuse_parameter(self, type_: str, code: str) -> Never:
         known = self._knowledge.definitions.search_parameters(type_)
@@ -122,9 +140,12 @@ class Conditions:
         if special is not None:
             return special(self, modifier, value)
         found = self.parameter(type_, code)
+        values = self.values(value)
+        if found.definition.custom:
+            check_restrictions(found.definition, modifier, values, again=self._is_repeated)
         if modifier == "missing":
             return Missing(code, found.kind, _truth(value))
-        return self.lowered(found, modifier, self.values(value))
+        return self.lowered(found, modifier, values)
 
     def lowered(self, found: Parameter, modifier: str, values: Values) -> Expression:
         """What a parameter with a modifier ('' for none) and alternatives means."""
@@ -150,7 +171,9 @@ class Conditions:
         when none can.
         """
         code, _, target = head.partition(":")
-        types = self._targets(self._reference(type_, code), target)
+        found = self._reference(type_, code)
+        check_chain(found.definition, rest)
+        types = self._targets(found, target)
         by_meaning: dict[Expression, list[str]] = {}
         refusals: list[Invalid] = []
         for candidate in types:
@@ -239,6 +262,7 @@ class Conditions:
             raise Unsupported(f"'{param}' does not take ':{modifier}'.")
         if param not in TEXT_PARAMETERS[self._limits.full_text]:
             raise Unsupported("This server keeps no words of that, to search by.")
+        self._check_indexed("Resource", param)
         return text_is(param, self.values(value))
 
     def narrative(self, modifier: str, value: str) -> Expression:

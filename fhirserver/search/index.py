@@ -19,7 +19,9 @@ those of their container: see `fhirserver.search.contained`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
+from copy import copy
 from typing import Any
 
 from fhirserver.definitions.registry import Definitions
@@ -58,6 +60,17 @@ class Indexer:
         self._texts = TEXT_PARAMETERS[full_text]
         self._plans: dict[str, Plan] = {}
 
+    def by(self, definitions: Definitions) -> Indexer:
+        """The indexer by other definitions of these same types; plans that stay are kept."""
+        made = copy(self)
+        made._definitions = definitions
+        made._plans = {
+            type_: plan
+            for type_, plan in self._plans.items()
+            if definitions.search_parameters(type_) is self._definitions.search_parameters(type_)
+        }
+        return made
+
     def parameters(self, type: str) -> Mapping[str, SearchParameter]:
         """The parameters that a type can be searched by, by code."""
         return {
@@ -66,14 +79,21 @@ class Indexer:
             if kind_of(found)
         }
 
-    def entries(self, resource: Resource, base_url: str = "", id: str | None = None) -> Entries:
+    def entries(
+        self,
+        resource: Resource,
+        base_url: str = "",
+        id: str | None = None,
+        encoded: bytes | None = None,
+    ) -> Entries:
         """The entries of a resource, by parameter or derived name.
 
         References below `base_url` count as references to this server. `id` is the resource's,
-        where it does not have it yet. Odd data gives no entries, never an error.
+        where it does not have it yet. `encoded` is the resource as compact JSON, if there is
+        one: it is searched faster. Odd data gives no entries, never an error.
         """
         if not resource.get("contained"):
-            return self._entries(Scope(resource), Home(base_url))
+            return self._entries(Scope(resource), Home(base_url), encoded)
         type_ = resource.get("resourceType", "")
         container = Reference(type_, id or resource.get("id", ""))
         inside = parts(resource, f"{container.type}/{container.id}")
@@ -92,7 +112,9 @@ class Indexer:
         out[LOCAL_ID] = (Token("", item.resource["id"]),)
         return Contained(*item.reference, out)
 
-    def _entries(self, scope: Scope, home: Home) -> dict[str, tuple[Entry, ...]]:
+    def _entries(
+        self, scope: Scope, home: Home, encoded: bytes | None = None
+    ) -> dict[str, tuple[Entry, ...]]:
         resource = scope.root
         plan = self._plan(resource)
         out: dict[str, tuple[Entry, ...]] = {}
@@ -103,10 +125,12 @@ class Indexer:
                 out[name] = (found[0],)
             else:
                 out[name] = tuple(dict.fromkeys(found))
-        covered = {entry for code in plan.reference_codes for entry in out.get(code, ())}
-        uncovered = _uncovered(resource, home, covered)
-        if uncovered:
-            out[UNCOVERED] = uncovered
+        urls = _urls(resource) if encoded is None else _urls_in(resource, encoded)
+        if urls:
+            covered = {entry for code in plan.reference_codes & out.keys() for entry in out[code]}
+            uncovered = _uncovered(urls, home, covered)
+            if uncovered:
+                out[UNCOVERED] = uncovered
         if self._texts:
             out |= words_of(resource, self._texts)
         return out
@@ -133,10 +157,10 @@ class Indexer:
         return plan
 
 
-def _uncovered(resource: Resource, home: Home, covered: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The references anywhere in a resource that are not among the covered ones."""
+def _uncovered(urls: Iterable[str], home: Home, covered: Collection[Entry]) -> tuple[Entry, ...]:
+    """The references by the URLs that are not among the covered ones."""
     found: dict[Entry, None] = {}
-    for url in dict.fromkeys(_urls(resource)):
+    for url in dict.fromkeys(urls):
         if url[:1] != MARK:
             for reference in references(url):
                 if there := at_home(reference, home):
@@ -144,7 +168,20 @@ def _uncovered(resource: Resource, home: Home, covered: Iterable[Entry]) -> tupl
     return tuple(entry for entry in found if entry not in covered)
 
 
-def _urls(resource: Resource) -> Iterable[str]:
+_URL = re.compile(rb'"reference":"([^"\\]*)(.)', re.DOTALL)
+
+
+def _urls_in(resource: Resource, encoded: bytes) -> list[str]:
+    """As `_urls`, read from the JSON where that is plain: no other resource, no escapes."""
+    found = _URL.findall(encoded)
+    if not found:
+        return []
+    if b'"resource":{' in encoded or any(end != b'"' for _, end in found):
+        return _urls(resource)
+    return [url.decode() for url, _ in found]
+
+
+def _urls(resource: Resource) -> list[str]:
     """The text of every literal reference; what a Bundle or Parameters carries has its own."""
     urls: list[str] = []
     stack: list[Any] = [resource]

@@ -16,6 +16,7 @@ from fhirserver.model.resource import Draft
 from fhirserver.model.temporal import ALWAYS, Interval
 from fhirserver.search.entry import Entries
 from fhirserver.search.expression import Cursor, Expression, Query
+from fhirserver.store.records import Records
 
 Method: TypeAlias = Literal["POST", "PUT", "PATCH", "DELETE"]
 
@@ -40,7 +41,7 @@ class Key(NamedTuple):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen would cost three times the time to make
 class Change:
     """A new version. Its precondition: the store holds exactly version `version` - 1.
 
@@ -69,8 +70,33 @@ class Expectation:
     ids: tuple[Key, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """Other index entries for a version that stays as it is, while it is the current one."""
+
+    type: str
+    id: str
+    version: int
+    entries: Entries
+
+
+class Unchanged(NamedTuple):
+    """Nothing of `type` was committed since `latest` gave `number`.
+
+    Index entries rest on the search parameters that are stored: who makes some states which
+    ones were known (docs/adr/0027-custom-search-parameters.md).
+    """
+
+    type: str
+    number: int
+
+
 class Stale(Conflict):
     """The store moved on since the change was prepared; prepare it again."""
+
+
+class Outdated(Stale):
+    """An `Unchanged` does not hold: what the change was prepared with must be read again."""
 
 
 class Committed(NamedTuple):
@@ -189,12 +215,24 @@ class Store(Protocol):
         changes: Sequence[Change],
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
+        unchanged: Unchanged | None = None,
     ) -> Committed:
         """All changes, or none; durable when it returns.
 
-        `before` must hold on the state before the changes, `after` on the state with them.
-        Raises `Stale` when a precondition or expectation does not hold.
+        `before` and `unchanged` must hold on the state before the changes, `after` on the state
+        with them. Raises `Stale` when a precondition or expectation does not hold, `Outdated`
+        when it is `unchanged`.
         """
+
+    async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
+        """Gives current versions other entries; no version, instant or history changes.
+
+        Those that are no longer current are passed over; the number of the others. Durable
+        when it returns. Raises `Outdated` when `unchanged` does not hold.
+        """
+
+    async def latest(self, type: str) -> int:
+        """A number that grows with every commit of that type; 0 where there was none."""
 
     async def expunge(self, what: Expunge) -> int:
         """Takes versions out for good, with their bytes, entries and words; how many they were.
@@ -221,3 +259,10 @@ class Store(Protocol):
         """How many current resources there are, by type (types with none left out)."""
 
     async def close(self) -> None: ...
+
+
+class ServerStore(Store, Protocol):
+    """A store with what is the server's own, for those who serve it rather than its callers."""
+
+    @property
+    def records(self) -> Records: ...

@@ -61,7 +61,7 @@ def examine(
     `modes` tells by canonical URL which profiles are not checked (off) or only warn.
     """
     known = packaged() if definitions is None else definitions
-    structures = compiled(known)
+    structures = compiled(known.standard)
     type_ = resource.get("resourceType") if isinstance(resource, dict) else None
     root = type_ if isinstance(type_, str) and type_ in known.resource_types else ""
     found = _found(structures, resource, profiles if root else (), modes)
@@ -79,7 +79,7 @@ def snapshot_of(definition: Resource, definitions: Definitions | None = None) ->
     Raises `Unusable` for one that is based on itself or on what is not known, or has wrong paths.
     """
     known = packaged() if definitions is None else definitions
-    return Snapshots(compiled(known).profiles.find).elements(definition)
+    return Snapshots(compiled(known.standard).profiles.find).elements(definition)
 
 
 @lru_cache(maxsize=8)

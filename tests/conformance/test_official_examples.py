@@ -39,6 +39,7 @@ NOT_PLAIN = (
 )
 
 
+@pytest.mark.slow_on_mongodb
 async def test_the_plain_examples(
     definitions_package: Path, tmp_path: Path, each_store: str
 ) -> None:

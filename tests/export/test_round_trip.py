@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from store.conftest import FreshDatabase, fresh_database
 from store.contract.conftest import STORES
-from store.making import Clock, put, removal, walk_history
+from store.making import Clock, commit_all, put, removal, walk_history
 
 from fhirserver.definitions.packaged import packaged
 from fhirserver.export.restore import NotRestorable, restore
@@ -19,21 +20,33 @@ from fhirserver.model.temporal import format_instant
 from fhirserver.search.expression import Query, TokenIs, TokenValue
 from fhirserver.search.index import Indexer
 from fhirserver.store.port import Expunge, HistoryQuery, Store, Version
+from fhirserver.store.sqlite import SqliteStore
 
 BASE = "http://example.org/fhir"
+__all__ = ["fresh_database"]  # the fixture
 INDEXER = Indexer(packaged(), "all")
-Opener = Callable[[str], Store]
 
 
-@pytest.fixture(params=[(one, other) for one in STORES for other in STORES], ids="-".join)
+PAIRS = [
+    pytest.param((one, other), marks=[*STORES[one][1], *STORES[other][1]], id=f"{one}-{other}")
+    for one in STORES
+    for other in STORES
+    if one == "sqlite" or other in ("sqlite", one)
+]
+
+
+@pytest.fixture(params=PAIRS)
 async def stores(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    clock: Clock,
+    fresh_database: FreshDatabase,
 ) -> AsyncIterator[tuple[Store, Store]]:
     """A store to export and another one, empty, of each pair of kinds."""
     opened = []
     for place, name in zip(("one", "other"), request.param, strict=True):
         (tmp_path / place).mkdir()
-        opened.append(STORES[name](tmp_path / place, clock))
+        opened.append(await STORES[name][0](tmp_path / place, clock, fresh_database))
     yield opened[0], opened[1]
     for store in opened:
         await store.close()
@@ -44,18 +57,23 @@ def clock() -> Clock:
     return Clock()
 
 
+def sqlite(folder: Path, clock: Clock) -> Store:
+    folder.mkdir(exist_ok=True)
+    return SqliteStore.open(folder / "fhir.db", clock=clock)
+
+
 async def fill(store: Store, clock: Clock) -> None:
     """Three patients with histories of all kinds, a Bundle, and many groups."""
-    await store.commit([put("Patient", "a", birthDate="1970"), put("Patient", "b")])
+    await commit_all(store, [put("Patient", "a", birthDate="1970"), put("Patient", "b")])
     clock.now += 5_000
     await store.commit([put("Patient", "a", 2, method="PATCH", gender="male")])
-    await store.commit([removal("Patient", "b", 2), put("Patient", "c", method="POST")])
+    await commit_all(store, [removal("Patient", "b", 2), put("Patient", "c", method="POST")])
     clock.now += 1_000_000
     await store.commit([put("Bundle", "x", total=0)])
     await store.commit([put("Patient", "b", 3)])
-    await store.commit([put("Group", f"g{number:03}") for number in range(150)])
+    await commit_all(store, [put("Group", f"g{number:03}") for number in range(150)])
     clock.now += 1_000
-    await store.commit([put("Patient", "a", 3, gender="female"), put("Patient", "d")])
+    await commit_all(store, [put("Patient", "a", 3, gender="female"), put("Patient", "d")])
     await store.commit([removal("Patient", "d", 2)])
     await store.expunge(Expunge("Patient", "c", previous=True, deleted=True))
 
@@ -105,8 +123,8 @@ async def test_current_versions_come_back_with_their_bytes(
 
 
 async def test_an_export_is_of_one_moment(tmp_path: Path, clock: Clock) -> None:
-    store = STORES["sqlite"](tmp_path, clock)
-    await store.commit([put("Patient", f"p{number:04}") for number in range(2500)])
+    store = sqlite(tmp_path, clock)
+    await commit_all(store, [put("Patient", f"p{number:04}") for number in range(2500)])
     told: list[int] = []
 
     class Busy:
@@ -117,7 +135,7 @@ async def test_an_export_is_of_one_moment(tmp_path: Path, clock: Clock) -> None:
                 async for version in versions:
                     if not told:
                         told.append(0)
-                        await store.commit([put("Patient", "p0000", 2), put("Patient", "new")])
+                        await commit_all(store, [put("Patient", "p0000", 2), put("Patient", "new")])
                         await store.commit([removal("Patient", "p2000", 2)])
                     yield version
 
@@ -176,12 +194,11 @@ async def test_a_store_that_holds_something_else_is_left_alone(
 
 
 async def test_what_is_no_whole_export_is_refused(tmp_path: Path, clock: Clock) -> None:
-    store = STORES["sqlite"](tmp_path, clock)
+    store = sqlite(tmp_path, clock)
     await fill(store, clock)
     folder = tmp_path / "out"
     await export(store, folder, Export(gzip=True))
-    (tmp_path / "other").mkdir()
-    other = STORES["sqlite"](tmp_path / "other", clock)
+    other = sqlite(tmp_path / "other", clock)
     file = folder / "Group.ndjson.gz"
     whole = file.read_bytes()
     manifest = (folder / "manifest.json").read_bytes()
@@ -210,8 +227,8 @@ async def test_what_is_no_whole_export_is_refused(tmp_path: Path, clock: Clock) 
 
 
 async def test_an_export_that_fails_leaves_nothing(tmp_path: Path, clock: Clock) -> None:
-    store = STORES["sqlite"](tmp_path, clock)
-    await store.commit([put("Patient", f"p{number:04}") for number in range(1200)])
+    store = sqlite(tmp_path, clock)
+    await commit_all(store, [put("Patient", f"p{number:04}") for number in range(1200)])
     folder = tmp_path / "out"
 
     def fail(number: int) -> None:

@@ -1,18 +1,24 @@
-"""What tests of stores share: a clock, and servers of MongoDB's protocol."""
+"""What tests of stores share: a clock, and databases of MongoDB's protocol."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
+import stores
 from store.making import Clock
-from wire.database import fresh_database
-from wire.server import Absent, server
+from wire.server import FERRETDB, REPLICA_SET
 
-USUAL = ("memory", pytest.param("h2", marks=pytest.mark.slow))
-"""The back ends of the wire; one of them in the usual run, both in the long one."""
+KINDS = (
+    pytest.param(REPLICA_SET, marks=pytest.mark.mongodb),
+    pytest.param(FERRETDB, marks=[pytest.mark.mongodb, pytest.mark.slow]),
+)
+"""The servers of MongoDB's protocol; one of them in the usual run, both in the long one."""
+
+FreshDatabase = Callable[[str], str]
+"""Gives the URL of a new database on a kind of server."""
 
 
 @pytest.fixture
@@ -20,41 +26,21 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(scope="session")
-def wire() -> Iterator[dict[str, str]]:
-    """The address of a server for each back end, started when first asked for."""
+@pytest.fixture(scope="module")
+def fresh_database(wire: Any) -> Iterator[FreshDatabase]:
+    """Makes databases with all indexes on a kind of server; the end of the module drops them."""
     with ExitStack() as stack:
-        yield _Servers(stack)
+        found: dict[str, stores.Databases] = {}
 
-
-class _Servers(dict[str, str]):
-    def __init__(self, stack: ExitStack) -> None:
-        super().__init__()
-        self._stack = stack
-
-    def __missing__(self, backend: str) -> str:
-        try:
-            self[backend] = self._stack.enter_context(server(backend))
-        except Absent as absent:
-            pytest.skip(str(absent))
-        return self[backend]
-
-
-@pytest.fixture
-async def place(wire: dict[str, str]) -> AsyncIterator[Callable[[str], Awaitable[str]]]:
-    """Makes fresh databases, which are dropped at the end."""
-    async with AsyncExitStack() as stack:
-
-        async def fresh(backend: str) -> str:
-            return await stack.enter_async_context(fresh_database(wire[backend]))
+        def fresh(kind: str) -> str:
+            if kind not in found:
+                found[kind] = stack.enter_context(stores.databases(wire.address(kind)))
+            return found[kind].fresh()
 
         yield fresh
 
 
-@pytest.fixture(scope="module", params=USUAL)
-def mongo_database(request: pytest.FixtureRequest, wire: dict[str, str]) -> Iterator[str]:
-    """The URL of a database with all indexes, on each back end."""
-    with asyncio.Runner() as runner:
-        database = fresh_database(wire[request.param])
-        yield runner.run(database.__aenter__())
-        runner.run(database.__aexit__(None, None, None))
+@pytest.fixture(scope="module", params=KINDS)
+def mongo_database(request: pytest.FixtureRequest, fresh_database: FreshDatabase) -> str:
+    """The URL of a database with all indexes, on each kind of server."""
+    return fresh_database(request.param)

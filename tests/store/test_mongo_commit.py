@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from store.making import Clock, put, removal, walk
-from wire.server import BACKENDS
+from store.conftest import KINDS, FreshDatabase
+from store.making import Clock, needs_transactions, put, removal, walk
 
 from fhirserver.errors import Unavailable
 from fhirserver.search.entry import Token
@@ -26,12 +26,10 @@ CODE = {"code": (Token("s", "a"),)}
 HAS_CODE = TokenIs("code", (TokenValue("s", "a"),))
 NOBODY = Expectation(("Patient",), HAS_CODE, ())
 
-Place = Callable[[str], Awaitable[str]]
 
-
-@pytest.fixture(params=BACKENDS)
-async def url(request: pytest.FixtureRequest, place: Place) -> str:
-    return await place(request.param)
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, fresh_database: FreshDatabase) -> str:
+    return fresh_database(request.param)
 
 
 @pytest.fixture
@@ -173,7 +171,7 @@ async def cutting(address: str, word: bytes) -> AsyncIterator[tuple[str, list[in
     listening = await asyncio.start_server(connect, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     try:
-        yield f"mongodb://127.0.0.1:{port}{target.path}", left
+        yield f"mongodb://127.0.0.1:{port}{target.path}?directConnection=true", left
     finally:
         listening.close()
         for task in tasks:
@@ -182,7 +180,7 @@ async def cutting(address: str, word: bytes) -> AsyncIterator[tuple[str, list[in
         await asyncio.sleep(0.1)  # the connections see their ends and are closed
 
 
-@pytest.mark.parametrize("word", [b"findAndModify", b"insert", b"update"])
+@pytest.mark.parametrize("word", [b"insert", b"update", b"commitTransaction"])
 @pytest.mark.parametrize("when", [1, 2], ids=["after", "before"])
 async def test_a_connection_that_breaks_loses_and_doubles_nothing(
     url: str, clock: Clock, word: bytes, when: int
@@ -190,6 +188,8 @@ async def test_a_connection_that_breaks_loses_and_doubles_nothing(
     async with cutting(url, word) as (address, left), AsyncExitStack() as stack:
         store = await MongoStore.open(address, clock=clock)
         stack.push_async_callback(store.close)
+        if word == b"commitTransaction":
+            needs_transactions(store)
         await store.commit([put("Patient", "0")])
         left[0] = when
         done = await store.commit([put("Patient", "1", entries=CODE)], before=[NOBODY])
@@ -202,6 +202,12 @@ async def test_a_connection_that_breaks_loses_and_doubles_nothing(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def _another(url: str, suffix: str) -> str:
+    """The URL of another database there."""
+    parts = urlsplit(url)
+    return parts._replace(path=parts.path + suffix).geturl()
+
+
 async def test_a_server_that_is_not_there_is_told(clock: Clock) -> None:
     url = "mongodb://127.0.0.1:1/x?serverSelectionTimeoutMS=200"
     with pytest.raises(Unavailable) as refused:
@@ -211,13 +217,13 @@ async def test_a_server_that_is_not_there_is_told(clock: Clock) -> None:
 
 
 async def test_a_database_without_indexes_is_refused(url: str, clock: Clock) -> None:
-    bare = url + "_bare"
+    bare = _another(url, "_bare")
     with pytest.raises(Unavailable, match="store init"):
         await MongoStore.open(bare, clock=clock)
 
 
 async def test_the_making_of_indexes_goes_on_where_it_was(url: str) -> None:
-    connection = Connection(url + "_more")
+    connection = Connection(_another(url, "_more"))
     made = create(connection.database)
     first = [await anext(made), await anext(made)]
     await made.aclose()

@@ -24,6 +24,8 @@ def _patient(id: str, name: str, version: int = 1, **more: object) -> Change:
         "identifier": [{"system": "http://x", "value": f"{name}-{id}"}],
         "name": [{"family": name, "given": [f"{name}a"]}],
         "address": [{"city": f"{name}polis"}],
+        "contained": [{"resourceType": "Organization", "id": name, "name": f"{name} & Sons"}],
+        "managingOrganization": {"reference": f"#{name}"},
         "link": [{"other": {"reference": f"https://elsewhere.example/fhir/Patient/{name}"}}],
         **more,
     }

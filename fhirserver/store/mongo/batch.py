@@ -17,17 +17,29 @@ from fhirserver.search.match import Document
 from fhirserver.store.mongo.document import Json, resource_document, version_document
 from fhirserver.store.mongo.document import field as field_name
 from fhirserver.store.mongo.links import Unwritten
-from fhirserver.store.port import Change, Committed, Expectation, Key, Stale
+from fhirserver.store.port import (
+    Change,
+    Committed,
+    Expectation,
+    Key,
+    Outdated,
+    Stale,
+    Unchanged,
+)
 
 _LOOKED_FOR = 2
 
 
 class Head(NamedTuple):
-    """Where a tenant stands: the last number and instant given, and its types."""
+    """Where a tenant stands: the last number and instant given, and its types.
+
+    `latest` is the last number of each type.
+    """
 
     number: int
     instant: int
     types: tuple[str, ...]
+    latest: Mapping[str, int]
 
 
 class Stored(NamedTuple):
@@ -45,26 +57,43 @@ class Found(NamedTuple):
     key: Key
 
 
+class Gone(NamedTuple):
+    """Versions, and resources of which none is left, that are taken out for good, by their keys."""
+
+    versions: tuple[Json, ...] = ()
+    resources: tuple[Json, ...] = ()
+
+
 @dataclass(slots=True)
 class _Placed:
+    """`follows` is the version of the resource before it, 0 where there is none."""
+
     change: Change
     number: int
     created: int
     was_live: bool
+    instant: int
+    follows: int
 
 
+_NOTHING = Gone()
 _NEVER = Stored(0, 0, is_live=False)
 
 
 @dataclass(slots=True)
 class Batch:
-    """Commits that will be written together. `known` is what the store has of their resources."""
+    """Commits that will be written together. `known` is what the store has of their resources.
+
+    What is `gone` is not written with others; it takes a number, so that who did not know of it
+    loses.
+    """
 
     tenant: str
     group: str
     head: Head
     instant: int
     known: Mapping[Key, Stored]
+    gone: Gone = _NOTHING
     _kept: list[_Placed] = field(default_factory=list)
     _staged: list[_Placed] = field(default_factory=list)
     _overlay: dict[Key, _Placed] = field(default_factory=dict)
@@ -72,7 +101,7 @@ class Batch:
     @property
     def number(self) -> int:
         """The last number given to what is kept."""
-        return self.head.number + len(self._kept)
+        return self.head.number + (1 if self.gone.versions else len(self._kept))
 
     @property
     def is_empty(self) -> bool:
@@ -83,6 +112,16 @@ class Batch:
         """All types that the tenant has, with the batch."""
         return tuple(dict.fromkeys([*self.head.types, *(key.type for key in self.unwritten())]))
 
+    @property
+    def latest(self) -> dict[str, int]:
+        """The last number of each type, with the batch."""
+        return {**self.head.latest, **{item.change.type: item.number for item in self._kept}}
+
+    def check(self, unchanged: Unchanged | None) -> None:
+        """Raises `Outdated` when it does not hold."""
+        if unchanged and self.latest.get(unchanged.type, 0) != unchanged.number:
+            raise Outdated(f"A {unchanged.type} was changed meanwhile. Send the request again.")
+
     def stage(self, changes: Sequence[Change]) -> None:
         """Puts a commit on top. Raises `Stale` when a precondition does not hold."""
         staged = []
@@ -92,8 +131,24 @@ class Batch:
             if stored.version != change.version - 1:
                 raise Stale(f"{change.type}/{change.id} was changed meanwhile. Read it again.")
             created = stored.created or number
-            staged.append(_Placed(change, number, created, stored.is_live))
+            follows = stored.version
+            placed = _Placed(change, number, created, stored.is_live, self.instant, follows)
+            staged.append(placed)
         self._staged = staged
+
+    def restore(self, change: Change, instant: int) -> None:
+        """Takes a version as another store numbered and dated it.
+
+        Raises `Stale` where it is not newer than what is there.
+        """
+        key = Key(change.type, change.id)
+        stored, number = self._stored(key), self.number + 1
+        if change.version <= stored.version:
+            raise Stale(f"{change.type}/{change.id} has that version already, or a later one.")
+        created = stored.created or number
+        placed = _Placed(change, number, created, stored.is_live, instant, stored.version)
+        self._kept.append(placed)
+        self._overlay[key] = placed
 
     def drop(self) -> None:
         """Takes the staged commit off again."""
@@ -119,24 +174,23 @@ class Batch:
     def resources(self) -> list[Json]:
         """The newest document of each resource, with the version it follows."""
         return [
-            resource_document(self.tenant, item.change, item.created, item.number, self.instant)
+            resource_document(self.tenant, item.change, item.created, item.number, item.instant)
             for item in self._overlay.values()
         ]
 
     def versions(self) -> list[Json]:
         """All new versions; one that was superseded in the batch says so."""
         out = []
-        following: dict[tuple[Key, int], int] = {
-            (Key(item.change.type, item.change.id), item.change.version - 1): item.number
-            for item in self._kept
+        following = {
+            (Key(item.change.type, item.change.id), item.follows): item for item in self._kept
         }
         for item in self._kept:
             document = version_document(
-                self.tenant, item.change, item.number, self.instant, self.group
+                self.tenant, item.change, item.number, item.instant, self.group
             )
-            number = following.get((Key(item.change.type, item.change.id), item.change.version))
-            if number is not None:
-                document |= {"e": Int64(self.instant), "x": Int64(number)}
+            after = following.get((Key(item.change.type, item.change.id), item.change.version))
+            if after is not None:
+                document |= {"e": Int64(after.instant), "x": Int64(after.number)}
             out.append(document)
         return out
 
@@ -146,12 +200,12 @@ class Batch:
         out: list[Json] = []
         for item in self._kept:
             key = Key(item.change.type, item.change.id)
-            if key not in seen and item.change.version > 1:
+            if key not in seen and item.follows:
                 out.append({
                     "k": key.type,
                     "i": key.id,
-                    "v": Int64(item.change.version - 1),
-                    "e": Int64(self.instant),
+                    "v": Int64(item.follows),
+                    "e": Int64(item.instant),
                     "x": Int64(item.number),
                 })  # fmt: skip
             seen.add(key)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
+from pymongo import AsyncMongoClient, ReadPreference, WriteConcern, timeout
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
@@ -18,6 +16,7 @@ from pymongo.errors import (
     ExecutionTimeout,
     InvalidOperation,
     InvalidURI,
+    NetworkTimeout,
     OperationFailure,
     PyMongoError,
     WaitQueueTimeoutError,
@@ -26,7 +25,7 @@ from pymongo.read_concern import ReadConcern
 
 from fhirserver.errors import FhirError, Invalid, TooCostly, Unavailable
 from fhirserver.store.mongo.document import Json
-from fhirserver.store.mongo.indexes import RESOURCE, TENANT, VERSION
+from fhirserver.store.mongo.indexes import RECORD, RESOURCE, TENANT, VERSION
 
 SCHEMES: Final = ("mongodb", "mongodb+srv")
 
@@ -68,7 +67,7 @@ def place_of(url: str) -> Place:
 
 
 class Connection:
-    """A client and its three collections: majority reads from the primary, majority writes."""
+    """A client and its four collections: majority reads from the primary, majority writes."""
 
     def __init__(self, url: str, *, waits: bool = False) -> None:
         """`waits`: for an answer of any duration, as of the making of an index."""
@@ -84,6 +83,7 @@ class Connection:
         )
         self.resource: AsyncCollection[Json] = self.database[RESOURCE]
         self.version: AsyncCollection[Json] = self.database[VERSION]
+        self.record: AsyncCollection[Json] = self.database[RECORD]
         self.tenant: AsyncCollection[Json] = self.database[TENANT]
 
     async def has_transactions(self) -> bool:
@@ -101,29 +101,17 @@ class Connection:
         await self.client.close()
 
 
-@asynccontextmanager
-async def within(seconds: float) -> AsyncIterator[None]:
-    """Ends what takes longer with `TooCostly`, also where the server does not end it itself."""
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Ends what takes longer with `TooCostly`: each command has what is left of the time, and
+    is given up when the server does not end it itself."""
     try:
-        async with asyncio.timeout(seconds):
+        with timeout(seconds):
             yield
-    except TimeoutError as error:
+    except (ExecutionTimeout, NetworkTimeout) as error:
         raise too_costly() from error
-
-
-class Budget:
-    """The time that one search may take."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    @property
-    def milliseconds(self) -> int:
-        """What is left, for the server. Raises `TooCostly` when nothing is."""
-        left = int((self._end - time.monotonic()) * 1000)
-        if left <= 0:
-            raise too_costly()
-        return left
+    except OperationFailure as error:
+        raise (too_costly() if error.timeout else error) from error
 
 
 def too_costly() -> TooCostly:

@@ -6,7 +6,8 @@ each version, with the bytes to be served, which are written once and never move
     both      t tenant, k type, i id, v version, u instant (microseconds)
     resource  n number of its first version, m of its current one, l true unless deleted,
               q texts and w words (see `keys`), r ranges {p,v,w,s,c,u} and places {p,v,w}
-              (latitude, longitude), x tuples {p,a,b,d}, o order {a,d}
+              (latitude, longitude), x tuples {p,a,b,d}, o order {a,d}; g, where they were
+              made anew, the number of the last SearchParameter by which they were
     version   n number in the tenant's total order, h method, b body unless a deletion,
               w the group of commits that wrote it, and once superseded: e instant and
               x number of the version that followed
@@ -20,6 +21,7 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from bson import Int64
 from bson.binary import Binary
+from pymongo import UpdateOne
 
 from fhirserver.search.entry import (
     Composite,
@@ -37,9 +39,11 @@ from fhirserver.search.entry import (
     Words,
 )
 from fhirserver.store.mongo.keys import keys, words
-from fhirserver.store.port import Change, Method, Version
+from fhirserver.store.port import Change, Entered, Method, Version
 
 Json: TypeAlias = dict[str, Any]
+
+_INDEXED: Final = ("q", "w", "r", "x", "o")
 
 COMPONENTS: Final = ("a", "b", "d")
 """Where the components of a tuple stand."""
@@ -60,6 +64,19 @@ def resource_document(tenant: str, change: Change, created: int, number: int, at
         out["l"] = True
         out |= indexed(change.entries)
     return out
+
+
+def reentered(tenant: str, entered: Entered, number: int) -> UpdateOne:
+    """The write that gives a version other entries, if it is current and none were made later.
+
+    `number` is that of the last SearchParameter by which they are made.
+    """
+    which: Json = {"t": tenant, "k": entered.type, "i": entered.id, "v": Int64(entered.version)}
+    which |= {"l": True, "$or": [{"g": {"$exists": False}}, {"g": {"$lte": Int64(number)}}]}
+    fields = indexed(entered.entries)
+    gone = {name: "" for name in _INDEXED if name not in fields}
+    write: Json = {"$set": {**fields, "g": Int64(number)}}
+    return UpdateOne(which, write | ({"$unset": gone} if gone else {}))
 
 
 def version_document(tenant: str, change: Change, number: int, at: int, group: str) -> Json:

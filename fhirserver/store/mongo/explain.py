@@ -14,7 +14,7 @@ from pymongo.errors import OperationFailure
 
 from fhirserver.search.expression import Expression, Near, Query
 from fhirserver.store.explanation import condition_step
-from fhirserver.store.mongo.connection import Connection
+from fhirserver.store.mongo.connection import Connection, within
 from fhirserver.store.mongo.document import Json
 from fhirserver.store.mongo.indexes import RESOURCE
 from fhirserver.store.mongo.links import Linker, parts_of
@@ -32,12 +32,17 @@ Figure = tuple[str, str | int]
 class Explainer:
     """Explains queries of one tenant."""
 
-    def __init__(self, connection: Connection, searcher: Searcher) -> None:
+    def __init__(self, connection: Connection, searcher: Searcher, patience: float) -> None:
         self._connection = connection
         self._searcher = searcher
+        self._patience = patience
 
     async def explain(self, query: Query) -> Explanation:
         """As `Store.explain`."""
+        with within(self._patience):
+            return await self._explain(query)
+
+    async def _explain(self, query: Query) -> Explanation:
         start = time.perf_counter()
         asks, linker, types = await self._searcher.asks(query)
         steps = [await self._told(linker, part) for part in parts_of(query.where)]
@@ -80,7 +85,7 @@ class Explainer:
         """What the server says of how it goes through its indexes, with what it looked at."""
         command = {"explain": ask.command(RESOURCE), "verbosity": "executionStats"}
         try:
-            told = await self._connection.database.command(command, maxTimeMS=ask.milliseconds)
+            told = await self._connection.database.command(command)
         except OperationFailure as error:
             return [("access", f"not told by this server (code {error.code})")]
         figures: list[Figure] = [("access", line) for line in _stages(told)]

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from bson import Int64
-from pymongo import InsertOne, ReplaceOne, ReturnDocument, UpdateOne
+from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -33,8 +33,8 @@ from fhirserver.store.mongo.connection import MAJORITY, Connection, is_passing
 from fhirserver.store.mongo.document import Json
 
 _DUPLICATE: Final = 11000
-_PERSISTENCE: Final = 20.0  # seconds in which a commit that met a failure is brought to an end
-_PATIENCE: Final = 5.0  # seconds in which a transaction's commit is asked for again
+_PATIENCE: Final = 20.0  # seconds in which a transaction's commit is asked for again
+_PERSISTENCE: Final = 10.0  # seconds in which it is looked for what became of a commit
 _PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
 _TURN: Final = 1000  # milliseconds that a turn lasts
@@ -62,7 +62,7 @@ class Guard:
     async def position(self) -> Head:
         """The head that readers start from."""
         found = await self._connection.tenant.find_one(
-            {"_id": self._tenant}, {"done": 1, "live": 1, "u": 1}
+            {"_id": self._tenant}, {"done": 1, "live": 1, "u": 1, "last": 1}
         )
         return _head(found or {}, "done")
 
@@ -108,7 +108,7 @@ class Guard:
             if not is_passing(error):
                 raise
             await self._make_certain(batch)
-        self._own = Head(batch.number, batch.instant, batch.types)
+        self._own = Head(batch.number, batch.instant, batch.types, batch.latest)
 
     async def _make_certain(self, batch: Batch) -> None:
         """Finds out what became of a commit, and repeats it. Raises `Lost` when it never can be.
@@ -157,7 +157,8 @@ class Guard:
                     ReadConcern("snapshot"), MAJORITY, max_commit_time_ms=_COMMIT
                 )
                 try:
-                    await self._advance(batch, {"done": Int64(batch.number)}, session)
+                    done = {"done": Int64(batch.number), **_last(pending)}
+                    await self._advance(batch, done, session)
                     await self._apply(pending, session)
                 except BaseException:
                     await session.abort_transaction()
@@ -193,14 +194,10 @@ class Guard:
         if counted:
             change["$inc"] = counted
         is_there: Json = {"n": Int64(batch.head.number), "pending": {"$exists": False}}
-        done = await self._connection.tenant.find_one_and_update(
-            {"_id": self._tenant, **is_there, **self._is_free()},
-            change,
-            {"n": 1},
-            return_document=ReturnDocument.AFTER,
-            session=session,
+        done = await self._connection.tenant.update_one(
+            {"_id": self._tenant, **is_there, **self._is_free()}, change, session=session
         )
-        if done is None:
+        if not done.matched_count:
             raise Lost
 
     def _is_free(self) -> Json:
@@ -218,7 +215,10 @@ class Guard:
         await self._apply(pending, None)
         await self._connection.tenant.update_one(
             {"_id": self._tenant, "pending.w": pending["w"]},
-            {"$unset": {"pending": ""}, "$set": {"done": Int64(pending["n"])}},
+            {
+                "$unset": {"pending": ""},
+                "$set": {"done": Int64(pending["n"]), **_last(pending)},
+            },
         )
 
     async def _apply(self, pending: Json, session: AsyncClientSession | None) -> None:
@@ -245,6 +245,12 @@ class Guard:
                 older = {**key, "m": {"$lt": document["m"]}}
                 resources.append(ReplaceOne(older, document))
         await self._bulk(self._connection.resource, resources, session)
+        for collection, kind in (
+            (self._connection.version, "gone"),
+            (self._connection.resource, "gone_resources"),
+        ):
+            deletions = [DeleteOne({"t": tenant, **key}) for key in pending.get(kind, ())]
+            await self._bulk(collection, deletions, session)
 
     async def _bulk(
         self, collection: Any, writes: Sequence[Any], session: AsyncClientSession | None
@@ -268,7 +274,10 @@ class Guard:
         """
         if (await self.settled()).number == batch.head.number:
             return None
-        first = batch.versions()[0]
+        versions = batch.versions()
+        if not versions:
+            return False  # an expunge leaves no mark: what is still there is looked for again
+        first = versions[0]
         key = {name: first[name] for name in ("t", "k", "i", "v")}
         return await self._connection.version.find_one({**key, "w": batch.group}) is not None
 
@@ -310,9 +319,18 @@ def _pending(batch: Batch) -> Json:
         "versions": batch.versions(),
         "over": batch.superseded(),
         "resources": batch.resources(),
+        "last": {type_: Int64(number) for type_, number in batch.latest.items()},
+        "gone": list(batch.gone.versions),
+        "gone_resources": list(batch.gone.resources),
     }
+
+
+def _last(pending: Json) -> Json:
+    """The last number of each type, which readers may see when the documents are written."""
+    return {f"last.{type_}": number for type_, number in pending["last"].items()}
 
 
 def _head(found: Json, number: str) -> Head:
     types = tuple(sorted(found.get("live", {})))
-    return Head(int(found.get(number, 0)), int(found.get("u", 0)), types)
+    latest = {type_: int(last) for type_, last in found.get("last", {}).items()}
+    return Head(int(found.get(number, 0)), int(found.get("u", 0)), types, latest)

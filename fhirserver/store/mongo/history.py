@@ -14,7 +14,7 @@ from fhirserver.errors import Invalid
 from fhirserver.model.temporal import ALWAYS
 from fhirserver.search.expression import Cursor
 from fhirserver.store.mongo.condition import Filter
-from fhirserver.store.mongo.connection import Budget, Connection, within
+from fhirserver.store.mongo.connection import Connection, within
 from fhirserver.store.mongo.document import version_of
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.port import HistoryPage, HistoryQuery
@@ -35,38 +35,30 @@ class Historian:
 
     async def page(self, query: HistoryQuery) -> HistoryPage:
         """As `Store.history`."""
-        async with within(self._patience):
+        with within(self._patience):
             return await self._page(query)
 
     async def _page(self, query: HistoryQuery) -> HistoryPage:
-        budget = Budget(self._patience)
         place = _place(query.after)
         snapshot = place[0] if place else (await self._guard.position()).number
         wanted = self._filter(query, snapshot)
-        if place:
-            total = place[1]
-        else:
-            total = int(
-                await self._connection.version.count_documents(
-                    wanted, maxTimeMS=budget.milliseconds
-                )
-            )
+        versions = self._connection.version
+        total = place[1] if place else int(await versions.count_documents(wanted))
         if not query.count:
             return HistoryPage((), total, None)
         if place:
             wanted["n"] = {"$lt": Int64(place[2])}
-        cursor = self._connection.version.find(
+        cursor = versions.find(
             wanted,
             {"_id": 0, "e": 0, "x": 0, "w": 0},
             sort=[("n", -1)],
             limit=query.count + 1,
-            max_time_ms=budget.milliseconds,
         )
         found = await cursor.to_list(None)
-        versions = [version_of(one) for one in found[: query.count]]
+        shown = [version_of(one) for one in found[: query.count]]
         if len(found) <= query.count:
-            return HistoryPage(versions, total, None)
-        return HistoryPage(versions, total, (snapshot, total, int(found[query.count - 1]["n"])))
+            return HistoryPage(shown, total, None)
+        return HistoryPage(shown, total, (snapshot, total, int(found[query.count - 1]["n"])))
 
     def _filter(self, query: HistoryQuery, snapshot: int) -> Filter:
         wanted: Filter = {"t": self._tenant, "n": {"$lte": Int64(snapshot)}}

@@ -21,6 +21,7 @@ from fhirserver.store.mongo.document import Json
 RESOURCE: Final = "resource"
 VERSION: Final = "version"
 TENANT: Final = "tenant"
+RECORD: Final = "record"
 
 _EVERY: Final = 5.0  # seconds between two words about how far an index is
 
@@ -33,19 +34,25 @@ _SORTED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index. `name` changes when its keys do."""
+    """An index. `name` changes when its keys do.
+
+    `expires`: it has one key, a date, and the server removes a document when that is past.
+    """
 
     collection: str
     name: str
     keys: tuple[tuple[str, int], ...]
     is_unique: bool = False
     partial: Json | None = None
+    expires: bool = False
 
     @property
     def model(self) -> IndexModel:
         options: dict[str, Any] = {"name": self.name}
         if self.is_unique:
             options["unique"] = True
+        if self.expires:
+            options["expireAfterSeconds"] = 0
         if self.partial:
             options["partialFilterExpression"] = self.partial
         return IndexModel(list(self.keys), **options)
@@ -87,6 +94,8 @@ INDEXES: Final[tuple[Index, ...]] = (
     _index(VERSION, "by_version", "t k i v", unique=True),
     _index(VERSION, "by_number", "t n"),
     _index(VERSION, "by_type", "t k n"),
+    _index(RECORD, "by_name", "t c k", unique=True),
+    Index(RECORD, "by_end", (("z", ASCENDING),), expires=True),
 )
 """Every index, in the order in which they are made."""
 
@@ -94,7 +103,7 @@ INDEXES: Final[tuple[Index, ...]] = (
 async def states(database: AsyncDatabase[Json]) -> list[State]:
     """Each index, and whether it is there with the same keys."""
     there: dict[tuple[str, str], Any] = {}
-    for collection in (RESOURCE, VERSION):
+    for collection in (RESOURCE, VERSION, RECORD):
         found = await database[collection].index_information()
         there |= {(collection, name): told for name, told in found.items()}
     out = []

@@ -13,8 +13,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, NamedTuple
 
-from pymongo.errors import ExecutionTimeout
-
+from fhirserver.errors import TooCostly
 from fhirserver.search.distance import distance
 from fhirserver.search.expression import (
     EVERYTHING,
@@ -33,7 +32,7 @@ from fhirserver.search.expression import (
 )
 from fhirserver.search.match import Document, match
 from fhirserver.store.mongo.condition import Filter, negated
-from fhirserver.store.mongo.connection import Budget, Connection
+from fhirserver.store.mongo.connection import Connection, within
 from fhirserver.store.mongo.document import Json, indexed
 from fhirserver.store.mongo.keys import references
 from fhirserver.store.mongo.lower import bound, is_plain, lower
@@ -48,7 +47,7 @@ LOOKED_AT: Final = 20_000
 _FEW_TARGETS: Final = 5000
 _IDS: Final = 500
 _BATCH: Final = 500
-_QUICK: Final = 200  # milliseconds of a count that tells whether there are few
+_QUICK: Final = 0.2  # seconds of a count that tells whether there are few
 
 
 LOOKED_FOR: Final[Json] = {"k": 1, "i": 1, "q": 1, "r": 1}
@@ -70,12 +69,10 @@ class Linker:
         self,
         connection: Connection,
         tenant: str,
-        budget: Budget,
         unwritten: Mapping[Key, Unwritten] | None = None,
     ) -> None:
         self._resources = connection.resource
         self._tenant = tenant
-        self._budget = budget
         self._unwritten = unwritten or {}
 
     async def resolved(self, where: Expression) -> Expression:
@@ -130,10 +127,10 @@ class Linker:
     async def _is_much(self, types: Sequence[str], where: Expression) -> bool:
         """A quick count, which goes no further than it must, nor longer than it may."""
         query = self.filter(types, where)
-        quick = min(_QUICK, self._budget.milliseconds)
         try:
-            count = await self._resources.count_documents(query, limit=FEW + 1, maxTimeMS=quick)
-        except ExecutionTimeout:
+            with within(_QUICK):
+                count = await self._resources.count_documents(query, limit=FEW + 1)
+        except TooCostly:
             return True
         return int(count) > FEW
 
@@ -249,14 +246,13 @@ class Linker:
             self.filter(types, where),
             {"_id": 0, **(fields or LOOKED_FOR)},
             batch_size=_BATCH,
-            max_time_ms=self._budget.milliseconds,
         )
-        async for batch in batches(cursor, _BATCH, self._budget):
+        async for batch in batches(cursor, _BATCH):
             yield batch
 
 
-async def batches(cursor: Any, size: int, budget: Budget) -> AsyncGenerator[list[Json], None]:
-    """What a cursor gives, in lists of a size. Raises `TooCostly` when the time is over."""
+async def batches(cursor: Any, size: int) -> AsyncGenerator[list[Json], None]:
+    """What a cursor gives, in lists of a size."""
     try:
         while True:
             found = await cursor.to_list(size)
@@ -265,7 +261,6 @@ async def batches(cursor: Any, size: int, budget: Budget) -> AsyncGenerator[list
             yield found
             if len(found) < size:
                 return
-            _ = budget.milliseconds
     finally:
         await cursor.close()
 

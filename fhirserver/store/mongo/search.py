@@ -18,7 +18,7 @@ from fhirserver.search.expression import EVERYTHING, Expression, Query
 from fhirserver.store.bounds import check_size
 from fhirserver.store.mongo.batch import Found
 from fhirserver.store.mongo.condition import Filter, all_of
-from fhirserver.store.mongo.connection import Budget, Connection, within
+from fhirserver.store.mongo.connection import Connection, within
 from fhirserver.store.mongo.document import Json, version_of
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.links import LOOKED_FOR, Linker, Unwritten, batches, split
@@ -53,7 +53,6 @@ class _Question:
     rest: Expression
     columns: tuple[Column, ...]
     linker: Linker
-    budget: Budget
 
     @property
     def is_plain(self) -> bool:
@@ -69,7 +68,6 @@ class Ask:
     computed: Json
     projection: Json
     most: int
-    milliseconds: int
 
     @property
     def size(self) -> int:
@@ -108,7 +106,7 @@ class Searcher:
 
     async def page(self, query: Query) -> SearchPage:
         """As `Store.search`."""
-        async with within(self._patience):
+        with within(self._patience):
             return await self._page(query)
 
     async def _page(self, query: Query) -> SearchPage:
@@ -149,7 +147,7 @@ class Searcher:
         unwritten: Mapping[Key, Unwritten],
     ) -> list[Found]:
         """The first resources that match, `limit` at the most, the unwritten ones being so."""
-        async with within(self._patience):
+        with within(self._patience):
             question = await self._question(tuple(types), where, (), unwritten)
             found = [row.found for row in await self._rows(question, None, limit)]
             found += await question.linker.unwritten(question.types, question.where)
@@ -187,19 +185,15 @@ class Searcher:
         unwritten: Mapping[Key, Unwritten] | None = None,
     ) -> _Question:
         check_size(where)
-        budget = Budget(self._patience)
-        linker = Linker(self._connection, self._tenant, budget, unwritten)
+        linker = Linker(self._connection, self._tenant, unwritten)
         where = await linker.resolved(where)
         types = tuple(dict.fromkeys(types))
         wanted = linker.filter(types, where)
-        return _Question(types, where, wanted, split(where)[1], columns, linker, budget)
+        return _Question(types, where, wanted, split(where)[1], columns, linker)
 
     async def _count(self, question: _Question) -> int:
         if question.is_plain:
-            count = await self._connection.resource.count_documents(
-                question.filter, maxTimeMS=question.budget.milliseconds
-            )
-            return int(count)
+            return int(await self._connection.resource.count_documents(question.filter))
         total = 0
         async with aclosing(self._stream(question, Phase({}, [("n", 1)], {}), None)) as stream:
             async for rows in stream:
@@ -229,7 +223,7 @@ class Searcher:
         cursor: Any
         if ask.computed:
             cursor = await self._connection.resource.aggregate(
-                ask.steps, maxTimeMS=ask.milliseconds, batchSize=ask.size, allowDiskUse=True
+                ask.steps, batchSize=ask.size, allowDiskUse=True
             )
         else:
             cursor = self._connection.resource.find(
@@ -238,9 +232,8 @@ class Searcher:
                 sort=ask.sort,
                 limit=ask.most,
                 batch_size=ask.size,
-                max_time_ms=ask.milliseconds,
             )
-        async with aclosing(batches(cursor, ask.size, question.budget)) as found:
+        async with aclosing(batches(cursor, ask.size)) as found:
             async for batch in found:
                 kept = await question.linker.kept(question.rest, batch)
                 yield [Ranked(one, values_of(one, question.columns)) for one in kept]
@@ -294,8 +287,7 @@ def _ask(question: _Question, phase: Phase, limit: int | None) -> Ask:
     if not question.is_plain:
         projection |= LOOKED_FOR
     most = limit if question.is_plain and limit else 0
-    left = question.budget.milliseconds
-    return Ask(wanted, phase.sort, phase.computed, projection, most, left)
+    return Ask(wanted, phase.sort, phase.computed, projection, most)
 
 
 def _lasting(columns: Sequence[Column], place: Place | None) -> Filter:

@@ -8,22 +8,31 @@ from typing import Final
 from fhirserver.errors import Unavailable
 from fhirserver.search.expression import Query
 from fhirserver.store.mongo.connection import Connection, translated
-from fhirserver.store.mongo.document import version_of
+from fhirserver.store.mongo.document import reentered, version_of
 from fhirserver.store.mongo.explain import Explainer
+from fhirserver.store.mongo.expunge import Expunger
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.history import Historian
 from fhirserver.store.mongo.indexes import states
+from fhirserver.store.mongo.log import Place, log_page
+from fhirserver.store.mongo.records import MongoRecords
 from fhirserver.store.mongo.search import Searcher
 from fhirserver.store.mongo.writer import Writer
 from fhirserver.store.port import (
     Change,
     Committed,
+    Entered,
     Expectation,
     Explanation,
+    Expunge,
     HistoryPage,
     HistoryQuery,
+    Kept,
     Key,
+    LogQuery,
+    Outdated,
     SearchPage,
+    Unchanged,
     Version,
 )
 
@@ -49,12 +58,14 @@ class MongoStore:
         patience: float,
     ) -> None:
         self.atomic = atomic
+        self.records = MongoRecords(connection, tenant, clock)
         self._connection = connection
         self._tenant = tenant
         self._guard = Guard(connection, tenant, atomic=atomic)
         self._searcher = Searcher(connection, tenant, self._guard, patience)
-        self._explainer = Explainer(connection, self._searcher)
+        self._explainer = Explainer(connection, self._searcher, patience)
         self._historian = Historian(connection, tenant, self._guard, patience)
+        self._expunger = Expunger(connection, tenant, self._guard)
         self._writer = Writer(connection, tenant, self._guard, self._searcher, clock, atomic=atomic)
 
     @classmethod
@@ -141,10 +152,49 @@ class MongoStore:
         changes: Sequence[Change],
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
+        unchanged: Unchanged | None = None,
     ) -> Committed:
         if len({(change.type, change.id) for change in changes}) < len(changes):
             raise ValueError("a commit has two changes of one resource")
-        return await self._writer.commit(changes, before, after)
+        return await self._writer.commit(changes, before, after, unchanged)
+
+    async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
+        """As `Store.reindex`.
+
+        A document tells by what number its entries were made, and takes none that were made by
+        an earlier one: the head is looked at before, and may move on.
+        """
+        with translated():
+            if unchanged and await self.latest(unchanged.type) != unchanged.number:
+                raise Outdated(f"A {unchanged.type} was changed meanwhile.")
+            number = unchanged.number if unchanged else 0
+            writes = [reentered(self._tenant, item, number) for item in entered]
+            if not writes:
+                return 0
+            done = await self._connection.resource.bulk_write(writes, ordered=False)
+        return done.matched_count
+
+    async def latest(self, type: str) -> int:
+        with translated():
+            return (await self._guard.position()).latest.get(type, 0)
+
+    async def expunge(self, what: Expunge) -> int:
+        with translated():
+            return await self._expunger.expunge(what)
+
+    async def restore(self, versions: Sequence[Kept]) -> None:
+        if versions:
+            with translated():
+                await self._writer.restore(versions)
+
+    async def log(self, query: LogQuery) -> AsyncIterator[Version]:
+        place: Place | None = Place(0, None)
+        while place is not None:
+            with translated():
+                page = await log_page(query, place, self._connection, self._tenant, self._guard)
+            for version in page.versions:
+                yield version
+            place = page.next
 
     async def scan(self, type: str | None = None) -> AsyncIterator[Version]:
         types = (type,) if type else ()

@@ -17,11 +17,12 @@ from typing import Final, NamedTuple
 from pymongo.errors import PyMongoError
 
 from fhirserver.errors import NotSupported, TooLarge, Unavailable
+from fhirserver.model.resource import redrafted
 from fhirserver.store.mongo.batch import Batch, Head, Stored, check, looked_for
 from fhirserver.store.mongo.connection import Connection, refusal, unavailable
 from fhirserver.store.mongo.guard import Existing, Guard, Lost
 from fhirserver.store.mongo.search import Searcher
-from fhirserver.store.port import Change, Committed, Expectation, Key
+from fhirserver.store.port import Change, Committed, Expectation, Kept, Key, Stale, Unchanged
 
 _GROUP_REQUESTS: Final = 256
 _GROUP_CHANGES: Final = 2000
@@ -41,6 +42,7 @@ class Request(NamedTuple):
     changes: Sequence[Change]
     before: Sequence[Expectation]
     after: Sequence[Expectation]
+    unchanged: Unchanged | None
     done: asyncio.Future[Committed]
     size: int
 
@@ -78,6 +80,7 @@ class Writer:
         changes: Sequence[Change],
         before: Sequence[Expectation],
         after: Sequence[Expectation],
+        unchanged: Unchanged | None,
     ) -> Committed:
         """As `Store.commit`."""
         if self._is_closed:
@@ -93,10 +96,38 @@ class Writer:
         if not self._atomic and size > _LARGEST:
             raise TooLarge("The resource is larger than the store can hold.")
         done: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Request(changes, before, after, done, size))
+        self._waiting.append(Request(changes, before, after, unchanged, done, size))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         return await asyncio.shield(done)
+
+    async def restore(self, versions: Sequence[Kept]) -> None:
+        """As `Store.restore`; the store has no other writer meanwhile."""
+        changes = [_restored(kept) for kept in versions]
+        if _size_of(changes) > _LARGEST:
+            raise TooLarge("These are more versions than the store takes at once.")
+        keys = {Key(change.type, change.id) for change in changes}
+        for _ in range(_LOSSES):
+            head = await self._guard.settled()
+            last, known = head.instant, await self._known(keys)
+            batch = Batch(
+                tenant=self._tenant,
+                group=secrets.token_hex(8),
+                head=head,
+                instant=max(head.instant, versions[-1].version.last_updated),
+                known=known,
+            )
+            for (version, _), change in zip(versions, changes, strict=True):
+                if version.last_updated < last:
+                    raise Stale("The store has later commits than what is to be restored.")
+                last = version.last_updated
+                batch.restore(change, last)
+            try:
+                await self._guard.write(batch)
+            except Lost:
+                continue
+            return
+        raise unavailable("Others write to the store. Restore into one that nobody uses.")
 
     async def close(self) -> None:
         """Finishes what waits."""
@@ -207,6 +238,7 @@ class Writer:
         return outcomes
 
     async def _admit(self, batch: Batch, request: Request) -> Committed:
+        batch.check(request.unchanged)
         for expected in request.before:
             await self._check(batch, expected)
         batch.stage(request.changes)
@@ -222,6 +254,12 @@ class Writer:
             expected,
             await self._searcher.matching(types, expected.where, limit, batch.unwritten()),
         )
+
+
+def _restored(kept: Kept) -> Change:
+    type, id, number, instant, method, body = kept.version
+    draft = None if body is None else redrafted(body, type, id, number, instant)
+    return Change(type, id, number, method, draft, kept.entries)
 
 
 def _size_of(changes: Sequence[Change]) -> int:

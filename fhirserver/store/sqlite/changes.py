@@ -17,7 +17,15 @@ import apsw
 
 from fhirserver.search.contained import CONTAINED, CONTAINED_TYPE, MARK
 from fhirserver.search.entry import Contained, Entries
-from fhirserver.store.port import Change, Committed, Method, Stale
+from fhirserver.store.port import (
+    Change,
+    Committed,
+    Entered,
+    Method,
+    Outdated,
+    Stale,
+    Unchanged,
+)
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Interning
 from fhirserver.store.sqlite.rows import WIDTHS, WORD_TABLES, Row, Rows, add_rows
 
@@ -45,8 +53,10 @@ _DELETE = {
 _WORDS = tuple(WORD_TABLES.values())
 _DELETE |= {table: f"DELETE FROM {table} WHERE rowid=?" for table in _WORDS}
 _KEY_WIDTHS = {name: statement.count("?") for name, statement in _DELETE.items()}
+NEVER_WAS = """UPDATE resource SET version=0, vid=NULL, created=NULL, instant=NULL, live=0
+    WHERE rid=?"""
 _PART_TYPES = "SELECT code FROM token WHERE rid=? AND pid=?"
-_PARTS = "SELECT rid FROM resource WHERE tid=? AND id>? AND id<? AND live"
+_PARTS = "SELECT rid, id FROM resource WHERE tid=? AND id>? AND id<? AND live"
 _AT_ONCE = (64, 16, 4, 1)
 _INSERT = {
     (table, count): f"INSERT INTO {table} VALUES{','.join([f'({marks})'] * count)}"
@@ -59,6 +69,11 @@ _INSERT = {
     for marks in [",".join("?" * width)]
     for count in _AT_ONCE
 }
+
+
+LATEST = """SELECT max(coalesce(max(vid), 0), (SELECT vid FROM floor))
+    FROM version WHERE tid=?"""
+_VERSION = "SELECT vid, instant FROM resource WHERE rid=?"
 
 
 class Head(NamedTuple):
@@ -102,10 +117,27 @@ class Batch:
         self._names = names
         self._known: dict[tuple[int, str], _Known] = {}
         self._updates: list[Row] = []
+        self._forgotten: list[Row] = []
         self._gone: Rows = defaultdict(list)
         self._rows: Rows = defaultdict(list)
         self._pending: set[int] = set()
+        self._latest: dict[int, int] = {}
         self.head = head(connection)
+
+    @property
+    def connection(self) -> apsw.Connection:
+        return self._connection
+
+    def check(self, unchanged: Unchanged | None) -> None:
+        """Raises `Outdated` when it does not hold, with what was gathered so far."""
+        if unchanged is None:
+            return
+        tid = self._names.type(unchanged.type)
+        latest = self._latest.get(tid)
+        if latest is None:
+            latest = self._latest[tid] = self._connection.execute(LATEST, (tid,)).get or 0
+        if latest != unchanged.number:
+            raise Outdated(f"A {unchanged.type} was changed meanwhile. Send the request again.")
 
     def add(self, changes: Sequence[Change], clock: int) -> Committed:
         """Gathers one commit at the time of the clock (milliseconds).
@@ -129,13 +161,37 @@ class Batch:
         if any(here.rid in self._pending for change, here in placed if change.version > 1):
             self.flush()  # what it replaces must be in the tables
         for change, here in placed:
+            self._add_parts(commit, change, here)
             if change.version == 1:
                 commit.add_rows(commit.rows, change.entries, here)
             else:
                 self._add_differences(commit, change.entries, here)
-            self._add_parts(commit, change, here)
         self._merge(commit)
+        for _, here in placed:
+            self._latest[here.tid] = here.vid
         return Committed(commit.vid, commit.instant * 1000)
+
+    def reindex(self, entered: Sequence[Entered]) -> int:
+        """Gathers other entries of current versions; how many there were."""
+        commit = _Commit(self, self.head.instant)
+        placed = []
+        for item in entered:
+            tid = self._names.intern_type(item.type)
+            known = self.find(tid, item.id)
+            if known is not None and known.version == item.version:
+                placed.append((item, known.rid, tid))
+        if any(rid in self._pending for _, rid, _ in placed):
+            self.flush()
+        for item, rid, tid in placed:
+            # What it contains stays as old as it is.
+            vid, commit.instant = self._connection.execute(_VERSION, (rid,)).get
+            here = _Place(rid, tid, vid)
+            self._add_parts(commit, item, here)
+            self._add_differences(commit, item.entries, here)
+            commit.known[tid, item.id] = _Known(rid, item.version)
+        commit.instant = self.head.instant
+        self._merge(commit)
+        return len(placed)
 
     def flush(self) -> None:
         """Writes what was gathered."""
@@ -143,11 +199,13 @@ class Batch:
             insert(self._connection, table, self._rows.pop(table, ()))
         if self._updates:
             self._connection.executemany(_UPDATE_RESOURCE, self._updates)
+        self._connection.executemany(NEVER_WAS, self._forgotten)
         for table, gone in self._gone.items():
             self._connection.executemany(_DELETE[table], gone)
         for table, rows in self._rows.items():
             insert(self._connection, table, rows)
         self._updates.clear()
+        self._forgotten.clear()
         self._gone.clear()
         self._rows.clear()
         self._pending.clear()
@@ -156,7 +214,8 @@ class Batch:
         """Forgets commits that were flushed and rolled back since."""
         self.head = earlier
         self._known.clear()
-        for rows in (self._updates, self._gone, self._rows, self._pending):
+        self._latest.clear()
+        for rows in (self._updates, self._forgotten, self._gone, self._rows, self._pending):
             rows.clear()
 
     def find(self, tid: int, id: str) -> _Known | None:
@@ -171,9 +230,10 @@ class Batch:
     def names(self) -> Interning:
         return self._names
 
-    def _add_parts(self, commit: _Commit, change: Change, container: _Place) -> None:
+    def _add_parts(self, commit: _Commit, change: Change | Entered, container: _Place) -> None:
         """Puts what a resource contains beside it, and takes away what it contains no more."""
-        gone = self._parts(change, container) if change.version > 1 else set()
+        is_first = isinstance(change, Change) and change.version == 1
+        gone = {} if is_first else self._parts(change, container)
         for part in change.entries.get(CONTAINED, ()):
             assert isinstance(part, Contained)
             here, is_new = commit.place_part(part, change.version, container.vid)
@@ -181,25 +241,24 @@ class Batch:
                 commit.add_rows(commit.rows, part.entries, here)
             else:
                 self._add_differences(commit, part.entries, here)
-            gone.discard((here.tid, here.rid))
-        for tid, rid in gone:
-            commit.updates.append(
-                (change.version, container.vid, container.vid, commit.instant, 0, rid)
-            )
-            self._add_differences(commit, {}, _Place(rid, tid, container.vid))
+            gone.pop((here.tid, part.id), None)
+        for key, rid in gone.items():
+            commit.known[key] = _Known(rid, 0)
+            commit.forgotten.append((rid,))
+            self._add_differences(commit, {}, _Place(rid, key[0], container.vid))
 
-    def _parts(self, change: Change, container: _Place) -> set[tuple[int, int]]:
-        """What the version before the change contained, by type and number."""
+    def _parts(self, change: Change | Entered, container: _Place) -> dict[tuple[int, str], int]:
+        """The numbers of what the version before the change contained, by type and id."""
         pid = self._names.param(container.tid, CONTAINED_TYPE)
         if pid == UNKNOWN:
-            return set()
+            return {}
         first = f"{change.type}/{change.id}{MARK}"
         behind = f"{change.type}/{change.id}{chr(ord(MARK) + 1)}"
         return {
-            (part_type, part)
+            (tid, id): rid
             for (code,) in list(self._connection.execute(_PART_TYPES, (container.rid, pid)))
-            for part_type in [self._names.type(MARK + code)]
-            for (part,) in self._connection.execute(_PARTS, (part_type, first, behind))
+            for tid in [self._names.type(MARK + code)]
+            for rid, id in self._connection.execute(_PARTS, (tid, first, behind))
         }
 
     def _add_differences(self, commit: _Commit, entries: Entries, here: _Place) -> None:
@@ -221,6 +280,7 @@ class Batch:
     def _merge(self, commit: _Commit) -> None:
         self._known.update(commit.known)
         self._updates.extend(commit.updates)
+        self._forgotten.extend(commit.forgotten)
         self._pending.update(known.rid for known in commit.known.values())
         for mine, theirs in ((self._gone, commit.gone), (self._rows, commit.rows)):
             for table, rows in theirs.items():
@@ -239,6 +299,7 @@ class _Commit:
         self.vid, self.rid, _ = batch.head
         self.known: dict[tuple[int, str], _Known] = {}
         self.updates: list[Row] = []
+        self.forgotten: list[Row] = []
         self.gone: Rows = defaultdict(list)
         self.rows: Rows = defaultdict(list)
 

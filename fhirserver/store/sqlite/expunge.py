@@ -12,7 +12,7 @@ from typing import NamedTuple
 import apsw
 
 from fhirserver.store.port import Expunge
-from fhirserver.store.sqlite.changes import head
+from fhirserver.store.sqlite.changes import NEVER_WAS, head
 from fhirserver.store.sqlite.connection import BUSY_TIMEOUT, Connection
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.store.sqlite.rows import WORD_TABLES
@@ -21,8 +21,6 @@ from fhirserver.store.sqlite.sql import FALSE, TRUE, Sql, any_of, sql
 _PATIENCE = 1000  # milliseconds that emptying the log may wait for readers
 _CHOSEN = """SELECT v.vid, v.rid, v.vid=r.vid FROM {table} CROSS JOIN resource r ON r.rid=v.rid
     WHERE {scope} AND {wanted} ORDER BY v.vid LIMIT ?"""
-_NEVER_WAS = """UPDATE resource SET version=0, vid=NULL, created=NULL, instant=NULL, live=0
-    WHERE rid=?"""
 _UNHEARD_OF = """DELETE FROM resource WHERE version=0
     AND NOT EXISTS (SELECT 1 FROM reference f INDEXED BY reference_target
         WHERE f.target=resource.rid)"""
@@ -47,7 +45,7 @@ def expunge(what: Expunge, connection: Connection, names: Dictionary) -> int:
     if chosen:
         connection.execute("UPDATE floor SET vid=?, rid=?, instant=?, traces=1", head(connection))
         connection.executemany("DELETE FROM version WHERE vid=?", [(row[0],) for row in chosen])
-        connection.executemany(_NEVER_WAS, [(rid,) for _, rid, is_last in chosen if is_last])
+        connection.executemany(NEVER_WAS, [(rid,) for _, rid, is_last in chosen if is_last])
         connection.execute(_UNHEARD_OF)
     connection.execute("COMMIT")
     if len(chosen) < what.limit and connection.execute("SELECT traces FROM floor").get:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fhirserver.store.port import Version
-from fhirserver.store.sqlite.changes import METHODS
+from fhirserver.store.sqlite.changes import LATEST, METHODS
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.dictionary import Dictionary
 from fhirserver.store.sqlite.explain import Explainer
@@ -50,6 +50,10 @@ class Reader:
     def counts(self) -> dict[str, int]:
         """As `Store.counts`."""
         return dict(self.connection.execute(_COUNTS))
+
+    def latest(self, type: str) -> int:
+        """As `Store.latest`."""
+        return self.connection.execute(LATEST, (self._type_number(type),)).get or 0
 
     def close(self) -> None:
         self.connection.close()

@@ -23,6 +23,7 @@ from fhirserver.search.expression import Query
 from fhirserver.store.port import (
     Change,
     Committed,
+    Entered,
     Expectation,
     Explanation,
     Expunge,
@@ -32,12 +33,15 @@ from fhirserver.store.port import (
     Key,
     LogQuery,
     SearchPage,
+    Unchanged,
     Version,
 )
+from fhirserver.store.sqlite.changes import Batch
 from fhirserver.store.sqlite.connection import refusal, translated
 from fhirserver.store.sqlite.expunge import expunge
 from fhirserver.store.sqlite.log import Place, log_page
 from fhirserver.store.sqlite.reader import Reader
+from fhirserver.store.sqlite.records import SqliteRecords
 from fhirserver.store.sqlite.restore import restore
 from fhirserver.store.sqlite.schema import prepare
 from fhirserver.store.sqlite.writer import Writer
@@ -51,7 +55,10 @@ _T = TypeVar("_T")
 
 
 class SqliteStore:
-    """A `fhirserver.store.port.Store`. To be used from the thread that opened it."""
+    """A `fhirserver.store.port.Store`. To be used from the thread that opened it.
+
+    `records` is its `fhirserver.store.records.Records`.
+    """
 
     atomic = True
 
@@ -64,6 +71,7 @@ class SqliteStore:
         self._idle: SimpleQueue[Reader] = SimpleQueue()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="store-reader")
         self._writer = Writer(path, clock)
+        self.records = SqliteRecords(self._reader.connection, self._writer, clock)
 
     @classmethod
     def open(
@@ -103,10 +111,24 @@ class SqliteStore:
         changes: Sequence[Change],
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
+        unchanged: Unchanged | None = None,
     ) -> Committed:
         if len({(change.type, change.id) for change in changes}) < len(changes):
             raise ValueError("a commit has two changes of one resource")
-        return await self._writer.commit(changes, before, after)
+        return await self._writer.commit(changes, before, after, unchanged)
+
+    async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
+        def enter(batch: Batch) -> int:
+            batch.check(unchanged)
+            return batch.reindex(entered)
+
+        return await self._writer.write(enter, len(entered))
+
+    async def latest(self, type: str) -> int:
+        try:
+            return self._reader.latest(type)
+        except apsw.Error as error:
+            raise refusal(error) from error
 
     async def expunge(self, what: Expunge) -> int:
         return await self._writer.do(partial(expunge, what))

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from math import inf
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import apsw
 
 from fhirserver.errors import FhirError, Unavailable
-from fhirserver.store.port import Change, Committed, Expectation
+from fhirserver.store.port import Change, Committed, Expectation, Unchanged
 from fhirserver.store.sqlite.changes import Batch
 from fhirserver.store.sqlite.connection import Connection, refusal
 from fhirserver.store.sqlite.dictionary import Interning
@@ -45,15 +45,19 @@ _FATAL = (
 )
 """Failures of the file, not of one request: the whole group is given up."""
 
+_T = TypeVar("_T")
+
 
 class Request(NamedTuple):
-    """A commit that waits, and whom to tell. Its loop resolves `done`."""
+    """A write that waits, how many rows it changes, and whom to tell. Its loop resolves `done`.
 
-    changes: Sequence[Change]
-    before: Sequence[Expectation]
-    after: Sequence[Expectation]
+    `write` raises a `FhirError` before it has written anything.
+    """
+
+    write: Callable[[Batch], Any]
+    size: int
     loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[Committed]
+    done: asyncio.Future[Any]
 
 
 Job: TypeAlias = Callable[[Connection, Interning], int]
@@ -70,7 +74,7 @@ class Upkeep(NamedTuple):
 
 class Outcome(NamedTuple):
     request: Request | Upkeep
-    result: Committed | int | Exception
+    result: Any
 
 
 class Writer:
@@ -95,13 +99,23 @@ class Writer:
         changes: Sequence[Change],
         before: Sequence[Expectation],
         after: Sequence[Expectation],
+        unchanged: Unchanged | None,
     ) -> Committed:
         """As `Store.commit`."""
+
+        def add(batch: Batch) -> Committed:
+            batch.check(unchanged)
+            return self._add(batch, changes, before, after)
+
+        return await self.write(add, len(changes))
+
+    async def write(self, write: Callable[[Batch], _T], size: int = 1) -> _T:
+        """What `write` gives, once it is durable. It is called in the writer's thread."""
         if self._is_closed:
             raise Unavailable("The store is closed.")
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[Committed] = loop.create_future()
-        self._queue.put(Request(changes, before, after, loop, done))
+        done: asyncio.Future[_T] = loop.create_future()
+        self._queue.put(Request(write, size, loop, done))
         return await done
 
     async def do(self, job: Job) -> int:
@@ -184,7 +198,7 @@ class Writer:
 
     def _gather(self, group: list[Request]) -> bool:
         """Adds to the group what waits; whether the end of all requests was met."""
-        size = len(group[0].changes)
+        size = group[0].size
         while len(group) < _GROUP_REQUESTS and size < _GROUP_CHANGES:
             try:
                 request = self._queue.get_nowait()
@@ -196,7 +210,7 @@ class Writer:
                 self._next = request
                 return False
             group.append(request)
-            size += len(request.changes)
+            size += request.size
         return False
 
     def _write(self, group: Sequence[Request]) -> list[Outcome]:
@@ -206,7 +220,7 @@ class Writer:
         outcomes = []
         for request in group:
             try:
-                outcomes.append(Outcome(request, self._add(batch, request)))
+                outcomes.append(Outcome(request, request.write(batch)))
             except FhirError as error:
                 outcomes.append(Outcome(request, error))
             except apsw.InterruptError as error:
@@ -215,22 +229,28 @@ class Writer:
         self._connection.execute("COMMIT")
         return outcomes
 
-    def _add(self, batch: Batch, request: Request) -> Committed:
+    def _add(
+        self,
+        batch: Batch,
+        changes: Sequence[Change],
+        before: Sequence[Expectation],
+        after: Sequence[Expectation],
+    ) -> Committed:
         now = self._clock() // 1000
-        if not request.before and not request.after:
-            return batch.add(request.changes, now)
+        if not before and not after:
+            return batch.add(changes, now)
         batch.flush()
         with self._connection.within(_PATIENCE):
-            check(self._searcher, request.before)
-        if not request.after:
-            return batch.add(request.changes, now)
+            check(self._searcher, before)
+        if not after:
+            return batch.add(changes, now)
         earlier = batch.head
         self._connection.execute("SAVEPOINT request")
         try:
-            done = batch.add(request.changes, now)
+            done = batch.add(changes, now)
             batch.flush()
             with self._connection.within(_PATIENCE):
-                check(self._searcher, request.after)
+                check(self._searcher, after)
         except (FhirError, apsw.InterruptError):
             self._connection.execute("ROLLBACK TO request")
             self._connection.execute("RELEASE request")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from store.making import SECOND, Clock, put, removal
+from store.making import SECOND, Clock, commit_all, put, removal
 
 from fhirserver.store.port import LogQuery, Store, Version
 
@@ -25,7 +25,7 @@ async def told(store: Store, clock: Clock) -> Store:
     )
     for n, changes in enumerate(steps):
         clock.now = START + 10 * n * SECOND
-        await store.commit(changes)
+        await commit_all(store, changes)
     return store
 
 
@@ -55,12 +55,12 @@ async def test_a_log(told: Store, query: LogQuery, expected: str) -> None:
 async def test_a_walk_sees_one_snapshot_however_long(store: Store, current: bool) -> None:
     many = [f"{number:04}" for number in range(450)]
     for start in range(0, 450, 50):
-        await store.commit([put("Patient", id) for id in many[start : start + 50]])
+        await commit_all(store, [put("Patient", id) for id in many[start : start + 50]])
     seen = []
     async for version in store.log(LogQuery(current=current)):
         seen.append(version)
         if len(seen) == 10:
-            await store.commit([put("Patient", many[400], 2), put("Patient", "new")])
+            await commit_all(store, [put("Patient", many[400], 2), put("Patient", "new")])
             await store.commit([removal("Patient", many[401], 2)])
     assert [version.id for version in seen] == many
     assert {version.version for version in seen} == {1}
