@@ -11,17 +11,22 @@ FHIRSERVER_DEFINITIONS_PACKAGE names their folder, US Core profiles where the pa
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fhirserver.app import open_gate
 from fhirserver.definitions import packaged
+from fhirserver.interactions.request import Request
 from fhirserver.model.json import Resource, decode, encode
+from fhirserver.settings import Settings
 from fhirserver.validation.validate import examine
 
 TYPES = ("Patient", "Observation", "MedicationRequest")
@@ -38,6 +43,7 @@ def main() -> None:
         row(name, resources)
     if US_CORE.exists():
         us_core()
+    creating([resource for some in synthetic(folder).values() for resource in some])
 
 
 def row(name: str, resources: Sequence[Resource]) -> None:
@@ -78,6 +84,33 @@ def us_core() -> None:
             base = measure(lambda item: examine(item, (), known), plain)
             full = measure(lambda item: examine(item, (), known), claimed)
             print(f"{type:<34}{len(claimed):>6}{base:>9.1f}{full:>9.1f}{full / base:>8.1f}")
+
+
+def creating(resources: Sequence[Resource]) -> None:
+    """CPU of creates through the gate into a SQLite file, with validation on and off."""
+    print(f"\n{'microseconds per create':<34}{'count':>6}{'off':>9}{'reject':>9}{'ratio':>8}")
+    spent = {"off": float("inf"), "reject": float("inf")}
+    for _ in range(ROUNDS):
+        for mode in spent:
+            spent[mode] = min(spent[mode], asyncio.run(created(mode, resources)))
+    off, on = spent["off"] / len(resources) * 1e6, spent["reject"] / len(resources) * 1e6
+    print(f"{'Synthea':<34}{len(resources):>6}{off:>9.1f}{on:>9.1f}{on / off:>8.2f}")
+
+
+async def created(mode: Any, resources: Sequence[Resource]) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data=Path(folder), auth="none", validation=mode)
+        async with open_gate(settings) as dispatch:
+            start = time.process_time()
+            for first in range(0, len(resources), 16):
+                some = resources[first : first + 16]
+                await asyncio.gather(
+                    *(
+                        dispatch(Request("create", "http://h", item["resourceType"], resource=item))
+                        for item in some
+                    )
+                )
+            return time.process_time() - start
 
 
 def without_profiles(resource: Resource) -> Resource:
