@@ -27,23 +27,26 @@ async def judged(
     resource: Json,
     profiles: Sequence[str] = (),
     types: Mapping[str, str] = _NO_TYPES,
+    *,
+    advice: bool = False,
 ) -> list[Issue]:
     """All findings about a resource, by the rules of R4, its profiles and those required.
 
-    `types` are those of resources by the references that lead to them.
+    `types` are those of resources by the references that lead to them; `advice` tells what is
+    only recommended as well.
     """
     await context.stored.refresh(context)
-    report = _examined(context, resource, profiles)
+    report = _examined(context, resource, profiles, advice)
     for _ in range(_ROUNDS):
         urls = [item.url for item in report.questions if isinstance(item, ProfileQuestion)]
         if not urls or not await context.stored.add(context, urls):
             break
-        report = _examined(context, resource, profiles)
+        report = _examined(context, resource, profiles, advice)
     answered = [_answer(question, types) for question in report.questions]
     return report.issues + [issue for issue in answered if issue is not None]
 
 
-def _examined(context: Context, resource: Json, profiles: Sequence[str]) -> Report:
+def _examined(context: Context, resource: Json, profiles: Sequence[str], advice: bool) -> Report:
     type = resource.get("resourceType") if isinstance(resource, dict) else None
     required = required_profiles(context.policy.required_profiles).get(str(type), ())
     return examine(
@@ -51,6 +54,7 @@ def _examined(context: Context, resource: Json, profiles: Sequence[str]) -> Repo
         (*required, *profiles),
         context.stored.definitions(context),
         modes(context.policy.validation_modes),
+        advice=advice,
     )
 
 

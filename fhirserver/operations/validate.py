@@ -111,7 +111,7 @@ async def _content(
         issues.append(Issue("error", "invalid", f"{type}.resourceType", text))
     profile = given.one("profile")
     profiles = () if profile is None else (profile,)
-    issues += await judged(context, request, resource, profiles)
+    issues += await judged(context, request, resource, profiles, advice=True)
     if not any(issue.is_error for issue in issues):
         try:
             check_fragments(resource, encode(resource))

@@ -39,7 +39,6 @@ from fhirserver.validation.profile import Profiles
 from fhirserver.validation.rules import ELEMENT_RULES, RESOURCE_RULES, TYPE_RULES
 from fhirserver.validation.scope import NOWHERE, Scope
 from fhirserver.validation.target import target_types, targets
-from fhirserver.validation.vital_signs import vital_signs
 
 RULES: Final = (required, exclusive)
 """What makes the rules of a type from its children; a rule sees the whole object."""
@@ -66,7 +65,6 @@ class Structures:
         definition = structure_definition(self.profiles.find)
         self._rules = {
             **RESOURCE_RULES,
-            "Observation": (vital_signs(self.profiles),),
             "StructureDefinition": (definition,),
         }
 

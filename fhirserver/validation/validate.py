@@ -13,11 +13,12 @@ from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
 from fhirserver.model.json import Json, Resource
 from fhirserver.model.outcome import Issue
-from fhirserver.validation.finding import MOST, Finding, Found, error, joined, under
+from fhirserver.validation.finding import MOST, Finding, Found, error, has_errors, joined, under
 from fhirserver.validation.question import Question
 from fhirserver.validation.scope import ALL_REJECT, Scope
 from fhirserver.validation.snapshot import Snapshots
 from fhirserver.validation.structure import Structures
+from fhirserver.validation.vital_signs import vital_sign_profiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +56,22 @@ def examine(
     profiles: Sequence[str] = (),
     definitions: Definitions | None = None,
     modes: Mapping[str, str] = ALL_REJECT,
+    *,
+    advice: bool = True,
 ) -> Report:
     """The same with the open questions apart, for a caller who can answer them.
 
-    `modes` tells by canonical URL which profiles are not checked (off) or only warn.
+    `modes` tells by canonical URL which profiles are not checked (off) or only warn. Without
+    `advice` vital signs are not held against profiles that they do not claim.
     """
     known = packaged() if definitions is None else definitions
     structures = compiled(known.standard)
     type_ = resource.get("resourceType") if isinstance(resource, dict) else None
     root = type_ if isinstance(type_, str) and type_ in known.resource_types else ""
     found = _found(structures, resource, profiles if root else (), modes)
+    if advice and root == "Observation" and not has_errors(found):
+        urls = [url for url in vital_sign_profiles(resource) if url not in profiles]
+        found = _advised(structures, resource, urls, found)
     if found is None:
         return Report([], [])
     placed = _told(root, found)
@@ -103,6 +110,15 @@ def _found(
                     found = joined(found, bad)
     except RecursionError:
         return [error("too-costly", "The resource is nested too deeply to be checked.")]
+    return found
+
+
+def _advised(structures: Structures, resource: Resource, urls: list[str], found: Found) -> Found:
+    scope = Scope(resource, modes=dict.fromkeys(urls, "warn"))
+    scope.conforms = structures.profiles.conformance(scope)
+    for url in urls:
+        bad = structures.profiles.against(resource, url, scope)
+        found = found if bad is None else joined(found, bad)
     return found
 
 

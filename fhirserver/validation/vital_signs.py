@@ -1,20 +1,15 @@
 """Vital signs: an Observation with one of their LOINC codes should conform to their profile.
 
 https://hl7.org/fhir/R4/observation-vitalsigns.html. It is told as warnings: examples of R4 and of
-US Core themselves do not keep to these profiles.
+US Core themselves do not keep to these profiles. Writes are not held up by it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from fhirserver.definitions.structure import CORE
-from fhirserver.validation.finding import Check, Finding, Found, as_warning
-from fhirserver.validation.scope import NOWHERE, Scope
-
-if TYPE_CHECKING:
-    from fhirserver.validation.profile import Profiles
 
 _LOINC: Final = "http://loinc.org"
 PROFILES: Final[Mapping[str, str]] = {
@@ -32,20 +27,15 @@ PROFILES: Final[Mapping[str, str]] = {
 """The profile of each code."""
 
 
-def vital_signs(profiles: Profiles) -> Check:
-    """The check of Observations that are vital signs by their code."""
-
-    def check(value: Any, scope: Scope = NOWHERE) -> Found:
-        found: list[Finding] = []
-        for coding in (value.get("code") or {}).get("coding", ()):
-            name = PROFILES.get(coding.get("code")) if coding.get("system") == _LOINC else None
-            if name is not None and not _claims(value, name):
-                found += map(as_warning, profiles.against(value, f"{CORE}{name}", scope) or ())
-        return found or None
-
-    return check
-
-
-def _claims(value: Any, name: str) -> bool:
-    """Whether the resource names the profile itself, so that it is checked anyway."""
-    return f"{CORE}{name}" in value.get("meta", {}).get("profile", ())
+def vital_sign_profiles(resource: Any) -> tuple[str, ...]:
+    """The profiles that an Observation of sound structure should keep to by its code."""
+    if resource.get("resourceType") != "Observation":
+        return ()
+    claimed = (resource.get("meta") or {}).get("profile", ())
+    names = [
+        PROFILES.get(coding.get("code"))
+        for coding in (resource.get("code") or {}).get("coding", ())
+        if coding.get("system") == _LOINC
+    ]
+    urls = [f"{CORE}{name}" for name in names if name is not None]
+    return tuple(url for url in urls if url not in claimed)

@@ -67,7 +67,6 @@ def test_the_examples_are_valid(package: dict[str, Resource], definitions: Defin
         ("Patient-example.json", "name", "Patient"),
         ("Observation-blood-pressure.json", "component", "Observation"),
         ("Observation-blood-pressure.json", "category", "Observation"),
-        ("MedicationRequest-self-tylenol.json", "requester", "MedicationRequest"),
     ],
 )
 def test_what_a_profile_requires_is_missed(
