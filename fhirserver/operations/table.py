@@ -16,6 +16,7 @@ from fhirserver.operations import (
     meta_add,
     meta_delete,
     reindex,
+    snapshot,
     stats,
     validate,
 )
@@ -26,6 +27,9 @@ OPERATIONS: Final = (
     OperationRow("meta-add", meta_add.URL, ("instance",), (), "u", meta_add.run),
     OperationRow("meta-delete", meta_delete.URL, ("instance",), (), "u", meta_delete.run),
     OperationRow("validate", validate.URL, ("type", "instance"), (), "r", validate.run),
+    OperationRow(
+        "snapshot", snapshot.URL, ("type", "instance"), ("StructureDefinition",), "r", snapshot.run
+    ),
     OperationRow(
         "everything", everything.PATIENT, ("instance",), ("Patient",), "s", everything.patient
     ),
