@@ -174,6 +174,7 @@ class _Running:
             sealer=sealer,
             now=now,
             new_id=new_id,
+            concepts=self.store,
         )
         self.dispatch = Gate(context, OPERATIONS).dispatch
         self.fhir = FhirApplication(

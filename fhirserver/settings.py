@@ -119,6 +119,13 @@ class Settings(BaseSettings):
         default=1000, ge=1, description="Most resources that one conditional delete removes."
     )
 
+    max_expansion: int = Field(
+        default=10_000,
+        ge=1,
+        description="Most concepts of an expansion that is not asked for in pages; more are "
+        "refused as too costly.",
+    )
+
     # house rules
     full_text: Literal["all", "narrative", "none"] = Field(
         default="all",

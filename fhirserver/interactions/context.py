@@ -14,6 +14,7 @@ from fhirserver.interactions.request import Answer, Request
 from fhirserver.search.expression import Cursor
 from fhirserver.search.index import Indexer
 from fhirserver.search.text import FullText
+from fhirserver.store.concepts import NO_CONCEPTS, ConceptStore
 from fhirserver.store.port import Store
 
 
@@ -32,6 +33,7 @@ class Policy:
     full_text: FullText = "all"
     max_bundle_entries: int = 10_000
     max_conditional_deletes: int = 1000
+    max_expansion: int = 10_000
 
 
 class Sealer(Protocol):
@@ -59,7 +61,7 @@ class Context:
     which re-enters it for the entries of a batch, and `admit`, which raises what it would
     raise for a request that a transaction plans itself. `contended` is held by those who plan
     a write again because others were faster, so that they do not outrun each other.
-    `operations` are those that the gate serves.
+    `operations` are those that the gate serves. `concepts` are the code systems of the store.
     """
 
     store: Store
@@ -73,3 +75,4 @@ class Context:
     admit: Callable[[Request], None] = _no_guard
     contended: asyncio.Lock = field(default_factory=asyncio.Lock)
     operations: tuple[OperationRow, ...] = ()
+    concepts: ConceptStore = NO_CONCEPTS

@@ -18,6 +18,14 @@ from fhirserver.operations import (
     validate,
 )
 from fhirserver.operations.graphql import operation as graphql
+from fhirserver.operations.terminology import (
+    expand,
+    find_matches,
+    lookup,
+    subsumes,
+    translate,
+    validate_code,
+)
 
 OPERATIONS: Final = (
     OperationRow("meta", meta.URL, ("system", "type", "instance"), (), "r", meta.run),
@@ -37,5 +45,37 @@ OPERATIONS: Final = (
     ),
     OperationRow("match", match.URL, ("type",), ("Patient",), "s", match.run),
     OperationRow("merge", merge.URL, ("type",), ("Patient",), "u", merge.run),
+    OperationRow("lookup", lookup.URL, ("type",), ("CodeSystem",), "r", lookup.run),
+    OperationRow(
+        "subsumes", subsumes.URL, ("type", "instance"), ("CodeSystem",), "r", subsumes.run
+    ),
+    OperationRow(
+        "find-matches",
+        find_matches.URL,
+        ("type", "instance"),
+        ("CodeSystem",),
+        "r",
+        find_matches.run,
+    ),
+    OperationRow(
+        "validate-code",
+        validate_code.CODE_SYSTEM,
+        ("type", "instance"),
+        ("CodeSystem",),
+        "r",
+        validate_code.of_code_system,
+    ),
+    OperationRow(
+        "validate-code",
+        validate_code.VALUE_SET,
+        ("type", "instance"),
+        ("ValueSet",),
+        "r",
+        validate_code.of_value_set,
+    ),
+    OperationRow("expand", expand.URL, ("type", "instance"), ("ValueSet",), "r", expand.run),
+    OperationRow(
+        "translate", translate.URL, ("type", "instance"), ("ConceptMap",), "r", translate.run
+    ),
     OperationRow("graphql", graphql.URL, ("system", "instance"), (), "s", graphql.run),
 )

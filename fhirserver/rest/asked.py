@@ -165,6 +165,7 @@ def _reading(
         compartment=target.compartment,
         kept=kept,
         handling=preferred.handling or "strict",
+        languages=header_text(headers, b"accept-language"),
     )
 
 
@@ -207,6 +208,7 @@ async def _writing(
         compartment=target.compartment,
         handling=preferred.handling or "strict",
         prefer=preferred.returned,
+        languages=header_text(headers, b"accept-language"),
     )
 
 

@@ -35,6 +35,7 @@ async def open_context(path: Path, policy: Policy | None = None) -> AsyncIterato
     store = SqliteStore.open(path, clock=now)
     try:
         yield Context(
+            concepts=store,
             store=store,
             definitions=packaged(),
             indexer=_indexer(),

@@ -16,9 +16,12 @@ from typing import NamedTuple
 import apsw
 
 from fhirserver.store.port import Change, Committed, Method, Stale
+from fhirserver.store.sqlite.concept_writer import ConceptWriter
 from fhirserver.store.sqlite.dictionary import Interning
 from fhirserver.store.sqlite.rows import WIDTHS, WORD_TABLES, Row, Rows, add_rows
+from fhirserver.terminology.concept import ConceptSet
 
+CODE_SYSTEM = "CodeSystem"
 METHODS: tuple[Method, ...] = ("POST", "PUT", "PATCH", "DELETE")
 METHOD_NUMBERS = {name: number for number, name in enumerate(METHODS)}
 
@@ -92,6 +95,7 @@ class Batch:
         self._gone: Rows = defaultdict(list)
         self._rows: Rows = defaultdict(list)
         self._pending: set[int] = set()
+        self._concepts: dict[int, ConceptSet | None] = {}
         self.head = head(connection)
 
     def add(self, changes: Sequence[Change], clock: int) -> Committed:
@@ -109,6 +113,8 @@ class Batch:
                 commit.add_rows(commit.rows, change, rid, tid)
             else:
                 self._add_differences(commit, change, rid, tid)
+            if change.type == CODE_SYSTEM:
+                commit.concepts[rid] = change.concepts
         self._merge(commit)
         return Committed(commit.vid, instant * 1000)
 
@@ -122,16 +128,19 @@ class Batch:
             self._connection.executemany(_DELETE[table], gone)
         for table, rows in self._rows.items():
             insert(self._connection, table, rows)
+        for rid, parts in self._concepts.items():
+            ConceptWriter(self._connection).replace(rid, parts)
         self._updates.clear()
         self._gone.clear()
         self._rows.clear()
         self._pending.clear()
+        self._concepts.clear()
 
     def return_to(self, earlier: Head) -> None:
         """Forgets commits that were flushed and rolled back since."""
         self.head = earlier
         self._known.clear()
-        for rows in (self._updates, self._gone, self._rows, self._pending):
+        for rows in (self._updates, self._gone, self._rows, self._pending, self._concepts):
             rows.clear()
 
     def find(self, tid: int, id: str) -> _Known | None:
@@ -164,6 +173,7 @@ class Batch:
     def _merge(self, commit: _Commit) -> None:
         self._known.update(commit.known)
         self._updates.extend(commit.updates)
+        self._concepts.update(commit.concepts)
         self._pending.update(known.rid for known in commit.known.values())
         for mine, theirs in ((self._gone, commit.gone), (self._rows, commit.rows)):
             for table, rows in theirs.items():
@@ -183,6 +193,7 @@ class _Commit:
         self.updates: list[Row] = []
         self.gone: Rows = defaultdict(list)
         self.rows: Rows = defaultdict(list)
+        self.concepts: dict[int, ConceptSet | None] = {}
 
     def place(self, change: Change) -> tuple[int, int]:
         """Gives the change its version row and its resource row; the numbers rid and tid."""

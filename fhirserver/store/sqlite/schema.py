@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 
 from fhirserver.errors import Unavailable
+from fhirserver.store.sqlite.concept_schema import CONCEPTS
 from fhirserver.store.sqlite.connection import Connection
 
 APPLICATION_ID = 0x46484952  # "FHIR"
@@ -109,7 +110,7 @@ CREATE VIRTUAL TABLE content USING fts5(
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+MIGRATIONS: tuple[str, ...] = (_FIRST, CONCEPTS)
 """The script at place n brings a file from schema n to n + 1."""
 
 

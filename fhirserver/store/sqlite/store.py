@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -19,6 +19,7 @@ import apsw
 
 from fhirserver.errors import Unavailable
 from fhirserver.search.expression import Query
+from fhirserver.store.concepts import SystemCount
 from fhirserver.store.port import (
     Change,
     Committed,
@@ -33,7 +34,10 @@ from fhirserver.store.port import (
 from fhirserver.store.sqlite.connection import refusal, translated
 from fhirserver.store.sqlite.reader import Reader
 from fhirserver.store.sqlite.schema import prepare
+from fhirserver.store.sqlite.staging import stage
 from fhirserver.store.sqlite.writer import Writer
+from fhirserver.terminology.concept import Concept
+from fhirserver.terminology.source import Source
 
 _AT_ONCE = 0.004  # seconds that the calling thread spends on a search
 _PATIENCE = 10.0  # seconds that a search may wait for a thread and take in all
@@ -113,6 +117,25 @@ class SqliteStore:
 
     async def counts(self) -> dict[str, int]:
         return await self._bounded(lambda reader: reader.counts())
+
+    async def ask(self, question: Callable[[Source], _T]) -> _T:
+        def whole(reader: Reader) -> _T:
+            with reader.connection.snapshot():
+                return question(reader.terminology)
+
+        return await self._bounded(whole)
+
+    async def code_systems(self) -> list[SystemCount]:
+        return await self._bounded(lambda reader: reader.terminology.counts())
+
+    async def stage(
+        self,
+        url: str,
+        version: str | None,
+        concepts: Iterable[Concept],
+        told: Callable[[int], None] = lambda number: None,
+    ) -> int:
+        return await stage(self._writer, url, version, concepts, told)
 
     async def close(self) -> None:
         await self._writer.close()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import apsw
 
@@ -25,6 +25,8 @@ from fhirserver.store.sqlite.connection import Connection, refusal
 from fhirserver.store.sqlite.dictionary import Interning
 from fhirserver.store.sqlite.expectation import check
 from fhirserver.store.sqlite.search import Searcher
+
+_T = TypeVar("_T")
 
 _GROUP_REQUESTS = 256
 _GROUP_CHANGES = 2000
@@ -56,9 +58,17 @@ class Request(NamedTuple):
     done: asyncio.Future[Committed]
 
 
+class Task(NamedTuple):
+    """Work of a transaction of its own, and whom to tell what it gave."""
+
+    work: Callable[[Connection], Any]
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[Any]
+
+
 class Outcome(NamedTuple):
-    request: Request
-    result: Committed | Exception
+    request: Request | Task
+    result: Any
 
 
 class Writer:
@@ -66,7 +76,8 @@ class Writer:
 
     def __init__(self, path: Path, clock: Callable[[], int]) -> None:
         self._clock = clock
-        self._queue: SimpleQueue[Request | None] = SimpleQueue()
+        self._queue: SimpleQueue[Request | Task | None] = SimpleQueue()
+        self._held: Task | None = None
         self._is_closed = False
         self._connection = Connection(path)
         self._connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
@@ -91,6 +102,15 @@ class Writer:
         self._queue.put(Request(changes, before, after, loop, done))
         return await done
 
+    async def run(self, work: Callable[[Connection], _T]) -> _T:
+        """What the work gives, done in one transaction between the commits of others."""
+        if self._is_closed:
+            raise Unavailable("The store is closed.")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[_T] = loop.create_future()
+        self._queue.put(Task(work, loop, done))
+        return await done
+
     async def close(self) -> None:
         """Finishes what waits, then ends the thread and its connection."""
         if not self._is_closed:
@@ -99,12 +119,29 @@ class Writer:
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            is_last = self._commit_group(first)
-            if is_last:
+        while (first := self._next()) is not None:
+            if isinstance(first, Task):
+                self._do(first)
+            elif self._commit_group(first):
                 break
             self._give_way()
         self._connection.close()
+
+    def _next(self) -> Request | Task | None:
+        held, self._held = self._held, None
+        return held or self._queue.get()
+
+    def _do(self, task: Task) -> None:
+        """Does a task in a transaction of its own."""
+        result: Any
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            result = task.work(self._connection)
+            self._connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001  as in _commit_group
+            self._roll_back()
+            result = _refused(error)
+        _tell([Outcome(task, result)])
 
     def _give_way(self) -> None:
         """Pauses after a group when other processes write as well.
@@ -158,6 +195,9 @@ class Writer:
                 return False
             if request is None:
                 return True
+            if isinstance(request, Task):
+                self._held = request
+                return False
             group.append(request)
             size += len(request.changes)
         return False
@@ -230,7 +270,8 @@ def _tell(outcomes: Sequence[Outcome]) -> None:
 
 
 def _resolve(outcomes: Sequence[Outcome]) -> None:
-    for (_, _, _, _, done), result in outcomes:
+    for request, result in outcomes:
+        done = request.done
         if done.done():
             continue
         if isinstance(result, Exception):

@@ -1,0 +1,62 @@
+"""Concepts by words: the candidates, which are compared with each other above.
+
+A word that no name has is taken for the nearest one that a name has, so that `hypertention`
+finds what `hypertension` finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import apsw
+
+from fhirserver.store.sqlite.concept_schema import SHIFT
+from fhirserver.terminology.spelling import nearest
+from fhirserver.terminology.words import CANDIDATES, Query
+
+_MATCH = """SELECT t.cid FROM concept_words w CROSS JOIN concept_term t ON t.tid=w.rowid
+    WHERE w.concept_words MATCH ? AND w.rowid>=? AND w.rowid<? ORDER BY w.rowid LIMIT ?"""
+_BY_CODE = """SELECT cid FROM concept_folded WHERE csid=? AND folded>=? AND folded<?
+    ORDER BY folded LIMIT ?"""
+_HAS_WORD = "SELECT 1 FROM concept_word WHERE csid=? AND word>=? AND word<? LIMIT 1"
+_ALIKE = """SELECT word, uses FROM concept_word WHERE csid=? AND word>=? AND word<?
+    AND length(word) BETWEEN ? AND ?"""
+_LAST = "\U0010ffff"
+
+
+def found_terms(connection: apsw.Connection, csid: int, query: Query) -> Iterator[int]:
+    """The numbers of concepts that have the words or a code that begins so; each once."""
+    seen: set[int] = set()
+    by_code = (csid, query.text, query.text + _LAST, CANDIDATES)
+    words = [_known(connection, csid, word) for word in query.words]
+    low, high = csid << SHIFT, (csid + 1) << SHIFT
+    for match in _matches(query.words, words):
+        for statement, args in ((_BY_CODE, by_code), (_MATCH, (match, low, high, CANDIDATES))):
+            for (cid,) in connection.execute(statement, args).fetchall():
+                if cid not in seen and len(seen) < CANDIDATES:
+                    seen.add(cid)
+                    yield cid
+
+
+def _matches(typed: tuple[str, ...], known: list[list[str]]) -> Iterator[str]:
+    """Queries of FTS5: the words as whole words first, then as beginnings of words."""
+    if not all(known):
+        return
+    if all(words == [word] for word, words in zip(typed, known, strict=True)):
+        yield " AND ".join(f'"{word}"' for word in typed)
+    yield " AND ".join("(" + " OR ".join(f'"{word}" *' for word in words) + ")" for words in known)
+
+
+def _known(connection: apsw.Connection, csid: int, word: str) -> list[str]:
+    """The word, if a name has one that begins so; else those nearest to it."""
+    if connection.execute(_HAS_WORD, (csid, word, word + _LAST)).get:
+        return [word]
+    candidates: dict[str, int] = {}
+    for start in dict.fromkeys((word[:2], word[:1], word[1:2])):
+        if start:
+            args = (csid, start, start + _LAST, len(word) - 2, len(word) + 2)
+            candidates.update(connection.execute(_ALIKE, args).fetchall())
+        found = nearest(word, candidates)
+        if found:
+            return found
+    return []
