@@ -20,6 +20,7 @@ from fhirserver.interactions.context import Context, Policy
 from fhirserver.interactions.operation import OperationRow
 from fhirserver.interactions.parameters import check_parameters, single
 from fhirserver.interactions.request import Answer, Request
+from fhirserver.interactions.terminology_capabilities import known, terminology
 from fhirserver.model.json import Resource, encode
 from fhirserver.search.index import Indexer
 from fhirserver.search.text import TEXT_PARAMETERS
@@ -72,6 +73,8 @@ async def run(context: Context, request: Request) -> Answer:
     if build is None:
         raise Invalid(f"There is no such mode of a statement: ask for {', '.join(_MODES)}.")
     parts = build(context.definitions, context.indexer, context.policy, context.operations)
+    if parts is None:
+        parts = _split(terminology(_prose(context.definitions), *await known(context)))
     return Answer(200, encode(request.base)[1:-1].join(parts))
 
 
@@ -113,7 +116,7 @@ def _operations(rows: Sequence[OperationRow]) -> Resource:
 
 def _prose(definitions: Definitions) -> Resource:
     (prose,) = definitions.shelf("CapabilityStatement").values()
-    prose["date"] = RELEASED
+    prose |= {"date": RELEASED, "version": version("fhirserver")}
     prose["software"] |= {"version": version("fhirserver"), "releaseDate": RELEASED}
     return prose
 
@@ -198,22 +201,13 @@ def _normative(
     return _split(out)
 
 
-@lru_cache(maxsize=8)
 def _terminology(
     definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows
-) -> list[bytes]:
-    """A TerminologyCapabilities: there are no operations on terminology, and it says none."""
-    prose = _prose(definitions)
-    kept = ("url", "name", "title", "status", "date", "publisher", "kind", "implementation")
-    software = {name: prose["software"][name] for name in ("name", "version")}
-    return _split(
-        {"resourceType": "TerminologyCapabilities"}
-        | {name: prose[name] for name in kept if name in prose}
-        | {"software": software}
-    )
+) -> None:
+    """Made for each request: code systems come and go."""
 
 
-_MODES: dict[str, Callable[[Definitions, Indexer, Policy, _Rows], list[bytes]]] = {
+_MODES: dict[str, Callable[[Definitions, Indexer, Policy, _Rows], list[bytes] | None]] = {
     "full": _full,
     "normative": _normative,
     "terminology": _terminology,

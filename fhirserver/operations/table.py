@@ -16,6 +16,7 @@ from fhirserver.operations import (
     meta_delete,
     stats,
     validate,
+    versions,
 )
 from fhirserver.operations.graphql import operation as graphql
 from fhirserver.operations.terminology import (
@@ -29,6 +30,7 @@ from fhirserver.operations.terminology import (
 
 OPERATIONS: Final = (
     OperationRow("meta", meta.URL, ("system", "type", "instance"), (), "r", meta.run),
+    OperationRow("versions", versions.URL, ("system",), (), "", versions.run),
     OperationRow("meta-add", meta_add.URL, ("instance",), (), "u", meta_add.run),
     OperationRow("meta-delete", meta_delete.URL, ("instance",), (), "u", meta_delete.run),
     OperationRow("validate", validate.URL, ("type", "instance"), (), "r", validate.run),

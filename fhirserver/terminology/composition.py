@@ -42,6 +42,12 @@ class Member:
     listed: Resource | None = None
 
     @property
+    def is_abstract(self) -> bool:
+        if self.system is not None and self.concept is not None:
+            return self.system.info.abstract(self.concept)
+        return False
+
+    @property
     def is_inactive(self) -> bool:
         if self.system is not None and self.concept is not None:
             return self.system.info.inactive(self.concept)

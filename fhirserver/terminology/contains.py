@@ -78,9 +78,8 @@ def entry(member: Member, style: Style) -> Resource:
     if marks:
         out["extension"] = marks
     out["system"] = member.url
-    if member.system is not None and member.concept is not None:
-        if member.system.info.abstract(member.concept):
-            out["abstract"] = True
+    if member.is_abstract:
+        out["abstract"] = True
     if member.is_inactive:
         out["inactive"] = True
     if member.url in style.versioned and member.version is not None:

@@ -41,7 +41,10 @@ def missing_value_set(canonical: str, *, pinned: bool = False) -> FhirError:
 
 def missing_system(canonical: str, versions: list[str]) -> MissingSystem:
     url, _, version = canonical.partition("|")
-    text = f"A definition for CodeSystem '{url}' could not be found, so the value set cannot be expanded"
+    text = (
+        f"A definition for CodeSystem '{url}' could not be found, so the value set cannot be "
+        "expanded"
+    )
     if version:
         known = " or ".join(versions) or "none"
         text = (

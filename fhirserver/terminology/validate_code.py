@@ -245,19 +245,10 @@ class ValueSetCheck:
         found = []
         if self._manner.active_only and member.is_inactive:
             found.append(_not_active(coded))
-        if not self._manner.abstract and member.system and member.concept:
-            if member.system.info.abstract(member.concept):
-                text = f"Code '{coded.written}' is abstract, and not allowed in this context"
-                found.append(
-                    issue(
-                        "error",
-                        "business-rule",
-                        "code-rule",
-                        text,
-                        coded.at("code"),
-                        "ABSTRACT_CODE_NOT_ALLOWED",
-                    )
-                )
+        if not self._manner.abstract and member.is_abstract:
+            text = f"Code '{coded.written}' is abstract, and not allowed in this context"
+            id = "ABSTRACT_CODE_NOT_ALLOWED"
+            found.append(issue("error", "business-rule", "code-rule", text, coded.at("code"), id))
         return found
 
     def _name_check(self, member: Member, coded: Coded, result: Verdict) -> None:

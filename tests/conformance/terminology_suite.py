@@ -112,6 +112,7 @@ def _parameters(out: dict[str, Any]) -> None:
 def to_r5(resource: dict[str, Any]) -> dict[str, Any]:
     """An answer."""
     out = deepcopy(resource)
+    out.pop("meta", None)
     if out["resourceType"] == "ValueSet":
         expansion = out.get("expansion", {})
         _lift(expansion, f"{_R5}.expansion.property")

@@ -6,7 +6,7 @@ tx-ecosystem), then in the store, then among those that come with the server.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from fhirserver.errors import Invalid
@@ -24,18 +24,6 @@ from fhirserver.terminology.snomed.implicit import Implicit
 from fhirserver.terminology.source import Source
 
 _T = TypeVar("_T")
-
-MORE: Final[Mapping[str, str]] = {"cache-id": "id"}
-"""Parameters of every terminology operation beside those of its definition, and"""
-REPEATED: Final[Mapping[str, str]] = {
-    "tx-resource": "Resource",
-    "useSupplement": "canonical",
-    "system-version": "canonical",
-    "check-system-version": "canonical",
-    "force-system-version": "canonical",
-    "default-valueset-version": "canonical",
-}
-"""those that can be given several times."""
 
 
 async def ask(

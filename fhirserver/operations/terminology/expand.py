@@ -14,15 +14,15 @@ from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Json, Resource, encode
 from fhirserver.model.temporal import format_instant
 from fhirserver.operations.arguments import Arguments, arguments
-from fhirserver.operations.terminology.asking import MORE, REPEATED, ask, languages
+from fhirserver.operations.terminology.asking import ask, languages
 from fhirserver.operations.terminology.value_set import asked_for
 from fhirserver.terminology.contains import Style
 from fhirserver.terminology.environment import Environment
 from fhirserver.terminology.expansion import Wish, expand
+from fhirserver.terminology.parameters import MORE, NOT_OF_EXPAND, OF_EXPAND
 
 URL = "http://hl7.org/fhir/OperationDefinition/ValueSet-expand"
 _MORE: Final = {**MORE, "excludePostCoordinated": "boolean"}
-_REPEATED: Final = {**REPEATED, "property": "string"}
 _ECHOED: Final = {
     "filter": "valueString",
     "date": "valueDateTime",
@@ -36,7 +36,6 @@ _ECHOED: Final = {
     "excludePostCoordinated": "valueBoolean",
     "displayLanguage": "valueCode",
 }
-_NOT_HERE: Final = ("context", "contextDirection", "date", "exclude-system")
 
 
 async def run(context: Context, request: Request) -> Answer:
@@ -44,8 +43,8 @@ async def run(context: Context, request: Request) -> Answer:
 
     Raises `TooCostly`; `NotFound` for what the value set needs and is not here.
     """
-    given = arguments(context, request, URL, more=_MORE, repeated=_REPEATED)
-    for name in _NOT_HERE:
+    given = arguments(context, request, URL, more=_MORE, repeated=OF_EXPAND)
+    for name in sorted(NOT_OF_EXPAND):
         if given.all(name):
             raise NotSupported(f"The parameter '{name}' of $expand is not supported: leave it out.")
     find = await asked_for(context, request, given)

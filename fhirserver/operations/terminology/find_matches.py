@@ -13,10 +13,11 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import encode
 from fhirserver.operations.arguments import Arguments, arguments
-from fhirserver.operations.terminology.asking import MORE, REPEATED, ask, instance
+from fhirserver.operations.terminology.asking import ask, instance
 from fhirserver.terminology.concept import Concept, text_of, value_of
 from fhirserver.terminology.environment import Environment
 from fhirserver.terminology.lookup import find_matches
+from fhirserver.terminology.parameters import MORE, REPEATED
 
 URL = "http://hl7.org/fhir/OperationDefinition/CodeSystem-find-matches"
 

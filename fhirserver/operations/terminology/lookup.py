@@ -10,9 +10,10 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import encode
 from fhirserver.operations.arguments import arguments
-from fhirserver.operations.terminology.asking import MORE, REPEATED, ask, languages, system_asked
+from fhirserver.operations.terminology.asking import ask, languages, system_asked
 from fhirserver.terminology.environment import Environment
 from fhirserver.terminology.lookup import Part, lookup
+from fhirserver.terminology.parameters import MORE, REPEATED
 
 URL = "http://hl7.org/fhir/OperationDefinition/CodeSystem-lookup"
 

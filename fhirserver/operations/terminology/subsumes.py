@@ -10,15 +10,10 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.operations.arguments import Arguments, arguments
 from fhirserver.operations.parameters import Out, parameters
-from fhirserver.operations.terminology.asking import (
-    MORE,
-    REPEATED,
-    ask,
-    instance,
-    system_asked,
-)
+from fhirserver.operations.terminology.asking import ask, instance, system_asked
 from fhirserver.terminology.environment import Environment
 from fhirserver.terminology.lookup import Subsumption, subsumption
+from fhirserver.terminology.parameters import MORE, REPEATED
 
 URL = "http://hl7.org/fhir/OperationDefinition/CodeSystem-subsumes"
 

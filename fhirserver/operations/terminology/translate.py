@@ -12,8 +12,9 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource, encode
 from fhirserver.operations.arguments import Arguments, arguments
-from fhirserver.operations.terminology.asking import MORE, REPEATED, ask, instance
+from fhirserver.operations.terminology.asking import ask, instance
 from fhirserver.terminology.environment import Environment
+from fhirserver.terminology.parameters import MORE, REPEATED
 from fhirserver.terminology.translate import Asked, Match, translate
 
 URL = "http://hl7.org/fhir/OperationDefinition/ConceptMap-translate"

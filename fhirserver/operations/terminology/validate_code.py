@@ -14,9 +14,10 @@ from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource, encode
 from fhirserver.model.outcome import Issue, operation_outcome
 from fhirserver.operations.arguments import Arguments, arguments
-from fhirserver.operations.terminology.asking import MORE, REPEATED, ask, instance, languages
+from fhirserver.operations.terminology.asking import ask, instance, languages
 from fhirserver.operations.terminology.value_set import asked_for
 from fhirserver.terminology.environment import Environment
+from fhirserver.terminology.parameters import MORE, REPEATED
 from fhirserver.terminology.validate_code import (
     Coded,
     Manner,

@@ -32,7 +32,7 @@ def found_terms(connection: apsw.Connection, csid: int, query: Query) -> Iterato
     low, high = csid << SHIFT, (csid + 1) << SHIFT
     for match in _matches(query.words, words):
         for statement, args in ((_BY_CODE, by_code), (_MATCH, (match, low, high, CANDIDATES))):
-            for (cid,) in connection.execute(statement, args).fetchall():
+            for (cid,) in list(connection.execute(statement, args)):
                 if cid not in seen and len(seen) < CANDIDATES:
                     seen.add(cid)
                     yield cid
@@ -55,7 +55,7 @@ def _known(connection: apsw.Connection, csid: int, word: str) -> list[str]:
     for start in dict.fromkeys((word[:2], word[:1], word[1:2])):
         if start:
             args = (csid, start, start + _LAST, len(word) - 2, len(word) + 2)
-            candidates.update(connection.execute(_ALIKE, args).fetchall())
+            candidates.update(list(connection.execute(_ALIKE, args)))
         found = nearest(word, candidates)
         if found:
             return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Final
+from typing import Final, TypeAlias
 
 import apsw
 
@@ -34,6 +34,10 @@ _OF_RANGE = (
 _OF_SYSTEM = ("concept_code", "concept_folded", "concept_property", "concept_word")
 
 
+Closure: TypeAlias = list[tuple[int, tuple[int, ...], tuple[int, ...]]]
+"""Concepts by number, with the numbers of their parents and of all their ancestors."""
+
+
 class ConceptWriter:
     """The statements of one connection, inside transactions that others begin and end."""
 
@@ -43,17 +47,12 @@ class ConceptWriter:
     def replace(self, rid: int, parts: ConceptSet | None) -> None:
         """The code system of the resource numbered `rid` is now this one, or none."""
         execute = self._connection.execute
-        old = execute(
-            "SELECT csid, url, version, state FROM code_system WHERE rid=?", (rid,)
-        ).fetchall()
+        old = list(execute("SELECT csid, url, version, state FROM code_system WHERE rid=?", (rid,)))
         execute("UPDATE code_system SET rid=NULL, state='old' WHERE rid=?", (rid,))
         if parts is not None:
             self._add(rid, parts, old)
-        for csid, concepts in execute(
-            "SELECT csid, concepts FROM code_system WHERE rid IS NULL AND state='old'"
-        ).fetchall():
-            if concepts <= _SMALL:
-                self.remove(csid)
+        for csid in self.left_over(_SMALL):
+            self.remove(csid)
 
     def _add(self, rid: int, parts: ConceptSet, old: Sequence[tuple[int, str, str, str]]) -> None:
         info = parts.info
@@ -99,10 +98,11 @@ class ConceptWriter:
             "UPDATE code_system SET state='staged', concepts=? WHERE csid=?", (concepts, csid)
         )
 
-    def left_over(self) -> list[int]:
-        """Systems that nothing uses any more."""
+    def left_over(self, most: int = 1 << 62) -> list[int]:
+        """Systems that nothing uses any more, of so many concepts at the most."""
         rows = self._connection.execute(
-            "SELECT csid FROM code_system WHERE rid IS NULL AND state='old'"
+            "SELECT csid FROM code_system WHERE rid IS NULL AND state='old' AND concepts<=?",
+            (most,),
         )
         return [csid for (csid,) in rows]
 
@@ -179,7 +179,7 @@ class Loader:
             [(self._csid, word, count) for word, count in sorted(uses.items())],
         )
 
-    def closure(self) -> Iterator[list[tuple[int, tuple[int, ...], tuple[int, ...]]]]:
+    def closure(self) -> Iterator[Closure]:
         """For each concept with parents: its number, theirs, and those of all ancestors."""
         known: dict[int, tuple[int, ...]] = {}
         parents = {
@@ -194,7 +194,7 @@ class Loader:
                 chunk = []
         yield chunk
 
-    def add_closure(self, chunk: list[tuple[int, tuple[int, ...], tuple[int, ...]]]) -> None:
+    def add_closure(self, chunk: Closure) -> None:
         """Writes a chunk of what `closure` gives."""
         parents = [(cid, n, p) for cid, above, _ in chunk for n, p in enumerate(above)]
         self._insert("concept_parent", parents)
@@ -211,7 +211,7 @@ class Loader:
             statement = f"INSERT OR IGNORE INTO {table} VALUES {','.join([marks] * count)}"
             while len(rows) - start >= count:
                 some = rows[start : start + count]
-                self._connection.execute(statement, list(chain.from_iterable(some)))  # type: ignore[arg-type]
+                self._connection.execute(statement, list(chain.from_iterable(some)))
                 start += count
 
 

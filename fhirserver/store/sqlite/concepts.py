@@ -85,7 +85,7 @@ class StoredSource:
         return [_resource(vid, body) for vid, body in self._connection.execute(_BY_URL, (pid, url))]
 
     def _systems(self, statement: str, url: str) -> list[System]:
-        rows = self._connection.execute(statement, (url,)).fetchall()
+        rows = list(self._connection.execute(statement, (url,)))
         return [
             StoredSystem(self._connection, csid, _info(csid, info), state, concepts)
             for csid, state, concepts, info in rows

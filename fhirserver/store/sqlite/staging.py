@@ -6,9 +6,10 @@ In between others write; what an import leaves when it is broken off, the next o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice
 
-from fhirserver.store.sqlite.concept_writer import CHUNK, ConceptWriter, Loader
+from fhirserver.store.sqlite.concept_writer import CHUNK, Closure, ConceptWriter, Loader
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.writer import Writer
 from fhirserver.terminology.concept import Concept
@@ -24,22 +25,26 @@ async def stage(
     """As `ConceptStore.stage`."""
     csid = await writer.run(lambda connection: ConceptWriter(connection).begin(url, version))
     for old in await writer.run(lambda connection: ConceptWriter(connection).left_over()):
-        await writer.run(lambda connection, csid=old: ConceptWriter(connection).remove(csid))  # type: ignore[misc]
-    loader: Loader | None = None
-
-    def add(connection: Connection, chunk: list[Concept]) -> Loader:
-        found = loader or Loader(connection, csid)
-        found.add(chunk)
-        return found
-
+        await writer.run(partial(_remove, old))
+    loader = await writer.run(lambda connection: Loader(connection, csid))
     remaining = iter(concepts)
     while chunk := list(islice(remaining, CHUNK)):
-        loader = await writer.run(lambda connection, chunk=chunk: add(connection, chunk))  # type: ignore[misc]
+        await writer.run(partial(_add, loader, chunk))
         told(len(loader))
-    if loader is None:
-        return 0
     for part in loader.closure():
-        await writer.run(lambda connection, part=part: loader.add_closure(part))  # type: ignore[misc]
+        await writer.run(partial(_add_closure, loader, part))
     count = len(loader)
     await writer.run(lambda connection: ConceptWriter(connection).finish(csid, count))
     return count
+
+
+def _remove(csid: int, connection: Connection) -> None:
+    ConceptWriter(connection).remove(csid)
+
+
+def _add(loader: Loader, chunk: list[Concept], connection: Connection) -> None:
+    loader.add(chunk)
+
+
+def _add_closure(loader: Loader, part: Closure, connection: Connection) -> None:
+    loader.add_closure(part)
