@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from fhirserver.terminology.concept import Concept
 
-CANDIDATES = 600
+CANDIDATES = 250
 """How many concepts that have the words are compared with each other, at most."""
 
 _WORD = re.compile(r"[^\W_]+(?:\.[^\W_]+)*")
