@@ -30,9 +30,43 @@ from fhirserver.terminology.concept import Concept
 
 URL = "http://example.org/large"
 BASE = "http://example.org/fhir"
-PARTS = ["heart", "lung", "liver", "kidney", "stomach", "femur", "tibia", "humerus", "skull", "spine", "hand", "foot", "knee"]
-KINDS = ["fracture", "infection", "tumour", "ulcer", "stenosis", "injury", "inflammation", "necrosis", "failure"]
-MANNERS = ["acute", "chronic", "recurrent", "primary", "secondary", "congenital", "malignant", "benign", "open"]
+PARTS = [
+    "heart",
+    "lung",
+    "liver",
+    "kidney",
+    "stomach",
+    "femur",
+    "tibia",
+    "humerus",
+    "skull",
+    "spine",
+    "hand",
+    "foot",
+    "knee",
+]
+KINDS = [
+    "fracture",
+    "infection",
+    "tumour",
+    "ulcer",
+    "stenosis",
+    "injury",
+    "inflammation",
+    "necrosis",
+    "failure",
+]
+MANNERS = [
+    "acute",
+    "chronic",
+    "recurrent",
+    "primary",
+    "secondary",
+    "congenital",
+    "malignant",
+    "benign",
+    "open",
+]
 SIDES = ["left", "right", "bilateral", "unspecified"]
 
 

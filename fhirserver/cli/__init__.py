@@ -11,6 +11,7 @@ import typer
 from fhirserver.cli.check import check
 from fhirserver.cli.demo import demo
 from fhirserver.cli.load import load
+from fhirserver.cli.package import package
 from fhirserver.cli.serve import serve
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
@@ -20,6 +21,9 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "check": check,
 }
 """Name and function of each command, in the order of the help."""
+
+GROUPS: Final[dict[str, typer.Typer]] = {"package": package}
+"""Commands that have commands of their own."""
 
 
 def main() -> None:
@@ -33,4 +37,6 @@ def main() -> None:
     )
     for name, function in COMMANDS.items():
         app.command(name)(function)
+    for name, group in GROUPS.items():
+        app.add_typer(group, name=name)
     app()
