@@ -82,6 +82,12 @@ async def open_gate(
         await running.store.close()
 
 
+def open_store(settings: Settings) -> SqliteStore:
+    """The store of the settings, for commands that work beside the gate."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
+
+
 def new_id() -> str:
     """A fresh logical id: a UUID of version 7 (RFC 9562), so that new rows lie together."""
     milliseconds = time.time_ns() // 1_000_000
@@ -163,9 +169,7 @@ class _Running:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.definitions = packaged()
         sealer = AesSealer(sealing_key(settings.data), now=now, random=secrets.token_bytes)
-        self.store = SqliteStore.open(
-            settings.database, clock=now, patience=settings.search_seconds
-        )
+        self.store = open_store(settings)
         context = Context(
             store=self.store,
             definitions=self.definitions,

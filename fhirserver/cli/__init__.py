@@ -13,6 +13,7 @@ from fhirserver.cli.demo import demo
 from fhirserver.cli.load import load
 from fhirserver.cli.package import package
 from fhirserver.cli.serve import serve
+from fhirserver.cli.terminology import terminology
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "demo": demo,
@@ -22,7 +23,7 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
 }
 """Name and function of each command, in the order of the help."""
 
-GROUPS: Final[dict[str, typer.Typer]] = {"package": package}
+GROUPS: Final[dict[str, typer.Typer]] = {"package": package, "terminology": terminology}
 """Commands that have commands of their own."""
 
 

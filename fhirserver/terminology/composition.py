@@ -225,7 +225,7 @@ class Rule(Part):
             concepts = (
                 system.select(self._filters)
                 if query is None
-                else system.search(query, self._filters)
+                else system.search(system.corrected(query), self._filters)
             )
             for concept in concepts:
                 yield self._member(system, concept)

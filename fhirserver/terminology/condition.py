@@ -16,7 +16,12 @@ from fhirserver.definitions.value_set import Filter
 from fhirserver.errors import Unprocessable
 from fhirserver.terminology.concept import STANDARD_PROPERTIES, Concept, text_of, value_of
 from fhirserver.terminology.issue import invalid_value_set
+from fhirserver.terminology.snomed import ecl
+from fhirserver.terminology.snomed.ecl import SNOMED
 from fhirserver.terminology.source import System
+
+CONSTRAINT: Final = "constraint"
+"""The filter of SNOMED CT that is an expression constraint."""
 
 _CODE: Final = frozenset({"concept", "code"})
 _LONGEST: Final = 1000
@@ -43,7 +48,10 @@ def check(filter: Filter, system: System, place: str) -> None:
     known = filter.op in (_OF_CODES if filter.property in _CODE else _VALUES)
     defined = system.info.properties
     if not known or not (
-        filter.property in STANDARD_PROPERTIES or filter.property in defined or not defined
+        filter.property in STANDARD_PROPERTIES
+        or filter.property in defined
+        or not defined
+        or (filter.property == CONSTRAINT and system.info.url == SNOMED)
     ):
         raise invalid_value_set(
             f"The filter {filter.property} {filter.op} is not supported for the code system "
@@ -52,6 +60,8 @@ def check(filter: Filter, system: System, place: str) -> None:
         )
     if filter.op == "regex":
         _pattern(filter.value)
+    if filter.property == CONSTRAINT:
+        ecl.read(filter.value)
 
 
 def _is_a(filter: Filter, concept: Concept, system: System) -> bool:
@@ -79,6 +89,8 @@ def _leaf(filter: Filter, concept: Concept, system: System) -> bool:
 
 
 def _equals(filter: Filter, concept: Concept, system: System) -> bool:
+    if filter.property == CONSTRAINT:
+        return ecl.matches(ecl.read(filter.value), concept, system)
     if filter.property == "ancestor":
         return system.is_below(concept.code, filter.value)
     return filter.value in values(concept, filter.property, system)

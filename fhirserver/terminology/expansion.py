@@ -117,12 +117,15 @@ def _ranked(found: Iterator[Member], wish: Wish) -> tuple[list[Member], int | No
     query = Query.of(wish.text or "")
     assert query is not None
     members = list(islice(found, CANDIDATES))
-    ranked = sorted(
-        members,
-        key=lambda item: (
-            (9, 0, 0, item.code) if item.concept is None else rank(query, item.concept)
-        ),
-    )
+    systems = {id(item.system): item.system for item in members if item.system is not None}
+    meant = {key: system.corrected(query) for key, system in systems.items()}
+
+    def place(item: Member) -> tuple[int, int, int, str]:
+        if item.concept is None:
+            return 9, 0, 0, item.code
+        return rank(meant[id(item.system)], item.concept)
+
+    ranked = sorted(members, key=place)
     end = None if wish.count is None else wish.offset + wish.count
     return ranked[wish.offset : end], None if len(members) == CANDIDATES else len(members)
 

@@ -56,6 +56,9 @@ class MemorySystem:
             if all(meets(filter, concept, self) for filter in filters):
                 yield concept
 
+    def corrected(self, query: Query) -> Query:
+        return query
+
     def search(self, query: Query, filters: Sequence[Filter]) -> Iterator[Concept]:
         return (concept for concept in self.select(filters) if has_words(query, concept))
 

@@ -44,6 +44,9 @@ class System(Protocol):
         An infinite system (a grammar) raises `TooCostly`.
         """
 
+    def corrected(self, query: Query) -> Query:
+        """The query with words that no name has replaced by the nearest that one has."""
+
     def search(self, query: Query, filters: Sequence[Filter]) -> Iterator[Concept]:
         """Those among them whose names or code have the words, in no certain order.
 

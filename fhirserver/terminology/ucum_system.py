@@ -59,6 +59,9 @@ class UcumSystem:
     def select(self, filters: Sequence[Filter]) -> Iterator[Concept]:
         raise _endless()
 
+    def corrected(self, query: Query) -> Query:
+        return query
+
     def search(self, query: Query, filters: Sequence[Filter]) -> Iterator[Concept]:
         raise _endless()
 

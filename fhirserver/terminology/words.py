@@ -35,6 +35,14 @@ class Query:
         words = words_of(text)[:_MANY]
         return cls(fold(text), words) if words else None
 
+    def corrected(self, words: tuple[str, ...]) -> Query:
+        """The query with these words instead of its own."""
+        text = self.text
+        for typed, meant in zip(self.words, words, strict=True):
+            if typed != meant:
+                text = text.replace(typed, meant, 1)
+        return Query(text, words)
+
 
 @lru_cache(maxsize=4096)
 def fold(text: str) -> str:
@@ -70,24 +78,29 @@ def rank(query: Query, concept: Concept) -> tuple[int, int, int, str]:
     code = fold(concept.code)
     if code == query.text:
         return 0, 0, 0, code
-    best = (8, 0, 0)
-    if code.startswith(query.text):
-        best = (1, 0, len(code))
+    length = len(concept.display or code)
+    best = (1, 0) if code.startswith(query.text) else (9, 0)
     for place, term in enumerate(concept.terms()):
-        best = min(best, (_distance(query, term), min(place, 1), len(term)))
-    return (*best, code)
+        distance = _distance(query, term)
+        if place and distance > _EXACT:
+            distance += 2  # a synonym that only begins so says less than a name with the word
+        best = min(best, (distance, min(place, 1)))
+    return (*best, length, code)
+
+
+_EXACT = 2
 
 
 def _distance(query: Query, term: str) -> int:
     whole = fold(term)
     plain = fold(_ASIDE.sub("", term)) if "(" in whole or "[" in whole else whole
     if query.text in (whole, plain):
-        return 2
+        return _EXACT
     if plain.startswith(query.text) and not plain[len(query.text) :][:1].isalnum():
-        return 3
+        return 3 if plain[len(query.text)] == "," else 4  # `pain, unspecified` before `pain in ..`
     words = words_of(whole)
     if set(query.words) <= set(words):
-        return 4 if words[0] in query.words else 5
+        return 5
     return 6 if _has_all(query.words, words) else 9
 
 

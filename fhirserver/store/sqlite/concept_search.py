@@ -24,39 +24,38 @@ _ALIKE = """SELECT word, uses FROM concept_word WHERE csid=? AND word>=? AND wor
 _LAST = "\U0010ffff"
 
 
+def corrected(connection: apsw.Connection, csid: int, query: Query) -> Query:
+    """As `System.corrected`."""
+    return query.corrected(tuple(_known(connection, csid, word) for word in query.words))
+
+
 def found_terms(connection: apsw.Connection, csid: int, query: Query) -> Iterator[int]:
     """The numbers of concepts that have the words or a code that begins so; each once."""
-    seen: set[int] = set()
-    by_code = (csid, query.text, query.text + _LAST, CANDIDATES)
-    words = [_known(connection, csid, word) for word in query.words]
     low, high = csid << SHIFT, (csid + 1) << SHIFT
-    for match in _matches(query.words, words):
-        for statement, args in ((_BY_CODE, by_code), (_MATCH, (match, low, high, CANDIDATES))):
-            for (cid,) in list(connection.execute(statement, args)):
-                if cid not in seen and len(seen) < CANDIDATES:
-                    seen.add(cid)
-                    yield cid
+    whole = " AND ".join(f'"{word}"' for word in query.words)
+    begun = " AND ".join(f'"{word}" *' for word in query.words)
+    asked: tuple[tuple[str, tuple[int | str, ...]], ...] = (
+        (_BY_CODE, (csid, query.text, query.text + _LAST, CANDIDATES)),
+        (_MATCH, (whole, low, high, CANDIDATES)),
+        (_MATCH, (begun, low, high, CANDIDATES)),
+    )
+    seen: set[int] = set()
+    for statement, args in asked:
+        for (cid,) in list(connection.execute(statement, args)):
+            if cid not in seen and len(seen) < CANDIDATES:
+                seen.add(cid)
+                yield cid
 
 
-def _matches(typed: tuple[str, ...], known: list[list[str]]) -> Iterator[str]:
-    """Queries of FTS5: the words as whole words first, then as beginnings of words."""
-    if not all(known):
-        return
-    if all(words == [word] for word, words in zip(typed, known, strict=True)):
-        yield " AND ".join(f'"{word}"' for word in typed)
-    yield " AND ".join("(" + " OR ".join(f'"{word}" *' for word in words) + ")" for words in known)
-
-
-def _known(connection: apsw.Connection, csid: int, word: str) -> list[str]:
-    """The word, if a name has one that begins so; else those nearest to it."""
+def _known(connection: apsw.Connection, csid: int, word: str) -> str:
+    """The word, if a name has one that begins so; else the one nearest to it, if there is."""
     if connection.execute(_HAS_WORD, (csid, word, word + _LAST)).get:
-        return [word]
+        return word
     candidates: dict[str, int] = {}
     for start in dict.fromkeys((word[:2], word[:1], word[1:2])):
-        if start:
-            args = (csid, start, start + _LAST, len(word) - 2, len(word) + 2)
-            candidates.update(list(connection.execute(_ALIKE, args)))
+        args = (csid, start, start + _LAST, len(word) - 2, len(word) + 2)
+        candidates.update(list(connection.execute(_ALIKE, args)))
         found = nearest(word, candidates)
         if found:
-            return found
-    return []
+            return found[0]
+    return word

@@ -11,10 +11,11 @@ from fhirserver.definitions.value_set import Filter
 from fhirserver.model.json import Resource, decode
 from fhirserver.store.concepts import SystemCount
 from fhirserver.store.sqlite.concept_schema import SHIFT
-from fhirserver.store.sqlite.concept_search import found_terms
+from fhirserver.store.sqlite.concept_search import corrected, found_terms
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.terminology.concept import Concept, SystemInfo
-from fhirserver.terminology.condition import meets
+from fhirserver.terminology.condition import CONSTRAINT, meets
+from fhirserver.terminology.snomed.ecl import narrowest, read
 from fhirserver.terminology.source import System
 from fhirserver.terminology.words import Query
 
@@ -151,6 +152,9 @@ class StoredSystem:
             if all(meets(item, concept, self) for item in rest):
                 yield concept
 
+    def corrected(self, query: Query) -> Query:
+        return corrected(self._connection, self._csid, query)
+
     def search(self, query: Query, filters: Sequence[Filter]) -> Iterator[Concept]:
         for cid in found_terms(self._connection, self._csid, query):
             for row in self._connection.execute(_ONE, (cid,)):
@@ -166,6 +170,9 @@ class StoredSystem:
     ) -> tuple[Iterator[tuple[int, str, str | None, bytes]], Sequence[Filter]]:
         """The rows to begin with, by the index of one filter, and the filters left to try."""
         for index, item in enumerate(filters):
+            if item.property == CONSTRAINT and (focus := narrowest(read(item.value))):
+                op = "is-a" if focus.operator != "<" else "descendent-of"
+                return self._hierarchy(Filter("concept", op, focus.code or "")), filters
             rest = (*filters[:index], *filters[index + 1 :])
             if item.property in _CODES and item.op in ("is-a", "descendent-of"):
                 return self._hierarchy(item), rest

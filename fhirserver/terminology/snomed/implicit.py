@@ -12,9 +12,9 @@ from typing import Final
 from urllib.parse import unquote
 
 from fhirserver.model.json import Resource
+from fhirserver.terminology.snomed.ecl import SNOMED
 from fhirserver.terminology.source import Source, System
 
-SNOMED: Final = "http://snomed.info/sct"
 LOINC: Final = "http://loinc.org"
 _MARK: Final = "?fhir_vs"
 _REFSETS: Final = "900000000000455006"
@@ -87,7 +87,7 @@ def _filter(kind: str, value: str) -> Resource | None:
         case "refset", "":
             return {"property": "concept", "op": "descendent-of", "value": _REFSETS}
         case "refset", _:
-            return {"property": "concept", "op": "in", "value": value}
+            return {"property": "memberOf", "op": "=", "value": value}
         case "ecl", str() if value:
             return {"property": "constraint", "op": "=", "value": value}
     return None
