@@ -20,6 +20,7 @@ from fhirserver.operations import (
 )
 from fhirserver.operations.graphql import operation as graphql
 from fhirserver.operations.terminology import (
+    closure,
     expand,
     find_matches,
     lookup,
@@ -30,7 +31,7 @@ from fhirserver.operations.terminology import (
 
 OPERATIONS: Final = (
     OperationRow("meta", meta.URL, ("system", "type", "instance"), (), "r", meta.run),
-    OperationRow("versions", versions.URL, ("system",), (), "", versions.run),
+    OperationRow("versions", versions.URL, ("system",), ("CapabilityStatement",), "", versions.run),
     OperationRow("meta-add", meta_add.URL, ("instance",), (), "u", meta_add.run),
     OperationRow("meta-delete", meta_delete.URL, ("instance",), (), "u", meta_delete.run),
     OperationRow("validate", validate.URL, ("type", "instance"), (), "r", validate.run),
@@ -76,6 +77,7 @@ OPERATIONS: Final = (
         validate_code.of_value_set,
     ),
     OperationRow("expand", expand.URL, ("type", "instance"), ("ValueSet",), "r", expand.run),
+    OperationRow("closure", closure.URL, ("system",), ("ConceptMap",), "r", closure.run),
     OperationRow(
         "translate", translate.URL, ("type", "instance"), ("ConceptMap",), "r", translate.run
     ),

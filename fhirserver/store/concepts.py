@@ -8,9 +8,9 @@ version that has no concepts of its own (`content` not-present).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from fhirserver.errors import NotSupported
 from fhirserver.terminology.concept import Concept
@@ -27,6 +27,21 @@ class SystemCount:
     version: str | None
     content: str
     concepts: int
+
+
+class ClosureCode(NamedTuple):
+    """A code of a closure table, and the version of the table that added it."""
+
+    system: str
+    code: str
+    version: int
+
+
+class ClosureTable(NamedTuple):
+    """The codes of a closure table, and the version that it had before the last call."""
+
+    codes: list[ClosureCode]
+    before: int
 
 
 class ConceptStore(Protocol):
@@ -53,6 +68,15 @@ class ConceptStore(Protocol):
         `told` hears how many are in. What was staged for the URL and version before is dropped.
         """
 
+    async def begin_closure(self, name: str) -> None:
+        """Begins a closure table; one of that name loses its codes."""
+
+    async def extend_closure(
+        self, name: str, codes: Sequence[tuple[str, str]], most: int
+    ) -> ClosureTable | None:
+        """All codes of the table with these (system, code), which make its next version if any
+        is new; None if the table was not begun. Raises `TooCostly` for more than `most`."""
+
 
 class _NoConcepts:
     """Stands in for a store that keeps no concepts: it says so."""
@@ -70,6 +94,14 @@ class _NoConcepts:
         concepts: Iterable[Concept],
         told: Callable[[int], None],
     ) -> int:
+        raise NotSupported(_NONE)
+
+    async def begin_closure(self, name: str) -> None:
+        raise NotSupported(_NONE)
+
+    async def extend_closure(
+        self, name: str, codes: Sequence[tuple[str, str]], most: int
+    ) -> ClosureTable | None:
         raise NotSupported(_NONE)
 
 

@@ -122,7 +122,8 @@ class Environment:
         found: dict[tuple[str, str], Resource] = {}
         for source in self._sources:
             for item in source.concept_maps(url):
-                found.setdefault((item.get("url", ""), item.get("version", "")), item)
+                name = item.get("url") or f"#{item.get('id')}"
+                found.setdefault((name, item.get("version", "")), item)
         return list(found.values())
 
     # --- supplements ------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def rank(query: Query, concept: Concept) -> tuple[int, int, int, str]:
     if code == query.text:
         return 0, 0, 0, code
     length = len(concept.display or code)
-    best = (1, 0) if code.startswith(query.text) else (9, 0)
+    best = (1, 0) if code.startswith(query.text) else (12, 0)
     for place, term in enumerate(concept.terms()):
         distance = _distance(query, term)
         if place and distance > _EXACT:
@@ -101,7 +101,9 @@ def _distance(query: Query, term: str) -> int:
     words = words_of(whole)
     if set(query.words) <= set(words):
         return 5
-    return 6 if _has_all(query.words, words) else 9
+    if plain.startswith(query.text):
+        return 6
+    return 7 if _has_all(query.words, words) else 10
 
 
 def _has_all(wanted: Iterable[str], words: Iterable[str]) -> bool:

@@ -46,7 +46,7 @@ async def test_a_store_with_something_in_it(tmp_path):
     await filled(tmp_path / "d")
     code, told = checked("--data", "d")
     assert code == 0
-    assert "schema 1 of 1" in told
+    assert "schema 2 of 2" in told
     assert "1 resources, 2 versions" in told
     assert "Patient: 1" in told
     assert "index of string" in told

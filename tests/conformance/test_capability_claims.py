@@ -250,6 +250,86 @@ async def call_document(client: Client, url: str) -> None:
         assert (await client.get(address))["type"] == "document"
 
 
+COLOURS = {
+    "resourceType": "CodeSystem",
+    "url": "http://example.org/colours",
+    "status": "active",
+    "content": "complete",
+    "concept": [{"code": "red", "concept": [{"code": "pink"}]}],
+}
+
+
+async def call_lookup(client: Client, url: str) -> None:
+    await create(client, COLOURS)
+    assert (await client.get("CodeSystem/$lookup?system=http://example.org/colours&code=red"))[
+        "parameter"
+    ]
+
+
+async def call_subsumes(client: Client, url: str) -> None:
+    for address in (await create(client, COLOURS), "CodeSystem"):
+        system = "" if "/" in address else "&system=http://example.org/colours"
+        found = await client.get(f"{address}/$subsumes?codeA=red&codeB=pink{system}")
+        assert found["parameter"][0]["valueCode"] == "subsumes"
+
+
+async def call_find_matches(client: Client, url: str) -> None:
+    part = [{"name": "code", "valueCode": "code"}, {"name": "value", "valueCode": "pink"}]
+    asked = ({"name": "property", "part": part}, {"name": "exact", "valueBoolean": True})
+    system = {"name": "system", "valueUri": "http://example.org/colours"}
+    made = await create(client, COLOURS)
+    assert (await client.call(f"{made}/$find-matches", *asked))["parameter"]
+    assert (await client.call("CodeSystem/$find-matches", *asked, system))["parameter"]
+
+
+async def call_validate_code(client: Client, url: str) -> None:
+    made = await create(client, COLOURS)
+    if url.startswith("CodeSystem"):
+        addresses = [f"{made}/$validate-code?", f"CodeSystem/$validate-code?url={COLOURS['url']}&"]
+    else:
+        made = await create(client, reds())
+        asked = f"system={COLOURS['url']}&"
+        addresses = [
+            f"{made}/$validate-code?{asked}",
+            f"ValueSet/$validate-code?url=http://example.org/reds&{asked}",
+        ]
+    for address in addresses:
+        found = await client.get(f"{address}code=pink")
+        assert {"name": "result", "valueBoolean": True} in found["parameter"]
+
+
+def reds() -> Resource:
+    return {
+        "resourceType": "ValueSet",
+        "url": "http://example.org/reds",
+        "status": "active",
+        "compose": {"include": [{"system": COLOURS["url"]}]},
+    }
+
+
+async def call_expand(client: Client, url: str) -> None:
+    await create(client, COLOURS)
+    made = await create(client, reds())
+    for address in (f"{made}/$expand", "ValueSet/$expand?url=http://example.org/reds"):
+        assert (await client.get(address))["expansion"]["total"] == 2
+
+
+async def call_translate(client: Client, url: str) -> None:
+    group = {
+        "source": "http://a",
+        "target": "http://b",
+        "element": [{"code": "1", "target": [{"code": "2", "equivalence": "equal"}]}],
+    }
+    made = await create(
+        client, {"resourceType": "ConceptMap", "status": "active", "group": [group]}
+    )
+    for address in (made, "ConceptMap"):
+        found = await client.get(
+            f"{address}/$translate?system=http://a&code=1&targetsystem=http://b"
+        )
+        assert {"name": "result", "valueBoolean": True} in found["parameter"]
+
+
 OPERATION_CALLS: dict[str, Callable[[Client, str], Awaitable[None]]] = {
     "meta": call_meta,
     "meta-add": call_meta_add,
@@ -262,6 +342,12 @@ OPERATION_CALLS: dict[str, Callable[[Client, str], Awaitable[None]]] = {
     "lastn": call_lastn,
     "stats": call_stats,
     "document": call_document,
+    "lookup": call_lookup,
+    "subsumes": call_subsumes,
+    "find-matches": call_find_matches,
+    "validate-code": call_validate_code,
+    "expand": call_expand,
+    "translate": call_translate,
 }
 
 
@@ -279,7 +365,12 @@ async def test_every_operation_of_every_type(client: Client) -> None:
 
 
 async def test_every_operation_of_the_system(client: Client) -> None:
-    calls = {"meta": "$meta", "graphql": "$graphql?query={PatientList{id}}"}
+    calls = {
+        "meta": "$meta",
+        "graphql": "$graphql?query={PatientList{id}}",
+        "versions": "$versions",
+        "closure": "$closure?name=mine",
+    }
     for stated in (await served(client))["operation"]:
         assert await client.get(calls[stated["name"]])
 

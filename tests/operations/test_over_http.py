@@ -87,7 +87,7 @@ async def test_graphql_in_each_of_its_forms(
         ("GET", "Observation/a/$everything", 404),
         ("GET", "Patient/a/$nonsense", 404),
         ("GET", "$expunge", 404),
-        ("POST", "ValueSet/$expand", 404),
+        ("POST", "ValueSet/$expand", 400),
         ("GET", "Patient/a/$everything?nonsense=1", 400),
         ("GET", "Patient/b/$everything", 404),
         ("GET", "Patient/a/$graphql?query={nonsense}", 400),
@@ -137,7 +137,12 @@ async def test_operations_in_a_batch_and_a_transaction(http: httpx2.AsyncClient)
 
 async def test_they_are_stated(http: httpx2.AsyncClient) -> None:
     (rest,) = (await http.get("/fhir/metadata")).json()["rest"]
-    assert {item["name"] for item in rest["operation"]} == {"meta", "graphql"}
+    assert {item["name"] for item in rest["operation"]} == {
+        "meta",
+        "versions",
+        "closure",
+        "graphql",
+    }
     (patient,) = (item for item in rest["resource"] if item["type"] == "Patient")
     assert {"everything", "match", "merge", "validate", "graphql"} <= {
         item["name"] for item in patient["operation"]

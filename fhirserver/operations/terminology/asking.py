@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from fhirserver.errors import Invalid
+from fhirserver.interactions import terminology
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Request
 from fhirserver.model.json import Resource, decode
@@ -18,10 +19,6 @@ from fhirserver.operations.current import current
 from fhirserver.terminology.concept import split_canonical
 from fhirserver.terminology.display import languages_of
 from fhirserver.terminology.environment import Environment, Rules
-from fhirserver.terminology.in_memory import Resources
-from fhirserver.terminology.packaged import Packaged
-from fhirserver.terminology.snomed.implicit import Implicit
-from fhirserver.terminology.source import Source
 
 _T = TypeVar("_T")
 
@@ -30,15 +27,8 @@ async def ask(
     context: Context, given: Arguments, question: Callable[[Environment], _T], *more: Resource
 ) -> _T:
     """What the question makes of all that is known; `more` are definitions of the request."""
-    extra = Resources([*more, *given.all("tx-resource")])
-    packaged = Packaged(context.definitions)
-    rules = rules_of(given)
-
-    def whole(stored: Source) -> _T:
-        known = (extra, stored, packaged)
-        return question(Environment((*known, Implicit(known)), rules))
-
-    return await context.concepts.ask(whole)
+    brought = (*more, *given.all("tx-resource"))
+    return await terminology.ask(context, question, rules_of(given), brought)
 
 
 def rules_of(given: Arguments) -> Rules:

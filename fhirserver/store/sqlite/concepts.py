@@ -208,7 +208,8 @@ def _content(state: str, info: SystemInfo) -> str:
 def _concept(cid: int, code: str, display: str | None, data: bytes) -> Concept:
     decoded = decode(data)
     parents = tuple(decoded.pop("parents", ()))
-    return Concept(code, display, parents, {"code": code, **decoded})
+    shown = {} if display is None else {"display": display}
+    return Concept(code, display, parents, {"code": code, **shown, **decoded})
 
 
 @lru_cache(maxsize=1024)

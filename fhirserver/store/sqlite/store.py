@@ -19,7 +19,7 @@ import apsw
 
 from fhirserver.errors import Unavailable
 from fhirserver.search.expression import Query
-from fhirserver.store.concepts import SystemCount
+from fhirserver.store.concepts import ClosureTable, SystemCount
 from fhirserver.store.port import (
     Change,
     Committed,
@@ -31,6 +31,7 @@ from fhirserver.store.port import (
     SearchPage,
     Version,
 )
+from fhirserver.store.sqlite import closure
 from fhirserver.store.sqlite.connection import refusal, translated
 from fhirserver.store.sqlite.reader import Reader
 from fhirserver.store.sqlite.schema import prepare
@@ -136,6 +137,16 @@ class SqliteStore:
         told: Callable[[int], None] = lambda number: None,
     ) -> int:
         return await stage(self._writer, url, version, concepts, told)
+
+    async def begin_closure(self, name: str) -> None:
+        await self._writer.run(lambda connection: closure.begin(connection, name))
+
+    async def extend_closure(
+        self, name: str, codes: Sequence[tuple[str, str]], most: int
+    ) -> ClosureTable | None:
+        return await self._writer.run(
+            lambda connection: closure.extend(connection, name, codes, most)
+        )
 
     async def close(self) -> None:
         await self._writer.close()
