@@ -1,10 +1,15 @@
-"""Searches of a store with 10,000, 100,000 and 1,000,000 resources.
+"""Kinds of searches at growing sizes: medians, 99th percentiles, errors, on either store.
 
-    python benchmarks/search.py [--sizes 10000,100000,1000000] [--folder DIR] [--times 300]
+    python benchmarks/search.py [--patients 1000,4000,16000,64000] [--times 40] [--folder DIR]
+                                [--store sqlite|mongodb://HOST:PORT] [--only TEXT] [--explain]
 
-A tenth are Patients, the others their Observations, with the entries that the indexer finds.
-Selective queries have about as many hits whatever the size: their median at the greatest size
-may be at most twice that at the smallest. `--folder` keeps the files for another run.
+A patient has 16 resources (`population.py`), so 64,000 patients are a million. Each search has
+other values than the one before and goes through the gate, as from HTTP: parsed, compiled, found,
+with what it includes, written as a Bundle. The sizes take turns search by search, so that what
+else the machine does falls on all alike. Searches named with a `*` are selective: they find about
+as much whatever the size; the last column is the median at the greatest size over that at the
+smallest. `--folder` keeps the stores for another run; `--explain` prints the plans of one search
+of each kind at the greatest size. On MongoDB each size is a database of its own, `bench_N`.
 """
 
 from __future__ import annotations
@@ -13,315 +18,234 @@ import argparse
 import asyncio
 import random
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import replace
-from decimal import Decimal
+from contextlib import AsyncExitStack
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
+from urllib.parse import urlsplit
 
+import population
+from search_shapes import PAGES, SHAPES, Asked, World
+from shown_plan import told
+
+from fhirserver.app import open_gate, whole_store
 from fhirserver.definitions.packaged import packaged
-from fhirserver.model.json import Resource
+from fhirserver.errors import FhirError
+from fhirserver.interactions.query import query_pairs
+from fhirserver.interactions.request import Answer, Request
+from fhirserver.interactions.route import route
+from fhirserver.model.json import Resource, decode
 from fhirserver.model.resource import draft
-from fhirserver.model.temporal import SECOND, interval
-from fhirserver.search.expression import (
-    EVERYTHING,
-    And,
-    Chain,
-    CompositeIs,
-    DateIs,
-    Expression,
-    Has,
-    Missing,
-    Not,
-    QuantityIs,
-    Query,
-    ReferenceIs,
-    SortKey,
-    StringIs,
-    StringMode,
-    Target,
-    TokenIs,
-    TokenValue,
-)
 from fhirserver.search.index import Indexer
-from fhirserver.store.port import Change
-from fhirserver.store.sqlite import SqliteStore
+from fhirserver.settings import Settings
+from fhirserver.store.port import Change, Store
 
-CHUNK = 5000
-EACH = 10  # resources of a patient, with the patient
-START = interval("2015-01-01").start
-CODES = ("8867-4", "8480-6", "8462-4", "9279-1", "8310-5", "29463-7", "8302-2", "2708-6", "39156-5")
-MRN, LOINC, UCUM = "urn:oid:1.2.36", "http://loinc.org", "http://unitsofmeasure.org"
-CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+BASE = "http://localhost/fhir"
+AHEAD = 3
+
+Dispatch: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
 
-def patient(n: int) -> Resource:
-    return {
-        "resourceType": "Patient",
-        "id": f"p{n}",
-        "active": True,
-        "identifier": [{"system": MRN, "value": f"mrn{n}"}],
-        "name": [{"family": f"Family{n // 10:06}", "given": [f"Given{n % 977}", "Maria"]}],
-        "gender": "female" if n % 2 else "male",
-        "birthDate": f"{1930 + n % 90}-{n % 12 + 1:02}-{n % 28 + 1:02}",
-        "address": [{"line": [f"{n % 300} Road"], "city": f"City{n % 500}", "country": "XX"}],
-        "telecom": [{"system": "phone", "value": f"555-{n}"}],
-        "managingOrganization": {"reference": f"Organization/o{n % 20}"},
-    }
+class Taken(NamedTuple):
+    """Milliseconds of each search, errors by text, and how many entries a search gave."""
+
+    times: list[float]
+    errors: dict[str, int]
+    entries: list[int]
 
 
-def observation(n: int, subject: int) -> Resource:
-    """Ten of them fall in a minute, ten of a whole store's have one rare value."""
-    when = START + n * 6 * SECOND
-    day = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when // SECOND))
-    return {
-        "resourceType": "Observation",
-        "id": f"o{n}",
-        "status": "final",
-        "category": [{"coding": [{"system": CATEGORY, "code": "vital-signs"}]}],
-        "code": {"coding": [{"system": LOINC, "code": CODES[n % len(CODES)]}], "text": "Vital"},
-        "subject": {"reference": f"Patient/p{subject}"},
-        "encounter": {"reference": f"Encounter/e{n // 5}"},
-        "effectiveDateTime": day,
-        "valueQuantity": {
-            "value": Decimal(500 + n % 1009) / 10,
-            "unit": "x",
-            "system": UCUM,
-            "code": "/min",
-        },
-        "device": {"identifier": {"value": f"batch{n // 10}"}},
-        "note": [{"text": "Measured at rest, sitting, after five minutes."}],
-    }
+# --- filling ----------------------------------------------------------------------------------
 
 
 @cache
 def _indexer() -> Indexer:
-    return Indexer(packaged())
+    return Indexer(packaged(), "all")
 
 
-def _resources(first: int, last: int) -> Iterator[Resource]:
-    for n in range(first, last):
-        subject, place = divmod(n, EACH)
-        yield patient(subject) if place == 0 else observation(n - subject - 1, subject)
-
-
-def _changes(first: int, last: int) -> list[Change]:
+def _changes(resources: list[Resource]) -> list[Change]:
     index = _indexer().entries
-    return [
-        Change(it["resourceType"], it["id"], 1, "PUT", draft(it, it["id"], 1), index(it))
-        for it in _resources(first, last)
-    ]
+    made = []
+    for resource in resources:
+        body = draft(resource, resource["id"], 1)
+        entries = index(resource, BASE, resource["id"], body.tail)
+        made.append(Change(resource["resourceType"], resource["id"], 1, "PUT", body, entries))
+    return made
 
 
-def _chunks(size: int) -> Iterator[list[Change]]:
+def _of_patients(first: int, last: int, patients: int) -> list[Change]:
+    found = [it for n in range(first, last) for it in population.records(n, patients)]
+    return _changes(found)
+
+
+def _chunks(patients: int, each: int) -> Iterator[list[Change]]:
     """The changes in order, made in another process a little ahead."""
-    ranges = ((first, min(first + CHUNK, size)) for first in range(0, size, CHUNK))
+    ranges = ((first, min(first + each, patients)) for first in range(0, patients, each))
     with ProcessPoolExecutor(1) as pool:
         ahead: list[Future[list[Change]]] = [
-            pool.submit(_changes, *bounds) for bounds in islice(ranges, 3)
+            pool.submit(_of_patients, *bounds, patients) for bounds in islice(ranges, AHEAD)
         ]
         while ahead:
             yield ahead.pop(0).result()
-            ahead += [pool.submit(_changes, *bounds) for bounds in islice(ranges, 1)]
+            ahead += [pool.submit(_of_patients, *some, patients) for some in islice(ranges, 1)]
 
 
-async def _fill(path: Path, size: int) -> float:
-    """Writes a store; the seconds that it took."""
-    store = SqliteStore.open(path, clock=lambda: time.time_ns() // 1000)
-    began = time.perf_counter()
-    for changes in _chunks(size):
+async def fill(store: Store, patients: int, each: int) -> None:
+    """Writes the population; so many patients are one commit."""
+    await store.commit(_changes(list(population.directory(patients))))
+    for changes in _chunks(patients, each):
         await store.commit(changes)
-    await store.close()
-    return time.perf_counter() - began
 
 
-def _is(param: str, code: str, system: str | None = None) -> TokenIs:
-    return TokenIs(param, (TokenValue(system, code),))
+async def _ready(settings: Settings, patients: int) -> None:
+    """Fills the store unless it holds the population."""
+    each = 10 if settings.is_mongodb else 200
+    async with whole_store(settings) as store:
+        if (await store.counts()).get("Patient", 0) < patients:
+            began, cpu = time.perf_counter(), time.process_time()
+            await fill(store, patients, each)
+            took = time.perf_counter() - began
+            cpu = (time.process_time() - cpu) / patients / population.EACH * 1e6
+            rate = patients * population.EACH / took
+            print(
+                f"{patients:,} patients stored: {rate:,.0f} resources/s, {cpu:.0f} µs of CPU each"
+            )
+        total = sum((await store.counts()).values())
+        if not settings.is_mongodb:
+            size = settings.database.stat().st_size / total
+            print(f"{patients:,} patients: {total:,} resources, {size:,.0f} bytes each", flush=True)
 
 
-def _starts(param: str, text: str) -> StringIs:
-    return StringIs(param, StringMode.STARTS, (text,))
+# --- searching --------------------------------------------------------------------------------
 
 
-def _subject(n: int) -> ReferenceIs:
-    return ReferenceIs("subject", (Target("Patient", f"p{n}"),))
+def request(url: str) -> Request:
+    """The request of `GET [base]/url`."""
+    path, _, query = url.partition("?")
+    at = route("GET", path, packaged())
+    return Request(
+        at.interaction,
+        BASE,
+        at.type,
+        at.id,
+        parameters=query_pairs(query),
+        compartment=at.compartment,
+    )
 
 
-def _minute(n: int) -> DateIs:
-    start = START + n * 9 // 10 * 60 * SECOND  # nine of ten are Observations
-    return DateIs("date", "eq", start, start + 60 * SECOND)
+async def _once(dispatch: Dispatch, asked: Asked) -> Resource:
+    """The answer; of a walk through pages, the last page."""
+    bundle: Resource = {}
+    url = asked.url
+    for _ in range(PAGES if asked.is_walk else 1):
+        answer = await dispatch(request(url))
+        bundle = answer.body if not asked.is_walk else decode(answer.body or b"")
+        if asked.is_walk:
+            following = [it["url"] for it in bundle["link"] if it["relation"] == "next"]
+            if not following:
+                break
+            url = following[0].removeprefix(BASE).lstrip("/")
+    return bundle
 
 
-def _since(n: int) -> DateIs:
-    start = _minute(n).start
-    return DateIs("date", "ge", start, start + 1)
+async def _timed(dispatch: Dispatch, asked: Asked, taken: Taken) -> None:
+    began = time.perf_counter()
+    try:
+        answer = await _once(dispatch, asked)
+    except FhirError as error:
+        taken.errors[error.text] = taken.errors.get(error.text, 0) + 1
+        return
+    taken.times.append((time.perf_counter() - began) * 1000)
+    bundle = answer if asked.is_walk else decode(answer)
+    taken.entries.append(len(bundle.get("entry", ())) or bundle.get("total", 0))
 
 
-def _above(value: float) -> QuantityIs:
-    return QuantityIs("value-quantity", "gt", value, value, value, None, "x")
+async def _measure(
+    gates: dict[int, Dispatch], worlds: dict[int, World], options: argparse.Namespace
+) -> dict[str, dict[int, Taken]]:
+    out: dict[str, dict[int, Taken]] = {}
+    for name, shape in SHAPES.items():
+        if options.only not in name:
+            continue
+        chance = {size: random.Random(f"{name}{size}{options.seed}") for size in gates}
+        out[name] = {size: Taken([], {}, []) for size in gates}
+        for turn in range(options.times + 1):
+            for size, dispatch in gates.items():
+                asked = shape(worlds[size], chance[size])
+                taken = out[name][size] if turn else Taken([], {}, [])  # the first warms up
+                await _timed(dispatch, asked, taken)
+        _tell(name, out[name])
+        if options.explain:
+            size = max(gates)
+            explained = asked.url.replace("?", "/__explain?", 1)
+            answer = await gates[size](request(explained))
+            print(f"      {asked.url}\n{told(decode(answer.body or b''))}", flush=True)
+    return out
 
 
-NEWEST = (SortKey("date", "date", True),)
-CHANGED = (SortKey("_lastUpdated", "date", True),)
-
-Ask = Callable[[int], Query]
-"""A query about the n-th patient (or minute)."""
-
-
-def _of(type: str, where: Callable[[int], Expression], **more: object) -> Ask:
-    return lambda n: replace(Query((type,), where(n)), **more)
-
-
-SELECTIVE: dict[str, Ask] = {
-    "token": _of("Patient", lambda n: _is("identifier", f"mrn{n}", MRN)),
-    "token, any system": _of("Patient", lambda n: _is("identifier", f"mrn{n}")),
-    "string": _of("Patient", lambda n: _starts("name", f"family{n // 10:06}")),
-    "string, exact": _of(
-        "Patient", lambda n: StringIs("family", StringMode.EXACT, (f"Family{n // 10:06}",))
-    ),
-    "date": _of("Observation", _minute),
-    "reference": _of("Observation", _subject),
-    "reference and token": _of("Observation", lambda n: And((_subject(n), _is("code", CODES[0])))),
-    "reference, newest first": _of("Observation", _subject, sort=NEWEST),
-    "date and token": _of("Observation", lambda n: And((_is("code", CODES[1]), _minute(n)))),
-    "string and token": _of(
-        "Patient", lambda n: And((_is("gender", "male"), _starts("family", f"family{n // 10:06}")))
-    ),
-    "chain": _of(
-        "Observation",
-        lambda n: Chain("subject", ("Patient",), _is("identifier", f"mrn{n}", MRN)),
-    ),
-    "chain and token": _of(
-        "Observation",
-        lambda n: And((
-            Chain("subject", ("Patient",), _starts("family", f"family{n // 10:06}")),
-            _is("code", CODES[2]),
-        )),
-    ),
-    "_has": _of("Patient", lambda n: Has("Observation", "subject", _minute(n))),
-    "_has and token": _of(
-        "Patient", lambda n: And((_is("gender", "male"), Has("Observation", "subject", _minute(n))))
-    ),
-    "total of a reference": _of("Observation", _subject, total=True),
-}  # fmt: skip
-
-BROAD: dict[str, Ask] = {
-    "everything": _of("Observation", lambda n: EVERYTHING),
-    "common token": _of("Patient", lambda n: _is("gender", "male")),
-    "common tokens": _of(
-        "Observation", lambda n: And((_is("code", CODES[n % 9]), _is("status", "final")))
-    ),
-    "common token and date": _of(
-        "Observation",
-        lambda n: And((_is("code", CODES[n % 9]), _since(n))),
-    ),
-    "late dates": _of("Observation", _since),
-    "late dates, common token": _of(
-        "Observation", lambda n: And((_since(n), _is("category", "vital-signs")))
-    ),
-    "not": _of("Patient", lambda n: Not(_is("gender", "male"))),
-    "missing": _of("Observation", lambda n: Missing("performer", "reference", True)),
-    "newest first": _of("Observation", lambda n: EVERYTHING, sort=NEWEST),
-    "common token, newest first": _of(
-        "Observation", lambda n: _is("code", CODES[n % 9]), sort=NEWEST
-    ),
-    "last changed": _of("Observation", lambda n: EVERYTHING, sort=CHANGED),
-    "by name": _of("Patient", lambda n: EVERYTHING, sort=(SortKey("family", "string"),)),
-    "composite": _of(
-        "Observation",
-        lambda n: CompositeIs(
-            "code-value-quantity", (_is("", CODES[n % 9], LOINC), replace(_above(150), param=""))
-        ),
-    ),
-    "great quantity": _of("Observation", lambda n: _above(150)),
-    "_has of common ones": _of("Patient", lambda n: Has("Observation", "subject", _above(120))),
-    "chain to common ones": _of(
-        "Observation", lambda n: Chain("subject", ("Patient",), _is("gender", "male"))
-    ),
-    "total of a common token": _of(
-        "Patient", lambda n: _is("gender", "male"), total=True, count=0
-    ),
-}  # fmt: skip
+def _tell(name: str, sizes: dict[int, Taken]) -> None:
+    cells = ""
+    medians = []
+    for times, errors, entries in sizes.values():
+        if times:
+            medians.append(statistics.median(times))
+            last = sorted(times)[min(len(times) - 1, int(len(times) * 0.99))]
+            cells += f"{medians[-1]:10.2f}{last:10.2f}{statistics.median(entries):6.0f}"
+        else:
+            cells += f"{'-':>10}{'-':>10}{'-':>6}"
+        cells += f"{sum(errors.values()):4}"
+    ratio = f"{medians[-1] / medians[0]:8.2f}" if len(medians) > 1 else ""
+    print(f"{name:34}{cells}{ratio}", flush=True)
+    for text in {text for taken in sizes.values() for text in taken.errors}:
+        print(f"      error: {text}")
 
 
-def _queries(name: str, ask: Ask, size: int, times: int, chance: random.Random) -> list[Query]:
-    patients = size // EACH
-    first = patients * 9 // 10 if name.startswith("late") else 0
-    return [ask(chance.randrange(first, patients)) for _ in range(times)]
+def _settings(options: argparse.Namespace, folder: Path, patients: int) -> Settings:
+    data = folder / f"search-{patients}"
+    if options.store == "sqlite":
+        return Settings(data=data, auth="none", search_seconds=30)
+    url = f"{options.store.rstrip('/')}/bench_{patients}"
+    if not urlsplit(url).scheme.startswith("mongodb"):
+        raise SystemExit("--store is sqlite or the address of a MongoDB: mongodb://host:port")
+    return Settings(data=data, store=url, auth="none", search_seconds=30)
 
 
-async def _measure(paths: dict[int, Path], times: int) -> list[dict[str, list[float]]]:
-    """The hits of the last query and the microseconds of all, by size and name.
-
-    The sizes take turns query by query, so that what else the machine does falls on all alike.
-    """
-    stores = {
-        size: SqliteStore.open(path, clock=lambda: time.time_ns() // 1000)
-        for size, path in paths.items()
-    }
-    chance = random.Random(7)
-    out: dict[int, dict[str, list[float]]] = {size: {} for size in paths}
-    for name, ask in (SELECTIVE | BROAD).items():
-        count = times if name in SELECTIVE else max(5, times // 10)
-        for size, store in stores.items():  # not timed, and about other resources
-            for query in _queries(name, ask, size, count, chance):
-                await store.search(query)
-        asked = {size: _queries(name, ask, size, count, chance) for size in paths}
-        taken: dict[int, list[float]] = {size: [] for size in paths}
-        hits = dict.fromkeys(paths, 0)
-        for turn in range(count):
-            for size, store in stores.items():
-                began = time.perf_counter()
-                page = await store.search(asked[size][turn])
-                taken[size].append((time.perf_counter() - began) * 1e6)
-                hits[size] = len(page.versions)
-        for size in paths:
-            out[size][name] = [hits[size], *sorted(taken[size])]
-    for size, store in stores.items():
-        keys = [f"p{chance.randrange(size // EACH)}" for _ in range(20 * times)]
-        began = time.perf_counter()
-        for key in keys:
-            await store.read("Patient", key)
-        print(f"{size:,}: a read takes {(time.perf_counter() - began) / len(keys) * 1e6:.1f} µs")
-        await store.close()
-    return list(out.values())
-
-
-def _tell(sizes: list[int], results: list[dict[str, list[float]]]) -> None:
-    head = "".join(f"{size:>12,} p50      p99" for size in sizes)
-    for title, group in (("selective", SELECTIVE), ("broad", BROAD)):
-        print(f"\n{title:28} hits{head}   ratio of medians")
-        for name in group:
-            cells, medians = "", []
-            for result in results:
-                taken = result[name][1:]
-                medians.append(statistics.median(taken))
-                cells += f"{medians[-1]:13.0f} µs {taken[int(len(taken) * 0.99)]:6.0f}"
-            print(f"{name:28} {results[-1][name][0]:4.0f}{cells}   {medians[-1] / medians[0]:.2f}")
+async def run(options: argparse.Namespace, folder: Path) -> None:
+    """Fills what is missing, measures and prints."""
+    sizes = [int(size) for size in options.patients.split(",")]
+    settings = {size: _settings(options, folder, size) for size in sizes}
+    for size in sizes:
+        await _ready(settings[size], size)
+    async with AsyncExitStack() as stack:
+        gates = {size: await stack.enter_async_context(open_gate(settings[size])) for size in sizes}
+        worlds = {size: World(size) for size in sizes}
+        for size in sizes:
+            async with whole_store(settings[size]) as store:
+                found = await store.read_many([worlds[size].first, worlds[size].last])
+                worlds[size].instants = tuple(it.last_updated for it in found)
+        head = "".join(f"{size:>10,} p50{'p99':>7}{'hits':>6} err" for size in sizes)
+        print(f"{'milliseconds':34}{head}   ratio")
+        await _measure(gates, worlds, options)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", default="10000,100000,1000000")
+    parser.add_argument("--patients", default="1000,4000,16000,64000")
+    parser.add_argument("--times", type=int, default=40)
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--times", type=int, default=300)
-    asked = parser.parse_args()
-    sizes = [int(size) for size in asked.sizes.split(",")]
+    parser.add_argument("--store", default="sqlite")
+    parser.add_argument("--only", default="", metavar="TEXT")
+    parser.add_argument("--seed", default="1", help="Another one asks for other values.")
+    parser.add_argument("--explain", action="store_true")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = asked.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = {size: folder / f"search-{size}.db" for size in sizes}
-        for size, path in paths.items():
-            if not path.exists():
-                seconds = asyncio.run(_fill(path, size))
-                print(f"{size:,} resources in {seconds:.0f} s: {size / seconds:,.0f} a second")
-            print(f"{size:,}: {path.stat().st_size / size:,.0f} bytes a resource", flush=True)
-        results = asyncio.run(_measure(paths, asked.times))
-    _tell(sizes, results)
+        asyncio.run(run(options, options.folder or Path(temporary)))
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -22,12 +22,18 @@ from urllib.parse import urlsplit
 
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Forbidden, Unavailable
+from fhirserver.indexing.marks import read_marks
+from fhirserver.indexing.registry import REINDEX, Known, Registry
+from fhirserver.indexing.reindex import Reindexing
 from fhirserver.interactions.context import Context, Policy
 from fhirserver.interactions.dispatch import Gate
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.seal import AesSealer
+from fhirserver.jobs.job import Job
+from fhirserver.jobs.runner import Runner
+from fhirserver.jobs.table import JobTable
 from fhirserver.model.json import decode
-from fhirserver.operations.table import OPERATIONS
+from fhirserver.operations.table import offered
 from fhirserver.rest.application import Edge, FhirApplication
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.asked import wanted_format
@@ -40,6 +46,8 @@ from fhirserver.rest.negotiation import refusal_type
 from fhirserver.rest.reply import Reply, refused, send_reply
 from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings, is_loopback
+from fhirserver.store.concepts import NO_CONCEPTS
+from fhirserver.store.port import ServerStore
 from fhirserver.store.sqlite import SqliteStore
 
 FHIR_PATH: Final = "/fhir"
@@ -75,17 +83,45 @@ async def open_gate(
     settings: Settings,
 ) -> AsyncIterator[Callable[[Request], Awaitable[Answer]]]:
     """The gate's dispatch over the store of the settings, for commands that need no HTTP."""
-    running = _Running(settings)
+    running = _Running(settings, await open_store(settings))
     try:
         yield running.dispatch
     finally:
-        await running.store.close()
+        await running.close()
 
 
-def open_store(settings: Settings) -> SqliteStore:
-    """The store of the settings, for commands that work beside the gate."""
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
+@asynccontextmanager
+async def open_jobs(settings: Settings) -> AsyncIterator[_Running]:
+    """What runs on the store of the settings, jobs included, for commands that wait for one."""
+    running = _Running(settings, await open_store(settings))
+    try:
+        await running.start(await running.base())
+        yield running
+    finally:
+        await running.close()
+
+
+async def index_state(settings: Settings) -> tuple[Known, list[Job]]:
+    """How far the store of the settings is indexed, and its unfinished jobs; nothing is written."""
+    store = await open_store(settings)
+    try:
+        jobs = JobTable(store.records, now=now, new_id=new_id)
+        registry = Registry(
+            store, store.records, jobs, packaged(), settings.full_text, observes=True
+        )
+        return await registry.refresh(), [held.job async for held in jobs.unfinished()]
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def whole_store(settings: Settings) -> AsyncIterator[ServerStore]:
+    """The store itself, for commands that move all of it and answer nobody's request."""
+    store = await open_store(settings)
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def new_id() -> str:
@@ -162,14 +198,32 @@ def _collect_garbage_seldom() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
+async def open_store(settings: Settings) -> ServerStore:
+    """The store of the settings, and the data folder. Raises `Unavailable`, `NotRunnable`."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not settings.is_mongodb:
+        return SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
+    try:
+        from fhirserver.store.mongo import MongoStore
+    except ImportError as error:
+        raise NotRunnable("MongoDB needs its driver: pip install 'fhirserver[mongodb]'") from error
+    return await MongoStore.open(settings.store, clock=now, patience=settings.search_seconds)
+
+
 class _Running:
     """What lasts from start to shutdown."""
 
-    def __init__(self, settings: Settings) -> None:
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def __init__(self, settings: Settings, store: ServerStore) -> None:
+        self._settings = settings
         self.definitions = packaged()
         sealer = AesSealer(sealing_key(settings.data), now=now, random=secrets.token_bytes)
-        self.store = open_store(settings)
+        self.store = store
+        self.jobs = JobTable(store.records, now=now, new_id=new_id)
+        self.registry = Registry(
+            store, store.records, self.jobs, self.definitions, settings.full_text
+        )
+        kinds = {REINDEX: Reindexing(store, store.records, self.registry, settings.full_text)}
+        self.runner = Runner(self.jobs, kinds, owner=secrets.token_hex(8), share=settings.job_share)
         context = Context(
             store=self.store,
             definitions=self.definitions,
@@ -178,12 +232,33 @@ class _Running:
             sealer=sealer,
             now=now,
             new_id=new_id,
-            concepts=self.store,
+            concepts=store.concepts,
+            jobs=self.jobs,
         )
-        self.dispatch = Gate(context, OPERATIONS).dispatch
+        operations = offered(
+            expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
+        )
+        self.dispatch = Gate(context, operations, self.registry).dispatch
         self.fhir = FhirApplication(
             self.dispatch, self.definitions, edge_of(settings), request_ids()
         )
+
+    async def base(self) -> str:
+        """The service base URL of requests, as far as it is known without one."""
+        settings = self._settings
+        marked = await read_marks(self.store.records)
+        known = marked.marks.base if marked else ""
+        return settings.base_url or known or f"http://{settings.host}:{settings.port}{FHIR_PATH}"
+
+    async def start(self, base: str) -> None:
+        """Does jobs from now on; catches up with what is not indexed, where `base` is known."""
+        await self.registry.current(base)
+        self.runner.start()
+
+    async def close(self) -> None:
+        """Gives jobs back, and closes the store."""
+        await self.runner.stop()
+        await self.store.close()
 
 
 class _Application:
@@ -223,15 +298,17 @@ class _Application:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            self._running = _Running(self._settings)
+            running = _Running(self._settings, await open_store(self._settings))
+            await running.start(self._settings.base_url or "")
+            self._running = running
         except (FhirError, NotRunnable, OSError) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         _collect_garbage_seldom()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        running, self._running = self._running, None
-        await running.store.close()
+        self._running = None
+        await running.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _page(self, path: str, scope: Scope, running: _Running, send: Send) -> None:

@@ -21,6 +21,7 @@
     +- Fault                    500  our own failure
     +- NotSupported             501
     +- Unavailable              503  try again later
+       +- Incomplete            503  what is asked is still being indexed
 
 A class carries its HTTP status and the code of its OperationOutcome issue
 (https://hl7.org/fhir/R4/valueset-issue-type.html); a subclass inherits what it does
@@ -157,3 +158,7 @@ class NotSupported(FhirError):
 class Unavailable(FhirError):
     status = 503
     code = "transient"
+
+
+class Incomplete(Unavailable):
+    code = "incomplete"

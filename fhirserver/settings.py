@@ -27,6 +27,9 @@ PREFIX = "FHIRSERVER_"
 CONFIG_VARIABLE = "FHIRSERVER_CONFIG"
 CONFIG_FILE = Path("fhirserver.toml")
 
+MONGODB = ("mongodb", "mongodb+srv")
+"""Schemes of a store in MongoDB."""
+
 _SQLITE = "sqlite:///"
 _WORDS = re.compile(r"[\s,]+")
 
@@ -46,7 +49,8 @@ class Settings(BaseSettings):
     )
     store: str = Field(
         default="",
-        description="Where resources are kept: `sqlite:///PATH`. Empty: `fhir.db` in the data "
+        description="Where resources are kept: `sqlite:///PATH` or "
+        "`mongodb://HOST[,HOST...]/DATABASE` (also `mongodb+srv`). Empty: `fhir.db` in the data "
         "folder.",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
@@ -111,12 +115,23 @@ class Settings(BaseSettings):
         gt=0,
         description="Time that one search may take; a longer one is refused as too costly.",
     )
+    job_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Part of a worker's time that a background job may take from requests.",
+    )
     max_includes: int = Field(default=1000, ge=0, description="Most included resources of a page.")
     max_bundle_entries: int = Field(
         default=10_000, ge=1, description="Most entries of a batch or transaction."
     )
     max_conditional_deletes: int = Field(
         default=1000, ge=1, description="Most resources that one conditional delete removes."
+    )
+    max_cascaded_deletes: int = Field(
+        default=1000,
+        ge=0,
+        description="Most resources that a deletion with `_cascade=delete` takes along; 0: none.",
     )
 
     max_expansion: int = Field(
@@ -143,6 +158,11 @@ class Settings(BaseSettings):
     )
     integrity_on_delete: bool = Field(
         default=True, description="Whether a resource that others refer to cannot be deleted."
+    )
+    expunge: bool = Field(
+        default=False,
+        description="Whether `$expunge` takes versions out of the store for good. Nobody is asked "
+        "who they are in this version, so leave it off where others reach the server.",
     )
     validation: Literal["reject", "off"] = Field(
         default="reject", description="Whether a resource that breaks the rules of FHIR is refused."
@@ -196,9 +216,15 @@ class Settings(BaseSettings):
     @field_validator("store")
     @classmethod
     def _known_store(cls, value: str) -> str:
-        if value and not (value.startswith(_SQLITE) and len(value) > len(_SQLITE)):
-            scheme = value.partition(":")[0]
-            raise ValueError(f"'{scheme}' is not a store of this version: use sqlite:///PATH")
+        scheme = value.partition(":")[0]
+        if scheme in MONGODB:
+            if not urlsplit(value).path.strip("/"):
+                raise ValueError("name the database: mongodb://HOST/DATABASE")
+        elif value and not (value.startswith(_SQLITE) and len(value) > len(_SQLITE)):
+            raise ValueError(
+                f"'{scheme}' is not a store of this version: use sqlite:///PATH or "
+                "mongodb://HOST/DATABASE"
+            )
         return value
 
     @model_validator(mode="after")
@@ -211,6 +237,11 @@ class Settings(BaseSettings):
         if self.page_size > self.max_page_size:
             raise ValueError("page_size is larger than max_page_size")
         return self
+
+    @property
+    def is_mongodb(self) -> bool:
+        """Whether resources are kept in MongoDB; else `database` is their file."""
+        return self.store.partition(":")[0] in MONGODB
 
     @property
     def database(self) -> Path:

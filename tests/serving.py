@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from stores import url_of
 
 from fhirserver import Settings, create_app
 
@@ -35,6 +36,8 @@ async def started(app: Any) -> AsyncIterator[None]:
 @asynccontextmanager
 async def client(data: Path, **settings: Any) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an open server on a data folder, at http://localhost."""
+    if url := url_of(data):
+        settings["store"] = url
     app = create_app(Settings(data=data, auth="none", **settings))
     async with started(app):
         transport = httpx2.ASGITransport(app=app)

@@ -28,7 +28,7 @@ def bundle(type, *requests):
 
 
 @pytest.fixture
-async def server(tmp_path):
+async def server(tmp_path, each_store):
     """A server that holds Patient/a (version 2), Patient/gone (deleted) and Observation/o."""
     async with client(tmp_path) as found:
         named = patient(id="a", name=[{"family": "Ek"}])
@@ -288,7 +288,7 @@ async def test_what_is_written_is_read_again(server):
     assert '"valueDecimal":1.50' in (await server.get("/fhir/Patient/x")).text
 
 
-async def test_a_server_that_starts_again_has_what_it_had(tmp_path):
+async def test_a_server_that_starts_again_has_what_it_had(tmp_path, each_store):
     async with client(tmp_path) as server:
         for _ in range(3):
             await server.post("/fhir/Patient", content=patient(), headers=FHIR)

@@ -89,7 +89,7 @@ def headers(answer):
 
 
 @pytest.fixture
-async def server(tmp_path):
+async def server(tmp_path, each_store):
     """A server with some versions of a few resources."""
     async with client(tmp_path) as found:
         for body in (
@@ -321,7 +321,7 @@ WRITES = [
 ]
 
 
-async def test_what_is_sent(tmp_path: Path) -> None:
+async def test_what_is_sent(tmp_path: Path, each_store: str) -> None:
     """Two servers, told the same in JSON and in XML, answer and hold the same."""
     async with client(tmp_path / "json") as one, client(tmp_path / "xml") as other:
         for resource in (PATIENT, *(patient(id=f"p{n}", name=[{"family": "E"}]) for n in range(3))):

@@ -10,21 +10,33 @@ import typer
 
 from fhirserver.cli.check import check
 from fhirserver.cli.demo import demo
+from fhirserver.cli.export import export
 from fhirserver.cli.load import load
-from fhirserver.cli.package import package
+from fhirserver.cli.package import install, list_packages, remove
+from fhirserver.cli.reindex import reindex
 from fhirserver.cli.serve import serve
-from fhirserver.cli.terminology import terminology
+from fhirserver.cli.store import init, status
+from fhirserver.cli.terminology import import_, list_systems
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "demo": demo,
     "serve": serve,
     "load": load,
+    "export": export,
     "check": check,
+    "reindex": reindex,
 }
 """Name and function of each command, in the order of the help."""
 
-GROUPS: Final[dict[str, typer.Typer]] = {"package": package, "terminology": terminology}
-"""Commands that have commands of their own."""
+GROUPS: Final[dict[str, tuple[str, dict[str, Callable[..., Any]]]]] = {
+    "store": ("Look after the store.", {"init": init, "status": status}),
+    "package": (
+        "Packages of definitions (implementation guides).",
+        {"install": install, "list": list_packages, "remove": remove},
+    ),
+    "terminology": ("Large code systems.", {"import": import_, "list": list_systems}),
+}
+"""Name, help and commands of each group of commands."""
 
 
 def main() -> None:
@@ -38,6 +50,9 @@ def main() -> None:
     )
     for name, function in COMMANDS.items():
         app.command(name)(function)
-    for name, group in GROUPS.items():
+    for name, (text, commands) in GROUPS.items():
+        group = typer.Typer(help=text, no_args_is_help=True)
+        for inner, function in commands.items():
+            group.command(inner)(function)
         app.add_typer(group, name=name)
     app()

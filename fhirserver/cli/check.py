@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -54,7 +55,7 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
     file = config_file()
     yield Finding("ok", f"file: {file or 'none'}")
     for name in sorted(settings.model_fields_set):
-        yield Finding("ok", f"{name} = {getattr(settings, name)}")
+        yield Finding("ok", f"{name} = {_shown(name, settings)}")
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
@@ -84,7 +85,10 @@ def of_definitions(settings: Settings) -> Iterator[Finding]:
 
 
 def of_store(settings: Settings) -> Iterator[Finding]:
-    """Whether the store file is whole, and what it holds."""
+    """Whether the store is whole, and what it holds."""
+    if settings.is_mongodb:
+        yield from _of_mongodb(settings)
+        return
     from fhirserver.store.sqlite.examine import examine
 
     path = settings.database
@@ -104,8 +108,55 @@ def of_store(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", f"{type}: {count:,}")
     for table, rows in found.entries.items():
         yield Finding("ok", f"index of {table}: {rows:,} rows")
+    if found.schema == found.newest_schema:
+        yield from _of_index(settings)
     if total and not any(found.entries.values()):
         yield Finding("wrong", "nothing is indexed, so no search finds anything")
+
+
+def _of_index(settings: Settings) -> Iterator[Finding]:
+    """Whether all that is stored can be found by all search parameters."""
+    import asyncio
+
+    from fhirserver.app import index_state
+
+    known, jobs = asyncio.run(index_state(settings))
+    for id, text in known.refused.items():
+        yield Finding("wrong", f"SearchParameter/{id} has no effect: {text}")
+    yield Finding("ok", f"search parameters that were added: {len(known.stamps)}")
+    for job in jobs:
+        yield Finding("note", f"job {job.id} ({job.kind}) is {job.state}: {job.progress}")
+    waiting = sorted(known.definitions.unindexed)
+    for type_, code in waiting:
+        yield Finding("note", f"{type_} is not wholly indexed by '{code}' yet")
+    if waiting:
+        yield Finding("note", "a server indexes that when it runs; so does: fhirserver reindex")
+    else:
+        yield Finding("ok", "all is indexed by the rules of this version")
+
+
+def _of_mongodb(settings: Settings) -> Iterator[Finding]:
+    import asyncio
+
+    from fhirserver.cli.store import look
+
+    found = asyncio.run(look(settings))
+    yield Finding("ok", "transactions" if found.atomic else "no transactions: no replica set")
+    for state in found.states:
+        told = f"index {state.index.collection}.{state.index.name}"
+        if state.is_there:
+            yield Finding("ok", told)
+        else:
+            yield Finding("wrong", f"{told} is missing: fhirserver store init")
+    yield Finding("ok", f"{sum(found.counts.values()):,} resources")
+    for type, count in found.counts.items():
+        yield Finding("ok", f"{type}: {count:,}")
+
+
+def _shown(name: str, settings: Settings) -> object:
+    """A setting without a password."""
+    value = getattr(settings, name)
+    return re.sub(r"//[^/@]*@", "//***@", value) if name == "store" else value
 
 
 def of_capability(settings: Settings) -> Iterator[Finding]:

@@ -51,10 +51,19 @@ def load(
     in_flight: Annotated[
         int, typer.Option(min=1, max=64, help="Bundles that are under way together.")
     ] = 4,
+    restore: Annotated[
+        bool,
+        typer.Option(
+            "--restore", help="Keep versions and times of an export; into an empty store."
+        ),
+    ] = False,
 ) -> None:
     """Load resources from files; goes on where a stopped load was."""
     if url and data:
         refuse("Give --url (a running server) or --data (a store), not both.")
+    if restore:
+        _restore(paths, url, data)
+        return
     run: Run
     if url:
         kept = journal or _journal_for(url)
@@ -102,6 +111,49 @@ def _load(run: Run, paths: list[Path], kept: Path, report: Path | None, in_fligh
     return progress.refusals
 
 
+def _restore(paths: list[Path], url: str | None, data: Path | None) -> None:
+    """Makes an empty store what an export is of."""
+    import asyncio
+
+    from rich.console import Console
+
+    from fhirserver.app import NotRunnable
+    from fhirserver.errors import FhirError
+    from fhirserver.export.restore import NotRestorable
+
+    if url:
+        refuse("A restore goes into a store (--data), not through a running server.")
+    if len(paths) != 1:
+        refuse("Name one folder, that of an export.")
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        with console.status("Restoring") as status:
+            said = lambda number: status.update(f"Restoring: {number:,}")  # noqa: E731
+            count = asyncio.run(_restored(settings_of(data=data), paths[0], said))
+    except KeyboardInterrupt:
+        refuse("Stopped.", _RESUME)
+    except (NotRestorable, FhirError, NotRunnable, OSError) as error:
+        refuse(str(error))
+    console.print(f"{count:,} versions restored.")
+
+
+async def _restored(settings: Settings, folder: Path, told: Callable[[int], None]) -> int:
+    from fhirserver.app import whole_store
+    from fhirserver.definitions.packaged import packaged
+    from fhirserver.export.restore import restore
+    from fhirserver.indexing.marks import without_custom
+    from fhirserver.search.index import Indexer
+
+    indexer = Indexer(packaged(), settings.full_text)
+    async with whole_store(settings) as store:
+        await without_custom(store, store.records, settings.full_text)
+        return await restore(store, folder, indexer, _base(settings), told)
+
+
+def _base(settings: Settings) -> str:
+    return settings.base_url or f"http://{settings.host}:{settings.port}/fhir"
+
+
 async def into_store(
     settings: Settings, found: list[Source], done: Journal, watcher: Watcher, in_flight: int
 ) -> Tally:
@@ -113,7 +165,7 @@ async def into_store(
     from fhirserver.load.engine import Load
     from fhirserver.load.gate import GateTarget
 
-    base = settings.base_url or f"http://{settings.host}:{settings.port}/fhir"
+    base = _base(settings)
     free = {"integrity_on_write": False, "max_bundle_entries": 10_000_000}
     async with open_gate(settings.model_copy(update=free)) as dispatch:
         return await Load(GateTarget(dispatch, base), done, watcher, in_flight).run(found)

@@ -22,7 +22,6 @@ Data: TypeAlias = Annotated[
 package = typer.Typer(help="Packages of definitions (implementation guides).", no_args_is_help=True)
 
 
-@package.command()
 def install(
     path: Annotated[Path, typer.Argument(help="A package: a .tgz, or its unpacked folder.")],
     data: Data = None,
@@ -48,7 +47,6 @@ def install(
         typer.echo(f"  needs {name}, which is not installed.")
 
 
-@package.command(name="list")
 def list_packages(data: Data = None) -> None:
     """List the packages that are installed."""
     from fhirserver.packages.install import installed
@@ -60,7 +58,6 @@ def list_packages(data: Data = None) -> None:
         typer.echo("No package is installed.")
 
 
-@package.command()
 def remove(
     name: Annotated[str, typer.Argument(help="name#version, or the name alone for all of them.")],
     data: Data = None,

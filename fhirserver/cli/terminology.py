@@ -14,12 +14,9 @@ if TYPE_CHECKING:
     from fhirserver.settings import Settings
     from fhirserver.vocabulary.vocabulary import Vocabulary
 
-terminology = typer.Typer(help="Large code systems.", no_args_is_help=True)
-
 KINDS = "icd10cm, icd10, loinc, snomed, rxnorm"
 
 
-@terminology.command(name="import")
 def import_(
     kind: Annotated[str, typer.Argument(help=f"The code system: {KINDS}.")],
     path: Annotated[
@@ -54,7 +51,6 @@ def import_(
     typer.echo(f"{system['title']} {system['version']}: {count:,} concepts.")
 
 
-@terminology.command(name="list")
 def list_systems(data: Data = None) -> None:
     """List the code systems of the store."""
     import asyncio
@@ -62,12 +58,12 @@ def list_systems(data: Data = None) -> None:
     from fhirserver.app import open_store
 
     async def work() -> list[str]:
-        store = open_store(settings_of(data=data))
+        store = await open_store(settings_of(data=data))
         try:
             return [
                 f"{item.url}{f'|{item.version}' if item.version else ''}  {item.content}  "
                 f"{item.concepts:,} concepts"
-                for item in await store.code_systems()
+                for item in await store.concepts.code_systems()
             ]
         finally:
             await store.close()
@@ -83,13 +79,13 @@ async def _import(settings: Settings, vocabulary: Vocabulary) -> int:
     from fhirserver.model.temporal import format_instant
     from fhirserver.vocabulary.vocabulary import import_ as import_vocabulary
 
-    store = open_store(settings)
+    store = await open_store(settings)
     try:
         async with open_gate(settings) as dispatch:
             console = Console(stderr=True, highlight=False)
             with console.status("Reading") as status:
                 return await import_vocabulary(
-                    store,
+                    store.concepts,
                     dispatch,
                     vocabulary,
                     format_instant(now()),

@@ -7,6 +7,7 @@ Built from JSON values, of the standard (`fhirserver.definitions.packaged`) or o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from functools import cached_property
 from types import MappingProxyType
 
@@ -35,6 +36,10 @@ class Definitions:
         self._by_type: dict[str, Mapping[str, SearchParameter]] = {}
         self._value_sets: dict[str, ValueSet] = {}
         self._code_systems: dict[str, CodeSystem] = {}
+        self._standard: Definitions | None = None
+        self._custom: tuple[SearchParameter, ...] = ()
+        self._by_url: Mapping[str, SearchParameter] = {}
+        self.unindexed: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def of(cls, resources: Iterable[Resource]) -> Definitions:
@@ -43,6 +48,25 @@ class Definitions:
         for resource in resources:
             lines.setdefault(resource["resourceType"], []).append(encode(resource))
         return cls(lambda type_: lines.get(type_, ()))
+
+    def with_search_parameters(
+        self, custom: Iterable[SearchParameter], unindexed: Iterable[tuple[str, str]] = ()
+    ) -> Definitions:
+        """These definitions with other custom search parameters than they have.
+
+        `unindexed` are the (type, code) of parameters by which not all resources can be found
+        yet. All that was decoded is shared, and so are the parameters of types without custom
+        ones.
+        """
+        standard = self.standard
+        _ = standard._search_parameters  # decoded once for all that are made of them
+        made = copy(standard)
+        made._standard = standard
+        made._custom = tuple(custom)
+        made._by_url = {item.url: item for item in made._custom}
+        made._by_type = {}
+        made.unindexed = frozenset(unindexed)
+        return made
 
     def shelf(self, resource_type: str) -> Shelf:
         """The definitions of a resource type as JSON, e.g. all ValueSets by URL."""
@@ -138,7 +162,18 @@ class Definitions:
 
     def search_parameter(self, url: str) -> SearchParameter | None:
         """The search parameter of a canonical URL."""
-        return self._search_parameters.get(_canonical(url))
+        url = _canonical(url)
+        return self._search_parameters.get(url) or self._by_url.get(url)
+
+    @property
+    def standard(self) -> Definitions:
+        """These definitions without the custom search parameters."""
+        return self._standard or self
+
+    @property
+    def custom_search_parameters(self) -> tuple[SearchParameter, ...]:
+        """The search parameters that are not of the standard."""
+        return self._custom
 
     def search_parameters(self, type: str) -> Mapping[str, SearchParameter]:
         """The search parameters of a type by code, those of what it specialises included."""
@@ -146,14 +181,25 @@ class Definitions:
         if found is None:
             if type not in self.types:
                 return {}
-            bases = self.bases(type)
-            found = self._by_type[type] = {
+            found = self._by_type[type] = self._parameters_of(type)
+        return found
+
+    def _parameters_of(self, type: str) -> Mapping[str, SearchParameter]:
+        bases = self.bases(type)
+        if self._standard is None:
+            return {
                 parameter.code: parameter
                 for base in reversed(bases)
                 for parameter in self._search_parameters.values()
                 if base in parameter.base
             }
-        return found
+        standard = self._standard.search_parameters(type)
+        custom = {
+            parameter.code: parameter
+            for parameter in self._custom
+            if any(base in parameter.base for base in bases)
+        }
+        return {**standard, **custom} if custom else standard
 
     @cached_property
     def compartments(self) -> Mapping[str, Compartment]:

@@ -27,6 +27,11 @@ class SearchParameter:
     that no expression tells (`_text`, `_content`, `_query`, `_filter`, `near`). The few with
     neither `expression` nor that type are stated by R4 without a meaning. Of `comparators` and
     `modifiers`, () says that R4 does not restrict what the type allows.
+
+    `custom`: it is not of the standard but was added to a server; what it restricts (`modifiers`,
+    `chains`, `multiple_or`, `multiple_and`) is refused there. The standard's own say
+    `multiple_or` false of all composites, although its text allows alternatives. `id` is that of
+    the resource that adds it.
     """
 
     code: str
@@ -41,9 +46,12 @@ class SearchParameter:
     multiple_or: bool = True
     multiple_and: bool = True
     status: str = "active"
+    chains: tuple[str, ...] = ()
+    custom: bool = False
+    id: str = ""
 
 
-def search_parameter(definition: Resource) -> SearchParameter:
+def search_parameter(definition: Resource, *, custom: bool = False) -> SearchParameter:
     """The record of a SearchParameter."""
     code: str = definition["code"]
     expression = definition.get("expression")
@@ -64,4 +72,7 @@ def search_parameter(definition: Resource) -> SearchParameter:
         multiple_or=definition.get("multipleOr", True),
         multiple_and=definition.get("multipleAnd", True),
         status=definition.get("status", "active"),
+        chains=tuple(definition.get("chain", ())) if custom else (),
+        custom=custom,
+        id=definition.get("id", "") if custom else "",
     )

@@ -24,8 +24,11 @@ from fhirserver.fhirpath.syntax import (
     TypeSpecifier,
 )
 
-Walk: TypeAlias = Callable[[Any, Any, list[Any], Scope | None], None]
-"""Goes on from a JSON value and its underscore object, and adds to a list what it reaches."""
+Walk: TypeAlias = Callable[[Any, Any, Any, Scope | None], None]
+"""Goes on from a JSON value and its underscore object, and adds what it reaches.
+
+To a list of nodes, or to whatever the end of the path adds to.
+"""
 
 Then: TypeAlias = Callable[[Shape], Walk]
 """The rest of a path, for the shape that has been reached."""
@@ -126,31 +129,40 @@ def type_specifier(argument: Expr) -> TypeSpecifier | None:
 # --- compiling --------------------------------------------------------------------------------
 
 
-def nowhere(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+def nowhere(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
     """The rest of a path that leads nowhere."""
 
 
-def build(path: tuple[Step, ...], shape: Shape) -> Walk:
-    """The walk along `path` from a value of `shape`, to collect nodes; `nowhere` if none can be.
+def collect(shape: Shape) -> Walk:
+    """The end of a path that adds a node to a list."""
+
+    def collected(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
+        out.append(Node(value, shape, extra))
+
+    return collected
+
+
+def build(path: tuple[Step, ...], shape: Shape, end: Then = collect) -> Walk:
+    """The walk along `path` from a value of `shape` to its end; `nowhere` if there is no way.
 
     Names and types must be known to be steps of plain paths: an untyped shape has no walk.
     """
-    return _build(path, 0, shape)
+    return _build(path, 0, shape, end)
 
 
-def _build(path: tuple[Step, ...], at: int, shape: Shape) -> Walk:
+def _build(path: tuple[Step, ...], at: int, shape: Shape, end: Then) -> Walk:
     if at == len(path):
-        return _collect(shape)
+        return end(shape)
 
     def then(reached: Shape) -> Walk:
-        return _build(path, at + 1, reached)
+        return _build(path, at + 1, reached, end)
 
     step = path[at]
     match step:
         case Names(name, first):
             if first and names_type(shape, name):
                 return then(shape)
-            return _member(shape, name, then, is_last=at + 1 == len(path))
+            return _member(shape, name, then, is_last=at + 1 == len(path) and end is collect)
         case OfType(type_):
             return then(shape) if is_of(shape, type_) else nowhere
         case WhereText(name, text):
@@ -175,13 +187,6 @@ def is_of(shape: Shape, type_: TypeSpecifier) -> bool:
     if type_.namespace == "System":
         return False
     return shape.name == type_.name if shape.is_primitive else type_.name in shape.line
-
-
-def _collect(shape: Shape) -> Walk:
-    def collect(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
-        out.append(Node(value, shape, extra))
-
-    return collect
 
 
 def _member(shape: Shape, name: str, then: Then, *, is_last: bool) -> Walk:
@@ -216,7 +221,7 @@ def _single(way: Alternative, walk: Walk, *, is_last: bool) -> Walk:
 
 
 def _complex_walk(name: str, walk: Walk) -> Walk:
-    def complex_walk(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+    def complex_walk(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
         found = value.get(name)
         if found is None:
             return
@@ -230,13 +235,13 @@ def _complex_walk(name: str, walk: Walk) -> Walk:
 
 
 def _complex_end(name: str, shape: Shape) -> Walk:
-    def complex_end(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+    def complex_end(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
         found = value.get(name)
         if found is None:
             return
         if type(found) is list:
             for item in found:
-                out.append(Node(item, shape))  # noqa: PERF401 - faster than extend here
+                out.append(Node(item, shape))
         else:
             out.append(Node(found, shape))
 
@@ -244,7 +249,7 @@ def _complex_end(name: str, shape: Shape) -> Walk:
 
 
 def _primitive_walk(name: str, extra_name: str, walk: Walk) -> Walk:
-    def primitive_walk(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+    def primitive_walk(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
         found = value.get(name)
         beside = value.get(extra_name)
         if found is None:
@@ -265,9 +270,7 @@ def _primitive_walk(name: str, extra_name: str, walk: Walk) -> Walk:
     return primitive_walk
 
 
-def _walk_pairs(
-    values: list[Any], extras: Any, walk: Walk, out: list[Any], scope: Scope | None
-) -> None:
+def _walk_pairs(values: list[Any], extras: Any, walk: Walk, out: Any, scope: Scope | None) -> None:
     for index in range(max(len(values), len(extras))):
         value = values[index] if index < len(values) else None
         extra = extras[index] if index < len(extras) else None
@@ -283,7 +286,7 @@ def _choice(walks: dict[str, Walk], ways: list[Alternative]) -> Walk:
     parts = [(way.property, way.extra, walks[way.property]) for way in ways]
     extras = {way.extra: way.property for way in ways if way.extra}
 
-    def few(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+    def few(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
         for name, extra_name, walk in parts:
             found = value.get(name)
             if found is not None:
@@ -291,7 +294,7 @@ def _choice(walks: dict[str, Walk], ways: list[Alternative]) -> Walk:
             elif extra_name in value and value[extra_name] is not None:
                 walk(None, value[extra_name], out, scope)
 
-    def many(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+    def many(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
         for key in value:
             walk = walks.get(key)
             if walk is not None:
@@ -306,7 +309,7 @@ def _resource(shapes: Shapes, then: Then) -> Walk:
     """A resource within a resource, whose type is told by itself."""
     walks: dict[Shape, Walk] = {}
 
-    def resource(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+    def resource(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
         shape = shapes.of_value(value)
         walk = walks.get(shape)
         if walk is None:
@@ -319,7 +322,7 @@ def _resource(shapes: Shapes, then: Then) -> Walk:
 def _of_extra(walk: Walk) -> Walk:
     """A walk over what a primitive has beside its value."""
 
-    def of_extra(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+    def of_extra(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
         if extra is not None:
             walk(extra, None, out, scope)
 
@@ -335,19 +338,19 @@ def _where_text(shape: Shape, name: str, text: str, then: Then) -> Walk:
     if len(ways) == 1 == len(element.alternatives) and not shape.is_primitive:
         property_ = ways[0].property
 
-        def where_text(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+        def where_text(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
             found = value.get(property_)
             if found == text or (type(found) is list and found == [text]):
                 walk(value, extra, out, scope)
 
         return where_text
-    return _where_any(_member(shape, name, _collect, is_last=False), text, walk)
+    return _where_any(_member(shape, name, collect, is_last=False), text, walk)
 
 
 def _where_any(member: Walk, text: str, walk: Walk) -> Walk:
     """The same for a member that is a choice or no string: only a String equals a text."""
 
-    def where_any(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+    def where_any(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
         found: list[Node] = []
         member(value, extra, found, scope)
         if len(found) == 1 and found[0].shape.system == "String" and found[0].value == text:
@@ -365,7 +368,7 @@ def _where_refers(shape: Shape, type_: TypeSpecifier, then: Then) -> Walk:
         name for name in definitions.resource_types if definitions.is_subtype(name, type_.name)
     )
 
-    def where_refers(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+    def where_refers(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
         if refers_to(value, targets, scope):
             walk(value, extra, out, scope)
 
@@ -379,7 +382,7 @@ def _extension(shape: Shape, url: str, then: Then) -> Walk:
     if walk is nowhere:
         return nowhere
 
-    def extension(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+    def extension(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
         for item in value.get("extension", ()):
             if item.get("url") == url:
                 walk(item, None, out, scope)

@@ -14,15 +14,22 @@ from fhirserver.model.reference import literal
 
 
 class Scope:
-    """The resource in which references are followed, and who follows those that lead out."""
+    """The resource in which references are followed, and who follows those that lead out.
 
-    __slots__ = ("resolve", "root")
+    Fragments of a contained resource lead to what its `container` holds.
+    """
+
+    __slots__ = ("container", "resolve", "root")
 
     def __init__(
-        self, root: Resource, resolve: Callable[[str], Resource | None] | None = None
+        self,
+        root: Resource,
+        resolve: Callable[[str], Resource | None] | None = None,
+        container: Resource | None = None,
     ) -> None:
         self.root = root
         self.resolve = resolve
+        self.container = root if container is None else container
 
     def target(self, reference: str) -> Resource | None:
         """The resource of a reference, if it can be reached."""
@@ -35,8 +42,8 @@ class Scope:
 
     def _contained(self, id_: str) -> Resource | None:
         if not id_:
-            return self.root
-        for holder in (self.root, *self._entries()):
+            return self.container
+        for holder in (self.container, *self._entries()):
             for resource in _objects(holder.get("contained")):
                 if resource.get("id") == id_:
                     return resource

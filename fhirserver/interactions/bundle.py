@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from fhirserver.model.json import encode
 from fhirserver.model.temporal import format_instant
+from fhirserver.search.contained import is_contained
 from fhirserver.store.port import Version
 
 BundleType: TypeAlias = Literal["searchset", "history", "batch-response", "transaction-response"]
@@ -40,13 +41,17 @@ class EntryResponse(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One entry. `resource` is a whole resource as JSON bytes, as `Version.body` holds it."""
+    """One entry. `resource` is a whole resource as JSON bytes, as `Version.body` holds it.
+
+    `score` tells how well a match fits.
+    """
 
     full_url: str | None = None
     resource: bytes | None = None
     search_mode: SearchMode | None = None
     request: EntryRequest | None = None
     response: EntryResponse | None = None
+    score: float | None = None
 
 
 class Link(NamedTuple):
@@ -81,7 +86,12 @@ def bundle(
 
 
 def full_url(base: str, version: Version) -> str:
-    """The address of a resource of this server, whatever its version."""
+    """The address of a resource of this server, whatever its version.
+
+    A contained one has that of its container, with its own id behind `#`.
+    """
+    if is_contained(version.type):
+        return f"{base}/{version.id}"
     return f"{base}/{version.type}/{version.id}"
 
 
@@ -91,7 +101,10 @@ def _entry(entry: Entry) -> bytes:
         parts.append(b'"fullUrl":' + encode(entry.full_url))
     if entry.resource is not None:
         parts.append(b'"resource":' + entry.resource)
-    if entry.search_mode is not None:
+    if entry.score is not None:
+        search = {"mode": entry.search_mode, "score": entry.score}
+        parts.append(b'"search":' + encode(search))
+    elif entry.search_mode is not None:
         parts.append(_SEARCH[entry.search_mode])
     if entry.request is not None:
         parts.append(b'"request":' + encode(entry.request._asdict()))

@@ -27,6 +27,7 @@ def response_entry(entry: BundleEntry, answer: Answer) -> Entry:
     """
     prefer = entry.request.prefer
     writes = entry.verb not in _READING and not entry.request.interaction.startswith(MARK)
+    tells = prefer == "OperationOutcome" or (prefer is None and answer.outcome is not None)
     shown = entry.verb != "HEAD" and (not writes or prefer == "representation")
     return Entry(
         resource=_resource(answer) if shown else None,
@@ -35,7 +36,7 @@ def response_entry(entry: BundleEntry, answer: Answer) -> Entry:
             location=answer.location,
             version=answer.version,
             last_modified=answer.last_updated,
-            outcome=outcome(answer) if writes and prefer == "OperationOutcome" else None,
+            outcome=outcome(answer) if writes and tells else None,
         ),
     )
 

@@ -23,6 +23,7 @@ from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.terminology_capabilities import known, terminology
 from fhirserver.model.json import Resource, encode
 from fhirserver.search.index import Indexer
+from fhirserver.search.result import INCLUDES, REPEATED, SINGLE
 from fhirserver.search.text import TEXT_PARAMETERS
 
 _Rows: TypeAlias = tuple[OperationRow, ...]
@@ -31,8 +32,8 @@ RELEASED = "2026-11-20"
 """When this version of the software was made; the statement changes with nothing else."""
 
 _BASE = b"{base}"  # stands in the prose where the service base URL belongs
-_ANYWHERE = ("_filter", "_has", "_list", "_type")
-"""Parameters beside those of every type, which the types list."""
+_ANYWHERE = ("_filter", "_has", "_list", "_type", *SINGLE.keys() - {"_query"}, *REPEATED, *INCLUDES)
+"""Parameters beside those of every type, which the types list; named queries there are none."""
 
 _OF_TYPE = (
     "read",
@@ -72,7 +73,13 @@ async def run(context: Context, request: Request) -> Answer:
     build = _MODES.get(single(request, "mode") or "full")
     if build is None:
         raise Invalid(f"There is no such mode of a statement: ask for {', '.join(_MODES)}.")
-    parts = build(context.definitions, context.indexer, context.policy, context.operations)
+    parts = build(
+        context.definitions,
+        context.indexer,
+        context.policy,
+        context.operations,
+        context.store.atomic,
+    )
     if parts is None:
         parts = _split(terminology(_prose(context.definitions), *await known(context)))
     return Answer(200, encode(request.base)[1:-1].join(parts))
@@ -83,8 +90,12 @@ def statement(
     indexer: Indexer,
     policy: Policy,
     operations: Sequence[OperationRow] = (),
+    atomic: bool = True,
 ) -> Resource:
-    """The CapabilityStatement, with `{base}` where the service base URL belongs."""
+    """The CapabilityStatement, with `{base}` where the service base URL belongs.
+
+    `atomic`: the store can commit several changes as one, so that there are transactions.
+    """
     out = _prose(definitions)
     (rest,) = out["rest"]
     codes = _gate()
@@ -94,7 +105,9 @@ def statement(
         | _operations([row for row in operations if _is_of(row, type)])
         for type in sorted(definitions.resource_types)
     ]
-    rest["interaction"] = [{"code": code} for code in _OF_SYSTEM if code in codes]
+    rest["interaction"] = [
+        {"code": code} for code in _OF_SYSTEM if code in codes and (atomic or code != "transaction")
+    ]
     rest["searchParam"] = [
         {"name": name, "type": "special"}
         for name in sorted((*_ANYWHERE, *TEXT_PARAMETERS[policy.full_text]))
@@ -185,16 +198,16 @@ def _split(resource: Resource) -> list[bytes]:
 
 @lru_cache(maxsize=8)
 def _full(
-    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows
+    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows, atomic: bool
 ) -> list[bytes]:
-    return _split(statement(definitions, indexer, policy, operations))
+    return _split(statement(definitions, indexer, policy, operations, atomic))
 
 
 @lru_cache(maxsize=8)
 def _normative(
-    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows
+    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows, atomic: bool
 ) -> list[bytes]:
-    out = statement(definitions, indexer, policy, operations)
+    out = statement(definitions, indexer, policy, operations, atomic)
     (rest,) = out["rest"]
     rest["resource"] = [_without_trial_use(item) for item in rest["resource"]]
     out["rest"] = [_without_trial_use(rest)]
@@ -202,12 +215,12 @@ def _normative(
 
 
 def _terminology(
-    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows
+    definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows, atomic: bool
 ) -> None:
     """Made for each request: code systems come and go."""
 
 
-_MODES: dict[str, Callable[[Definitions, Indexer, Policy, _Rows], list[bytes] | None]] = {
+_MODES: dict[str, Callable[[Definitions, Indexer, Policy, _Rows, bool], list[bytes] | None]] = {
     "full": _full,
     "normative": _normative,
     "terminology": _terminology,

@@ -11,11 +11,12 @@ from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Fault
 from fhirserver.interactions.operation import OperationRow
 from fhirserver.interactions.request import Answer, Request
+from fhirserver.jobs.table import JobTable
 from fhirserver.search.expression import Cursor
 from fhirserver.search.index import Indexer
 from fhirserver.search.text import FullText
 from fhirserver.store.concepts import NO_CONCEPTS, ConceptStore
-from fhirserver.store.port import Store
+from fhirserver.store.port import Store, Unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Policy:
     max_bundle_entries: int = 10_000
     max_conditional_deletes: int = 1000
     max_expansion: int = 10_000
+    max_cascaded_deletes: int = 1000
 
 
 class Sealer(Protocol):
@@ -62,6 +64,9 @@ class Context:
     raise for a request that a transaction plans itself. `contended` is held by those who plan
     a write again because others were faster, so that they do not outrun each other.
     `operations` are those that the gate serves. `concepts` are the code systems of the store.
+    `operations` are those that the gate serves. `unchanged` is what a commit states that was
+    prepared by these definitions and this indexer. `jobs` are those of the server, if it does
+    any.
     """
 
     store: Store
@@ -76,3 +81,5 @@ class Context:
     contended: asyncio.Lock = field(default_factory=asyncio.Lock)
     operations: tuple[OperationRow, ...] = ()
     concepts: ConceptStore = NO_CONCEPTS
+    unchanged: Unchanged | None = None
+    jobs: JobTable | None = None

@@ -6,27 +6,33 @@ was, succeeds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from fhirserver.interactions.cascade import deletion, referring, told
 from fhirserver.interactions.commit import carry_out
 from fhirserver.interactions.condition import Condition, all_matches, condition, one_match
 from fhirserver.interactions.contention import check_write
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.parameters import check_parameters
-from fhirserver.interactions.plan import Plan, Target, answer, removed
+from fhirserver.interactions.plan import Plan, Step, Target, answer, removed
 from fhirserver.interactions.request import Answer, Request
 
 
 async def run(context: Context, request: Request) -> Answer:
     """204 with the version of the deletion, if there ever was such a resource.
 
-    Raises `Conflict` when others refer to it, `PreconditionFailed` by If-Match.
+    Raises `Conflict` when others refer to it and are not to go along, `PreconditionFailed` by
+    If-Match.
     """
+    request, cascades = deletion(request)
     check_parameters(request)
 
     async def plan() -> Plan:
-        return Plan((removed(await target(context, request)),))
+        return await _plan(context, (await target(context, request),), cascades=cascades)
 
     done = await carry_out(context, request, plan)
-    return answer(done.steps[0], done.instant)
+    first, *along = done.steps
+    return _told(answer(first, done.instant), along, cascades=cascades)
 
 
 async def run_conditional(context: Context, request: Request) -> Answer:
@@ -35,13 +41,28 @@ async def run_conditional(context: Context, request: Request) -> Answer:
     Several matches raise `MultipleMatches`, unless the policy is to delete them all.
     """
     assert request.type is not None
-    when = condition(context, request, request.type, request.parameters)
+    request, cascades = deletion(request)
+    when = condition(context, request, request.type or "", request.parameters)
+    matches = 0
 
     async def plan() -> Plan:
-        return Plan(tuple(map(removed, await conditional_targets(context, request, when))))
+        nonlocal matches
+        chosen = await conditional_targets(context, request, when)
+        matches = len(chosen)
+        return await _plan(context, chosen, cascades=cascades)
 
     done = await carry_out(context, request, plan)
-    return answer(done.steps[0], done.instant) if len(done.steps) == 1 else Answer(204)
+    one = answer(done.steps[0], done.instant) if matches == 1 else Answer(204)
+    return _told(one, done.steps[matches:], cascades=cascades)
+
+
+async def _plan(context: Context, chosen: tuple[Target, ...], *, cascades: bool) -> Plan:
+    along = await referring(context, chosen) if cascades else ()
+    return Plan(tuple(map(removed, chosen + along)))
+
+
+def _told(one: Answer, along: Sequence[Step], *, cascades: bool) -> Answer:
+    return told(one, [step.key for step in along]) if cascades else one
 
 
 async def target(context: Context, request: Request) -> Target:

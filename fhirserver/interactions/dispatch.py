@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fhirserver.access.grant import guard
-from fhirserver.errors import NotFound, NotSupported
+from fhirserver.errors import Conflict, NotFound, NotSupported
+from fhirserver.indexing.registry import Registry
 from fhirserver.interactions import (
+    async_status,
     batch,
     capabilities,
     create,
@@ -31,6 +33,7 @@ from fhirserver.interactions.operation import MARK, OperationRow
 from fhirserver.interactions.prefer import preferred
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.outcome import Issue
+from fhirserver.store.port import Outdated
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ _ROWS = (
     Interaction("transaction", "system", "", transaction.run),
     Interaction("batch", "system", "", batch.run),
     Interaction("capabilities", "system", "", capabilities.run),
+    Interaction("async-status", "system", "", async_status.run),
+    Interaction("async-cancel", "system", "", async_status.cancel),
 )
 INTERACTIONS = {row.code: row for row in _ROWS}
 
@@ -70,10 +75,17 @@ INTERACTIONS = {row.code: row for row in _ROWS}
 class Gate:
     """Runs requests against an unguarded context that nobody else holds.
 
-    `operations` is the table of operations that it serves beside the interactions.
+    `operations` is the table of operations that it serves beside the interactions; `registry`
+    tells which search parameters are in effect, if these can change.
     """
 
-    def __init__(self, context: Context, operations: Sequence[OperationRow] = ()) -> None:
+    def __init__(
+        self,
+        context: Context,
+        operations: Sequence[OperationRow] = (),
+        registry: Registry | None = None,
+    ) -> None:
+        self._registry = registry
         self._context = replace(
             context, dispatch=self.dispatch, admit=self.admit, operations=tuple(operations)
         )
@@ -92,14 +104,49 @@ class Gate:
     async def dispatch(self, request: Request) -> Answer:
         """The answer to a request. Raises a `FhirError` for every refusal."""
         row = self._row(request)
-        store = guard(self._context.store, request.grant)
-        context = self._context
-        if store is not context.store:
-            context = replace(context, store=store)
-        answer = await row.run(context, request)
-        if request.prefer is not None and row.scope in _WRITING and isinstance(row, Interaction):
+        if row.scope != "r" or not isinstance(row, Interaction):
+            await self._refresh(request)
+        try:
+            answer = await row.run(self._guarded(request), request)
+        except Outdated:
+            answer = await self._again(row, request)
+        prefers = request.prefer is not None or answer.outcome is not None
+        if prefers and row.scope in _WRITING and isinstance(row, Interaction):
             return preferred(answer, request.prefer)
         return answer
+
+    def _guarded(self, request: Request) -> Context:
+        context = self._context
+        store = guard(context.store, request.grant)
+        return context if store is context.store else replace(context, store=store)
+
+    async def _refresh(self, request: Request) -> None:
+        """Takes up the search parameters that are now in effect."""
+        if self._registry is None:
+            return
+        known = await self._registry.current(request.base)
+        if known.definitions is not self._context.definitions or (
+            known.unchanged != self._context.unchanged
+        ):
+            self._context = replace(
+                self._context,
+                definitions=known.definitions,
+                indexer=known.indexer,
+                unchanged=known.unchanged,
+            )
+
+    async def _again(self, row: Interaction | OperationRow, request: Request) -> Answer:
+        """Runs a request whose commit found that search parameters have changed."""
+        for _ in range(_ATTEMPTS):
+            await self._refresh(request)
+            try:
+                return await row.run(self._guarded(request), request)
+            except Outdated:
+                continue
+        raise Conflict(
+            "Search parameters keep changing. Send the request again.",
+            headers={"Retry-After": "1"},
+        )
 
     def _row(self, request: Request) -> Interaction | OperationRow:
         row = INTERACTIONS.get(request.interaction)
@@ -114,4 +161,5 @@ class Gate:
         raise NotSupported(f"This server has no interaction '{request.interaction}'.")
 
 
+_ATTEMPTS = 50
 _WRITING = frozenset({"c", "u", "d"})

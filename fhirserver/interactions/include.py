@@ -39,11 +39,11 @@ async def include(
     At most `Policy.max_includes` are taken; those that are found first stay.
     """
     walk = _Walk(context, base, matches)
-    await walk.step(includes, resources)
+    await walk.step(includes, resources, matches)
     again = [item for item in includes if item.iterate]
     while again and walk.fresh and not walk.found.cut:
         fresh, walk.fresh = walk.fresh, []
-        await walk.step(again, [decode(item.body) for item in fresh if item.body])
+        await walk.step(again, [decode(item.body) for item in fresh if item.body], fresh)
     return walk.found
 
 
@@ -62,10 +62,17 @@ class _Walk:
     def _room(self) -> int:
         return self._context.policy.max_includes - len(self.found.versions)
 
-    async def step(self, includes: Iterable[Include], resources: Sequence[Resource]) -> None:
+    async def step(
+        self,
+        includes: Iterable[Include],
+        resources: Sequence[Resource],
+        versions: Sequence[Version],
+    ) -> None:
+        """Follows the includes once, from resources and the versions that they were read from."""
+        keys = [(item.type, item.id) for item in versions]
         for item in includes:
             if item.reverse:
-                await self._search(including_query(item, resources, self._room + 1))
+                await self._search(including_query(item, resources, self._room + 1, keys))
             else:
                 await self._forward(item, resources)
 

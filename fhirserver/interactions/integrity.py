@@ -6,8 +6,9 @@ an expectation, so that it holds inside the commit too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import NoReturn
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple, NoReturn
 
 from fhirserver.errors import Conflict, Unprocessable
 from fhirserver.interactions.context import Context
@@ -29,7 +30,8 @@ from fhirserver.search.expression import (
 )
 from fhirserver.store.port import Expectation, Key
 
-_NAMED = 3  # so many referrers are told
+_NAMED = 10  # so many referrers are told
+_VERSION = re.compile(r"[1-9]\d{0,14}", re.ASCII)  # as this server numbers them
 _TOGETHER = 200  # so many targets are looked for by one search
 
 
@@ -89,7 +91,8 @@ def _refuse_deletion(referrers: Sequence[Key]) -> NoReturn:
     names = ", ".join(f"{type}/{id}" for type, id in referrers)
     raise Conflict(
         f"Other resources refer to what is to be deleted, among them {names}. "
-        "Delete or change these first, or all together in one transaction."
+        "Delete or change these first, or all together in one transaction, or add "
+        "_cascade=delete to delete all that refer to it."
     )
 
 
@@ -100,22 +103,63 @@ async def _resolved(
     written = {step.key for step in steps if step.change and step.change.body is not None}
     deleted = {step.key for step in steps if step.change and step.change.body is None}
     places = [place for step in steps for place in _references(context, request, step)]
-    asked = list(dict.fromkeys(key for key, _ in places if key not in written))
-    found = {
+    of_versions = await _versions(context, steps, (place for place in places if place.version))
+    asked = list(
+        dict.fromkeys(
+            place.key for place in places if not place.version and place.key not in written
+        )
+    )
+    found = written | {
         Key(version.type, version.id)
         for version in await context.store.read_many([key for key in asked if key not in deleted])
     }
     issues = [
-        Issue("error", "not-found", expression, f"There is no {key.type}/{key.id}.")
-        for key, expression in places
-        if key not in written and key not in found
+        Issue("error", "not-found", place.expression, f"There is no {place.text}.")
+        for place in places
+        if (place.text not in of_versions if place.version else place.key not in found)
     ]
     if issues:
         raise Unprocessable("A reference points to nothing.", issues=issues)
     return tuple(Expectation((key.type,), IdIs((key.id,)), (key,)) for key in asked)
 
 
-def _references(context: Context, request: Request, step: Step) -> Iterator[tuple[Key, str]]:
+async def _versions(
+    context: Context, steps: Sequence[Step], places: Iterable[_Place]
+) -> frozenset[str]:
+    """Those references to versions that lead to one with content, also of what is deleted now.
+
+    A version stays readable after a later deletion (https://hl7.org/fhir/R4/http.html#vread).
+    """
+    made = {
+        (step.key, str(step.change.version))
+        for step in steps
+        if step.change and step.change.body is not None
+    }
+    found = set()
+    for key, version, text in {(place.key, place.version, place.text) for place in places}:
+        if (key, version) in made:
+            found.add(text)
+        elif version is not None and _VERSION.fullmatch(version):
+            there = await context.store.read(key.type, key.id, int(version))
+            if there is not None and there.body is not None:
+                found.add(text)
+    return frozenset(found)
+
+
+class _Place(NamedTuple):
+    """A reference to this server: where it leads, and where it stands."""
+
+    key: Key
+    version: str | None
+    expression: str
+
+    @property
+    def text(self) -> str:
+        version = f"/_history/{self.version}" if self.version else ""
+        return f"{self.key.type}/{self.key.id}{version}"
+
+
+def _references(context: Context, request: Request, step: Step) -> Iterator[_Place]:
     if step.resource is None:
         return
     root = step.target.type if step.entry is None else f"Bundle.entry[{step.entry}].resource"
@@ -124,4 +168,5 @@ def _references(context: Context, request: Request, step: Step) -> Iterator[tupl
         if found is None or found.base not in ("", request.base):
             continue
         if found.type in context.definitions.resource_types:
-            yield Key(found.type, found.id), f"{expression}.reference"
+            key = Key(found.type, found.id)
+            yield _Place(key, found.version, f"{expression}.reference")

@@ -9,9 +9,9 @@ makes. How a reference is resolved: https://hl7.org/fhir/R4/bundle.html#referenc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from html import escape, unescape
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Invalid
@@ -115,33 +115,49 @@ class _Rewriting:
         self.conditions: set[str] = set()
         self.versioned = False
 
-    def value(self, node: Json, place: _Place | None, name: str = "") -> Json:
-        """The value with links replaced, or the very same one if there is nothing to replace."""
+    def value(self, node: Resource, outer: _Place | None, name: str = "") -> Resource:
+        """The object with links replaced, or the very same one if there is nothing to replace."""
         # The types are those of decoded JSON: asking for them is faster than isinstance.
-        changed: dict[Any, Json] = {}
-        items: Iterable[tuple[Any, Json]]
-        if type(node) is dict:
-            place, items = (place, name, node), node.items()
-        else:
-            items = enumerate(node)
-        for key, child in items:
-            kind = type(child)
+        place = (outer, name, node)
+        changed: Resource = {}
+        heads = self._heads
+        new: Json
+        for key, child in node.items():
+            kind = child.__class__
             if kind is str:
-                label = key if type(key) is str else name
-                if child[:_HEAD] not in self._heads and label not in _LINKED:
+                if child[:_HEAD] not in heads and key not in _LINKED:
                     continue  # most of all texts
-                new = self._text(child, place, label)
-            elif kind is dict or kind is list:
-                new = self.value(child, place, key if type(key) is str else name)
+                new = self._text(child, place, key)
+            elif kind is dict:
+                new = self.value(child, place, key)
+            elif kind is list:
+                new = self._items(child, place, key)
             else:
                 continue
             if new is not child:
                 changed[key] = new
+        return {**node, **changed} if changed else node
+
+    def _items(self, items: list[Json], place: _Place, name: str) -> list[Json]:
+        changed: dict[int, Json] = {}
+        new: Json
+        for index, child in enumerate(items):
+            kind = child.__class__
+            if kind is dict:
+                new = self.value(child, place, name)
+            elif kind is str:
+                if child[:_HEAD] not in self._heads and name not in _LINKED:
+                    continue
+                new = self._text(child, place, name)
+            elif kind is list:
+                new = self._items(child, place, name)
+            else:
+                continue
+            if new is not child:
+                changed[index] = new
         if not changed:
-            return node
-        if type(node) is dict:
-            return {**node, **changed}
-        return [changed.get(index, child) for index, child in enumerate(node)]
+            return items
+        return [changed.get(index, child) for index, child in enumerate(items)]
 
     def _text(self, text: str, place: _Place | None, name: str) -> str:
         if name == "reference":

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from fhirserver.errors import TooCostly
 from fhirserver.search.entry import Token
 from fhirserver.search.expression import And, Expression, IdIs, TokenIs
-from fhirserver.search.match import Document, match
+from fhirserver.search.match import Document, contained_in, match
 from fhirserver.store.port import Key
 
 _MAX_MATCHES = 100_000
@@ -18,11 +18,13 @@ class Made:
     """The resources that a transaction writes."""
 
     def __init__(self, documents: Iterable[Document]) -> None:
-        self._world = {(item.type, item.id): item for item in documents}
+        made = {(item.type, item.id): item for item in documents}
         self._by_type: dict[str, list[Document]] = defaultdict(list)
         self._by_token: dict[tuple[str, str, str], list[Document]] = defaultdict(list)
         self._budget = _MAX_MATCHES
-        for item in self._world.values():
+        self._world = dict(made)
+        for item in made.values():
+            self._world |= {(part.type, part.id): part for part in contained_in(item)}
             self._by_type[item.type].append(item)
             for param, entries in item.entries.items():
                 for code in {entry.code for entry in entries if isinstance(entry, Token)}:

@@ -18,7 +18,7 @@ def preferred(answer: Answer, prefer: Return | None) -> Answer:
     """The answer to a write with the body that the caller prefers."""
     if prefer == "minimal" and answer.body is not None:
         return replace(answer, body=None)
-    if prefer == "OperationOutcome":
+    if prefer == "OperationOutcome" or (prefer is None and answer.outcome is not None):
         status = 200 if answer.status == 204 else answer.status
         return replace(answer, status=status, body=outcome(answer))
     return answer
@@ -26,6 +26,8 @@ def preferred(answer: Answer, prefer: Return | None) -> Answer:
 
 def outcome(answer: Answer) -> bytes:
     """The OperationOutcome that tells what a write did, as JSON bytes."""
+    if answer.outcome is not None:
+        return answer.outcome
     what = f"{answer.type}/{answer.id}" if answer.id else "What matches"
     version = f" as version {answer.version}" if answer.version else ""
     text = f"{what} {_DONE.get(answer.status, 'was processed')}{version}."

@@ -17,7 +17,7 @@ Handling: TypeAlias = Literal["strict", "lenient"]
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen would cost three times the time to make
 class Request:
     """What a caller asks. `interaction` is the code of a row of `dispatch.INTERACTIONS`,
     or of an operation: `$everything`.
@@ -58,7 +58,7 @@ class Answer:
 
     `type`, `id`, `version`, `last_updated` (microseconds) name the version answered, for
     Location, ETag and Last-Modified. `location` is relative to the base. `content_type` is
-    that of a body which is no resource.
+    that of a body which is no resource. `outcome` tells what a write did beside what it says.
     """
 
     status: int
@@ -70,3 +70,4 @@ class Answer:
     location: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str | None = None
+    outcome: bytes | None = None

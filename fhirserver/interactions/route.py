@@ -33,6 +33,10 @@ class Route(NamedTuple):
 
 BUNDLE: Final = "bundle"
 
+ASYNC_STATUS: Final = "__async-status"
+"""The address, with an id behind, of a request that is answered later."""
+
+_ASYNC_STATUS = {"GET": "async-status", "DELETE": "async-cancel"}
 _SYSTEM = {"GET": "search-system", "POST": BUNDLE}
 _SYSTEM_WORDS = {
     "metadata": {"GET": "capabilities"},
@@ -103,6 +107,8 @@ def bundle_interaction(resource: Json) -> Literal["batch", "transaction"]:
 
 
 def _of_system(method: str, parts: list[str], definitions: Definitions) -> Route:
+    if len(parts) == 2 and parts[0] == ASYNC_STATUS:
+        return Route(_pick(method, _ASYNC_STATUS), id=parts[1])
     if len(parts) == 1:
         word = parts[0]
         if not word:

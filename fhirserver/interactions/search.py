@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from fhirserver.errors import TooCostly
 from fhirserver.interactions.bundle import Entry, Link, bundle, full_url
 from fhirserver.interactions.context import Context, Policy
 from fhirserver.interactions.include import include
@@ -22,9 +23,12 @@ from fhirserver.interactions.request import Answer, Handling, Pairs, Request
 from fhirserver.model.json import Resource, decode, encode
 from fhirserver.model.outcome import Issue, operation_outcome
 from fhirserver.search.compile import compile_search
-from fhirserver.search.expression import Cursor, Query
+from fhirserver.search.contained import is_contained, part
+from fhirserver.search.expression import Cursor, Query, TextIs
 from fhirserver.search.request import Limits, SearchRequest
+from fhirserver.search.score import score, shown
 from fhirserver.search.shape import shaped
+from fhirserver.search.text import words_of
 from fhirserver.store.port import SearchPage, Version
 
 
@@ -52,7 +56,7 @@ async def run(context: Context, request: Request) -> Answer:
     what is not known; `Gone` for a page link that has expired.
     """
     asked = _asked(context, request)
-    found = await context.store.search(asked.query)
+    asked, found = await _found(context, asked)
     total = _total(asked, found)
     entries = await _entries(context, request, asked.search, found.versions)
     links = _links(context, request, asked, found.next, total)
@@ -105,6 +109,19 @@ def _limits(policy: Policy) -> Limits:
     )
 
 
+async def _found(context: Context, asked: _Asked) -> tuple[_Asked, SearchPage]:
+    """The page; without the total, and with a warning, where counting takes too long."""
+    query = asked.query
+    try:
+        return asked, await context.store.search(query)
+    except TooCostly:
+        if not (query.total and query.count):
+            raise
+    found = await context.store.search(replace(query, total=False))
+    search = replace(asked.search, ignored=(*asked.search.ignored, _UNCOUNTED))
+    return replace(asked, search=search), found
+
+
 # --- what is answered -----------------------------------------------------------------------
 
 
@@ -124,13 +141,20 @@ async def _entries(
     context: Context, request: Request, search: SearchRequest, versions: Sequence[Version]
 ) -> list[Entry]:
     base, issues = request.base, list(search.ignored)
-    whole = search.summary is None and not search.elements
+    texts = search.texts
+    versions = [_alone(item) if is_contained(item.type) else item for item in versions]
+    whole = search.summary is None and not search.elements and not texts
     if whole and not search.includes:
         entries = [Entry(full_url(base, item), item.body, "match") for item in versions]
     else:
         resources: list[Resource] = [decode(item.body or b"") for item in versions]
         entries = [
-            Entry(full_url(base, item), _shaped(context, search, item, resource), "match")
+            Entry(
+                full_url(base, item),
+                _shaped(context, search, item, resource),
+                "match",
+                score=_score(texts, resource) if texts else None,
+            )
             for item, resource in zip(versions, resources, strict=True)
         ]
         brought = await include(context, base, search.includes, versions, resources)
@@ -146,6 +170,16 @@ async def _entries(
     return entries
 
 
+def _score(texts: tuple[TextIs, ...], resource: Resource) -> float:
+    return shown(score(texts, words_of(resource, tuple(text.param for text in texts))))
+
+
+def _alone(version: Version) -> Version:
+    """A contained resource without what it was found in."""
+    found = part(decode(version.body or b"{}"), version.id)
+    return version._replace(body=encode(found))
+
+
 def _shaped(
     context: Context, search: SearchRequest, version: Version, resource: Resource | None = None
 ) -> bytes | None:
@@ -155,6 +189,15 @@ def _shaped(
     whole = decode(version.body) if resource is None else resource
     part = shaped(context.definitions, whole, search.summary, search.elements)
     return version.body if part is whole else encode(part)
+
+
+_UNCOUNTED = Issue(
+    "warning",
+    "too-costly",
+    "",
+    "To count all matches takes too long, so there is no total. Ask for _total=estimate, or add a "
+    "more selective parameter.",
+)
 
 
 def _cut(limit: int) -> Issue:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from fhirserver.errors import FhirError, Gone, Unprocessable
+from fhirserver.errors import FhirError, Gone, NotSupported, Unprocessable
 from fhirserver.interactions.bundle import Entry, bundle
 from fhirserver.interactions.bundle_entry import (
     BundleEntry,
@@ -20,6 +20,7 @@ from fhirserver.interactions.bundle_entry import (
     read_entry,
 )
 from fhirserver.interactions.bundle_response import refused_entry, response_entry
+from fhirserver.interactions.cascade import told
 from fhirserver.interactions.commit import Done, carry_out
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.parameters import check_parameters
@@ -41,6 +42,10 @@ async def run(context: Context, request: Request) -> Answer:
     """
     check_parameters(request)
     bundle_interaction(request.resource)
+    if not context.store.atomic:
+        raise NotSupported(
+            "The store of this server has no transactions: send a batch, or the entries one by one."
+        )
     entries = _entries(context, request)
     reads = [entry for entry in entries if entry.verb in _READING]
     writes = await checked_writes(
@@ -56,7 +61,7 @@ async def run(context: Context, request: Request) -> Answer:
         return made
 
     done = await carry_out(context, request, plan)
-    results = _written(entries, done, targets.twins)
+    results = _written(entries, done, targets)
     for entry in reads:
         results[entry.index] = await _read(context, entry)
     body = bundle(
@@ -101,17 +106,23 @@ async def _check_reads(
                 raise Gone(f"{type}/{id} is deleted by this transaction.")
 
 
-def _written(
-    entries: Sequence[BundleEntry], done: Done, twins: Mapping[int, int]
-) -> dict[int, Entry]:
+def _written(entries: Sequence[BundleEntry], done: Done, targets: Targets) -> dict[int, Entry]:
     steps: dict[int | None, list[Step]] = defaultdict(list)
     for step in done.steps:
         steps[step.entry].append(step)
     results = {}
     for entry in entries:
         if entry.verb not in _READING:
-            own = steps[twins.get(entry.index, entry.index)]
-            single = answer(own[0], done.instant) if len(own) == 1 else Answer(204)
+            own = steps[targets.twins.get(entry.index, entry.index)]
+            along = targets.along.get(entry.index)
+            if along is not None:
+                own = [step for step in own if step.key not in along]
+            single = Answer(204)
+            if len(own) == 1:
+                shown = entry.request.prefer == "representation"
+                single = answer(own[0], done.instant, with_body=shown)
+            if along is not None:
+                single = told(single, sorted(along))
             results[entry.index] = response_entry(entry, single)
     return results
 

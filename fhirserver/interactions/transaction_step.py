@@ -160,7 +160,7 @@ class _Making:
             target = self._target(write)
             if write.type in types and not target.found:
                 resource = rewritten[write.index].resource
-                entries = self._context.indexer.entries(resource, self._request.base)
+                entries = self._context.indexer.entries(resource, self._request.base, target.id)
                 yield Document(target.type, target.id, now, entries)
 
     # --- conditions of entries ------------------------------------------------------------

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from fhirserver.errors import Invalid, TooCostly
 from fhirserver.interactions import create, delete, patch, update
 from fhirserver.interactions.bundle_entry import entry_errors
+from fhirserver.interactions.cascade import referring
 from fhirserver.interactions.condition import Condition, condition
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.plan import Target
@@ -27,13 +28,15 @@ class Targets:
     """The targets by index of the entry; of a conditional delete there may be any number.
 
     `twins` are creates that are the same as another entry's, by that one's index. `conditions`
-    are those of what is not deleted.
+    are those of what is not deleted. `along` are the targets of a deletion that go because they
+    refer to others of it.
     """
 
     of: dict[int, tuple[Target, ...]] = field(default_factory=dict)
     twins: dict[int, int] = field(default_factory=dict)
     conditions: dict[int, Condition] = field(default_factory=dict)
     full_urls: dict[str, Key] = field(default_factory=dict)
+    along: dict[int, frozenset[Key]] = field(default_factory=dict)
 
 
 async def choose_targets(context: Context, writes: Sequence[Write]) -> Targets:
@@ -93,7 +96,25 @@ class _Choice:
             count += len(found)
             if count > self._context.policy.max_bundle_entries:
                 raise TooCostly("The transaction deletes too much at once: send smaller ones.")
+        await self._cascades()
         self._gone = frozenset(target.key for some in self._made.of.values() for target in some)
+
+    async def _cascades(self) -> None:
+        """Adds what goes along with deletions, but what the transaction itself changes."""
+        changed = {target.key for some in self._made.of.values() for target in some}
+        changed |= {
+            Key(write.type, write.entry.request.id)
+            for write in self._writes
+            if write.entry.request.id is not None
+        }
+        for write in self._writes:
+            if write.cascades:
+                with entry_errors(write.index):
+                    own = self._made.of[write.index]
+                    along = await referring(self._context, own, changed)
+                self._made.of[write.index] = own + along
+                self._made.along[write.index] = frozenset(target.key for target in along)
+                changed |= self._made.along[write.index]
 
     async def _target(self, write: Write) -> Target:
         context, request = self._context, write.entry.request

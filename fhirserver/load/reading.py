@@ -24,7 +24,8 @@ _RESOURCE = "resource"
 _CARRIERS = ("collection", "searchset")
 _REFUSED = {
     "": "It is no FHIR resource: it has no resourceType.",
-    "history": "It is a history, which tells what was done elsewhere: make it a collection.",
+    "history": "It is a history, which tells what was done elsewhere: load an export with "
+    "--restore, or make it a collection.",
     "batch-response": "It is the answer to a batch, not data.",
     "transaction-response": "It is the answer to a transaction, not data.",
 }

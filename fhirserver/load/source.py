@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
+from fhirserver.export.layout import MANIFEST
 from fhirserver.load.finding import Refusal
 
 Format: TypeAlias = Literal["json", "ndjson"]
@@ -75,7 +76,7 @@ def sources(paths: Iterable[Path]) -> tuple[list[Source], list[Refusal]]:
     refused = []
     for path in paths:
         if path.is_dir():
-            files = [file for file in path.rglob("*") if _format(file) and file.is_file()]
+            files = [file for file in path.rglob("*") if _is_source(file)]
         elif path.is_file() and _format(path):
             files = [path]
         else:
@@ -88,6 +89,11 @@ def sources(paths: Iterable[Path]) -> tuple[list[Source], list[Refusal]]:
             assert format is not None
             found.setdefault(file.resolve(), Source(file, format, file.stat().st_size))
     return sorted(found.values(), key=_order), refused
+
+
+def _is_source(path: Path) -> bool:
+    """Whether a file of a folder is to be loaded; what an export says of itself is not."""
+    return path.name != MANIFEST and _format(path) is not None and path.is_file()
 
 
 def _format(path: Path) -> Format | None:

@@ -12,43 +12,63 @@ from typing import NamedTuple
 from fhirserver.model.json import Resource, encode
 from fhirserver.model.temporal import format_instant
 
-_UNSET = "0000-00-00T00:00:00.000Z"
+_UNSET = b"0000-00-00T00:00:00.000Z"
 
 
 class Draft(NamedTuple):
-    """The bytes of a version whose `meta.lastUpdated` begins at `offset` and is still unset."""
+    """The bytes of a version before and after its `meta.lastUpdated`, which is still unset.
 
-    data: bytes
-    offset: int
+    Equal tails mean equal content.
+    """
+
+    head: bytes
+    tail: bytes
+
+    @property
+    def data(self) -> bytes:
+        """The bytes with an instant that is none."""
+        return self.head + _UNSET + self.tail
 
     def stamped(self, microseconds: int) -> bytes:
         """The final bytes, last updated at the given instant (microseconds since 1970)."""
-        end = self.offset + len(_UNSET)
-        return self.data[: self.offset] + format_instant(microseconds).encode() + self.data[end:]
-
-    @property
-    def tail(self) -> bytes:
-        """All that follows `lastUpdated`: equal tails mean equal content."""
-        return self.data[self.offset + len(_UNSET) :]
+        return self.head + format_instant(microseconds).encode() + self.tail
 
 
 def draft(resource: Resource, id: str, version: int) -> Draft:
     """The stored form of `resource` as version `version` of `[type]/[id]`; leaves it unchanged."""
-    type_ = resource["resourceType"]
-    meta = resource.get("meta") or {}
-    out = {
-        "resourceType": type_,
-        "id": id,
-        "meta": {"versionId": str(version), "lastUpdated": _UNSET}
-        | {name: value for name, value in meta.items() if name not in _SERVER_META},
-    }
-    for name, value in resource.items():
-        if name not in out:
-            out[name] = value
-    offset = len(
-        f'{{"resourceType":"{type_}","id":"{id}","meta":{{"versionId":"{version}","lastUpdated":"'
-    )
-    return Draft(encode(out), offset)
+    meta = dict(resource.get("meta") or {})
+    for name in _SERVER_META:
+        meta.pop(name, None)
+    rest = dict(resource)
+    for name in _FIRST:
+        rest.pop(name, None)
+    head = _head(resource["resourceType"], id, version)
+    return Draft(head, b'"' + _further(meta) + _further(rest))
 
 
-_SERVER_META = frozenset({"versionId", "lastUpdated"})
+def redrafted(body: bytes, type: str, id: str, version: int, instant: int) -> Draft:
+    """The draft that the final bytes of a version came from.
+
+    Raises `ValueError` for bytes that are not of that version and instant (microseconds).
+    """
+    head = _head(type, id, version)
+    out = Draft(head, body[len(head) + len(_UNSET) :])
+    if out.stamped(instant) != body:
+        raise ValueError(f"these are not the bytes of {type}/{id}/_history/{version}")
+    return out
+
+
+def _head(type: str, id: str, version: int) -> bytes:
+    """What comes before the instant."""
+    return (
+        f'{{"resourceType":"{type}","id":"{id}","meta":{{"versionId":"{version}","lastUpdated":"'
+    ).encode()
+
+
+def _further(members: Resource) -> bytes:
+    """Members behind others of an object, and the end of it."""
+    return b"," + encode(members)[1:] if members else b"}"
+
+
+_SERVER_META = ("versionId", "lastUpdated")
+_FIRST = ("resourceType", "id", "meta")

@@ -8,7 +8,8 @@ Every date, dateTime and instant is read as [start, end) in microseconds since
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from fhirserver.errors import Invalid
@@ -16,6 +17,7 @@ from fhirserver.errors import Invalid
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 _EPOCH = date(1970, 1, 1).toordinal()
+_START = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC; without saying so it is written faster
 
 MIN_INSTANT = -62_135_596_800 * SECOND  # 0001-01-01
 MAX_INSTANT = 253_402_300_800 * SECOND  # 10000-01-01
@@ -65,10 +67,11 @@ def interval(text: str) -> Interval:
     return Interval(start, start + 10 ** max(0, 6 - len(fraction)))
 
 
+@lru_cache(maxsize=64)  # all versions of a commit have the same
 def format_instant(microseconds: int) -> str:
     """An instant in UTC with milliseconds: `2026-11-20T08:30:00.123Z`, always 24 characters."""
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    moment = _START + timedelta(microseconds=microseconds)
+    return f"{moment.isoformat(timespec='milliseconds')}Z"
 
 
 def _month_or_year(year: int, month: int | None) -> Interval:

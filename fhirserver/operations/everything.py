@@ -93,7 +93,7 @@ def _asked(context: Context, request: Request, url: str, path: str) -> _Asked:
         _types(context, given),
         interval(start).start if start else None,
         interval(end).end if end else None,
-        interval(since).end if since else None,
+        interval(since).start if since else None,  # inclusive, so that no change is missed
         most if count is None else min(count, most),
         page.after if page else None,
         given.pairs(),
@@ -163,7 +163,7 @@ async def _beside(
     resources = [decode(item.body or b"{}") for item in versions]
     keys = {Key(item.type, item.id) for item in versions}
     most = context.policy.max_includes
-    found = await referenced(context, request.base, resources, keys, most)
+    found = await referenced(context, request.base, resources, keys, most, attachments=True)
     own = await _own_among(context, of, found.versions)
     entries = [
         Entry(full_url(request.base, item), item.body, "include")

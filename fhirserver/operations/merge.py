@@ -8,6 +8,7 @@ which tell what was, stay as they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from fhirserver.errors import Invalid, TooCostly, Unprocessable
@@ -80,15 +81,31 @@ async def run(context: Context, request: Request) -> Answer:
 
 async def _named(context: Context, request: Request, given: Arguments, side: str) -> str:
     """The id of the patient that the reference or the identifiers of one side mean."""
-    reference = given.one(f"{side}-patient")
-    identifiers = given.all(f"{side}-patient-identifier")
-    if reference is not None:
-        parts = literal(reference.get("reference", ""))
+    reference = given.one(f"{side}-patient") or {}
+    identifiers = [*given.all(f"{side}-patient-identifier")]
+    if "identifier" in reference:
+        identifiers.append(reference["identifier"])
+    url = reference.get("reference")
+    if url is None and not identifiers:
+        raise Invalid(f"Say who the {side} is: give {side}-patient.")
+    named = None
+    if url is not None:
+        parts = literal(url)
         if parts is None or parts.type != _TYPE or parts.base not in ("", request.base):
             raise Invalid(f"{side}-patient is a reference to a Patient of this server.")
-        return parts.id
-    if not identifiers:
-        raise Invalid(f"Say who the {side} is: give {side}-patient.")
+        named = parts.id
+    if not identifiers and named is not None:
+        return named
+    found = await _identified(context, request, side, identifiers)
+    if named not in (None, found):
+        raise Unprocessable(f"{side}-patient and its identifiers mean different patients.")
+    return found
+
+
+async def _identified(
+    context: Context, request: Request, side: str, identifiers: Sequence[Resource]
+) -> str:
+    """The id of the one patient that has all the identifiers."""
     pairs = tuple(("identifier", _token(side, item)) for item in identifiers)
     where = compile_criteria(
         context.definitions, _TYPE, pairs, now=context.now(), base_url=request.base

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.interactions.context import Context
-from fhirserver.model.json import Resource, decode
+from fhirserver.model.json import Json, Resource, decode
 from fhirserver.model.reference import literal, references
 from fhirserver.store.port import Key, Version
 
@@ -35,24 +35,46 @@ def targets(definitions: Definitions, resource: Resource, base: str) -> list[Key
     return list(found)
 
 
+def binaries(resource: Resource, base: str) -> list[Key]:
+    """The Binary resources of this server that hold the content of attachments, each once."""
+    found: dict[Key, None] = {}
+    stack: list[Json] = [resource]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            url = node.get("url")
+            parts = literal(url) if isinstance(url, str) else None
+            if parts is not None and parts.type == "Binary" and parts.base in ("", base):
+                found[Key(parts.type, parts.id)] = None
+            stack.extend(node.values())
+        elif isinstance(node, list):
+            stack.extend(node)
+    return list(found)
+
+
 async def referenced(
     context: Context,
     base: str,
     resources: Iterable[Resource],
     known: Collection[Key],
     most: int,
+    *,
+    attachments: bool = False,
 ) -> Referenced:
-    """What the resources lead to by their references, but those `known`; at most so many."""
+    """What the resources lead to by their references, but those `known`; at most so many.
+
+    With `attachments`, also where these have their content.
+    """
+
+    def leads_to(resource: Resource) -> list[Key]:
+        found = targets(context.definitions, resource, base)
+        return found + binaries(resource, base) if attachments else found
+
     seen = set(known)
     out: list[Version] = []
     fresh = list(resources)
     while fresh:
-        wanted = {
-            key: None
-            for resource in fresh
-            for key in targets(context.definitions, resource, base)
-            if key not in seen
-        }
+        wanted = {key: None for resource in fresh for key in leads_to(resource) if key not in seen}
         seen.update(wanted)
         keys = list(wanted)
         fresh = []

@@ -15,6 +15,7 @@ from fhirserver.errors import Invalid, NotSupported, Unprocessable
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Json, Resource, decode
+from fhirserver.model.reference import literal
 from fhirserver.model.temporal import MAX_INSTANT, MIN_INSTANT, SECOND, format_instant, interval
 from fhirserver.operations.arguments import Arguments, arguments
 from fhirserver.operations.parameters import Out, parameters
@@ -23,6 +24,7 @@ from fhirserver.operations.walk import matches
 from fhirserver.search.compile import compile_criteria
 from fhirserver.search.escape import escape
 from fhirserver.search.expression import And, DateIs, Expression, Query, TokenIs, TokenValue
+from fhirserver.store.port import Key
 
 URL = "http://hl7.org/fhir/OperationDefinition/Observation-stats"
 
@@ -74,10 +76,13 @@ async def run(context: Context, request: Request) -> Answer:
         for version in await matches(context, Query(("Observation",), where), _MOST)
     ]
     sources = [item for item in found if item.get("status") != "entered-in-error"]
-    outs = [
-        Out("statistics", "resource", _told(given, code, span, asked, _measured(sources, code)))
-        for code in codes
-    ]
+    told: dict[_Code, Resource] = {}
+    for code in codes:
+        panel = await _panel(context, request, sources, code)
+        for measured in _measurements(panel, code) or [code]:
+            figures = _measured(panel or sources, measured)
+            told.setdefault(measured, _told(given, measured, span, asked, figures))
+    outs = [Out("statistics", "resource", item) for item in told.values()]
     if given.one("include"):
         outs += (Out("source", "resource", item) for item in sources[: given.one("limit")])
     return parameters(*outs)
@@ -131,6 +136,42 @@ def _where(
     return And(tuple(parts))
 
 
+async def _panel(
+    context: Context, request: Request, sources: Sequence[Resource], code: _Code
+) -> list[Resource]:
+    """The panels of a code and the observations that are their members; none if it is measured."""
+    panels = [source for source in sources if _has_code(source, code)]
+    if not any("component" in panel or "hasMember" in panel for panel in panels) or any(
+        "valueQuantity" in panel for panel in panels
+    ):
+        return []
+    keys: dict[Key, None] = {}
+    for panel in panels:
+        for member in panel.get("hasMember", ()):
+            parts = literal(member.get("reference", ""))
+            if parts and parts.type == "Observation" and parts.base in ("", request.base):
+                keys[Key(parts.type, parts.id)] = None
+    found = await context.store.read_many(list(keys)[:_MOST])
+    members = (decode(version.body or b"{}") for version in found)
+    return panels + [item for item in members if item.get("status") != "entered-in-error"]
+
+
+def _measurements(panel: Sequence[Resource], code: _Code) -> list[_Code]:
+    """The codes of what a panel measures."""
+    found: dict[_Code, None] = {}
+    for observation in panel:
+        own = () if _has_code(observation, code) else (observation,)
+        for element in (*own, *observation.get("component", ())):
+            for coding in element.get("code", {}).get("coding", ())[:1]:
+                if "code" in coding:
+                    found[_Code(coding.get("system"), coding["code"])] = None
+    return list(found)
+
+
+def _has_code(element: Resource, code: _Code) -> bool:
+    return any(_is(code, coding) for coding in element.get("code", {}).get("coding", ()))
+
+
 def _measured(sources: Sequence[Resource], code: _Code) -> _Measured:
     values: list[Decimal] = []
     units: dict[str, None] = {}
@@ -153,7 +194,7 @@ def _measured(sources: Sequence[Resource], code: _Code) -> _Measured:
 def _elements(sources: Sequence[Resource], code: _Code) -> Iterator[Resource]:
     for source in sources:
         for element in (source, *source.get("component", ())):
-            if any(_is(code, coding) for coding in element.get("code", {}).get("coding", ())):
+            if _has_code(element, code):
                 yield element
 
 

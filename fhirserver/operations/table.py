@@ -8,13 +8,16 @@ from fhirserver.interactions.operation import OperationRow
 from fhirserver.operations import (
     document,
     everything,
+    expunge,
     lastn,
     match,
     merge,
     meta,
     meta_add,
     meta_delete,
+    reindex,
     stats,
+    terminology,
     validate,
     versions,
 )
@@ -81,5 +84,23 @@ OPERATIONS: Final = (
     OperationRow(
         "translate", translate.URL, ("type", "instance"), ("ConceptMap",), "r", translate.run
     ),
+    OperationRow("reindex", reindex.URL, ("system", "type", "instance"), (), "u", reindex.run),
+    OperationRow("expunge", expunge.URL, ("system", "type", "instance"), (), "d", expunge.run),
     OperationRow("graphql", graphql.URL, ("system", "instance"), (), "s", graphql.run),
 )
+
+
+TERMINOLOGY: Final = frozenset(
+    row for row in OPERATIONS if row.run.__module__.startswith(terminology.__name__)
+)
+"""Those that need the concepts of code systems."""
+
+
+def offered(*, expunges: bool, terminology: bool = True) -> tuple[OperationRow, ...]:
+    """The operations of a server; what takes versions out for good is there only if wanted, and
+    terminology where the store keeps concepts."""
+    return tuple(
+        row
+        for row in OPERATIONS
+        if (expunges or row.run is not expunge.run) and (terminology or row not in TERMINOLOGY)
+    )

@@ -10,6 +10,7 @@ from urllib.parse import unquote_plus
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import UriTooLong
+from fhirserver.interactions.cascade import CASCADE
 from fhirserver.interactions.operation import MARK
 from fhirserver.interactions.request import Pairs, Request
 from fhirserver.interactions.route import BUNDLE, Route, bundle_interaction, route
@@ -101,6 +102,9 @@ async def asked(
         kept = tuple(pair for pair in parameters if pair[0] in _OF_THE_EDGE)
         if kept:
             parameters = tuple(pair for pair in parameters if pair[0] not in _OF_THE_EDGE)
+    if method == "DELETE" and CASCADE not in dict(parameters):
+        cascade = header_text(headers, b"x-cascade")
+        parameters += () if cascade is None else ((CASCADE, cascade),)
     format, indent = _format_of(kept)
     accept = headers.get(b"accept")
     content_type = None

@@ -23,7 +23,7 @@ _EXPOSED = (
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _REQUEST_HEADERS = (
     b"Accept, Authorization, Content-Type, Content-Encoding, If-Match, If-Modified-Since, "
-    b"If-None-Exist, If-None-Match, Prefer, X-Request-Id, X-Security-Context"
+    b"If-None-Exist, If-None-Match, Prefer, X-Cascade, X-Request-Id, X-Security-Context"
 )
 _MAX_AGE = b"7200"
 

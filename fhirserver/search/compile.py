@@ -8,19 +8,48 @@ both.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
+from typing import TypeAlias
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Invalid, TooCostly
 from fhirserver.model.outcome import Issue
 from fhirserver.search.compartment import compartment_of_types, compartment_types
 from fhirserver.search.condition import Conditions
-from fhirserver.search.expression import EVERYTHING, NOTHING, And, Expression, Query
+from fhirserver.search.contained import CONTAINED_TYPE, CONTAINER, contained_types
+from fhirserver.search.expression import (
+    EVERYTHING,
+    NOTHING,
+    And,
+    Expression,
+    Has,
+    Or,
+    Query,
+    TextIs,
+    TokenIs,
+    TokenValue,
+    TypeIs,
+)
 from fhirserver.search.parameter import Knowledge
 from fhirserver.search.refusal import Unsupported
 from fhirserver.search.request import LIMITS, Handling, Limits, Pairs, SearchRequest
-from fhirserver.search.result import INCLUDES, REPEATED, SINGLE, Form, Reader, left_out
+from fhirserver.search.result import (
+    INCLUDES,
+    REPEATED,
+    SINGLE,
+    Containing,
+    Form,
+    Reader,
+    Returned,
+    left_out,
+    sort_value,
+)
+from fhirserver.search.score import SCORE, asked_words, texts_of
+from fhirserver.search.text import MAX_WORDS
 from fhirserver.terminology import Terminology
+
+Types: TypeAlias = tuple[str, ...]
 
 NEUTRAL = frozenset({"_format", "_pretty"})
 """Parameters that say how an answer is written; they are the edge's."""
@@ -97,13 +126,22 @@ class _Search:
         self._limits = limits
         self._conditions = Conditions(knowledge, limits)
 
+        self._inside = False
         self._form = Form(limits.count)
         self._parts: list[Expression] = []
         self._applied: list[tuple[str, str]] = []
 
     def compile(self, parameters: Pairs) -> SearchRequest:
         self._restrict_types(parameters)
-        reader = Reader(self._types, self._conditions, self._knowledge, self._limits, self._lenient)
+        self._inside = self._looks_inside(parameters)
+        reader = Reader(
+            self._returned(parameters),
+            self._conditions,
+            self._knowledge,
+            self._limits,
+            self._lenient,
+            self._compartment is not None,
+        )
         for name, value in parameters:
             if name in NEUTRAL:
                 continue
@@ -115,7 +153,8 @@ class _Search:
                 reader.ignored.append(left_out(name, error))
             except (Invalid, TooCostly) as error:
                 raise named(name, error) from None
-        return self._request(tuple(reader.ignored))
+        texts = self._scored(reader)
+        return self._request(tuple(reader.ignored), texts)
 
     def _restrict_types(self, parameters: Pairs) -> None:
         """Narrows the types by the compartment and by `_type`."""
@@ -134,6 +173,16 @@ class _Search:
                     self._parts.append(NOTHING)
                 self._types = tuple(both) or self._types
 
+    def _looks_inside(self, parameters: Pairs) -> bool:
+        """Whether contained resources are looked for, which decides what other values mean."""
+        asked = dict(parameters).get("_contained", "false")
+        return not self._compartment and asked != "false"
+
+    def _returned(self, parameters: Pairs) -> Types:
+        """The types of what is found; () where contained resources bring their containers."""
+        is_part = dict(parameters).get("_containedType") == "contained"
+        return self._types if is_part or not self._inside else ()
+
     def _take(self, reader: Reader, name: str, value: str) -> None:
         taken = value
         if name in SINGLE:
@@ -145,10 +194,34 @@ class _Search:
         elif name.partition(":")[0] in INCLUDES:
             self._form, taken = reader.include(self._form, name, value)
         elif name != "_type":
-            self._parts.append(self._conditions.condition(self._types, name, value))
+            condition = self._conditions.condition(self._types, name, value, inside=self._inside)
+            self._parts.append(condition)
         self._applied.append((name, taken))
 
-    def _request(self, ignored: tuple[Issue, ...]) -> SearchRequest:
+    def _scored(self, reader: Reader) -> tuple[TextIs, ...]:
+        """The texts that matches are scored by; settles what it means to sort by the score."""
+        is_found_itself = not self._inside or self._form.returned == "contained"
+        texts = texts_of(_all(self._parts)) if is_found_itself else ()
+        keys = self._form.sort
+        if any(key.param == SCORE for key in keys):
+            if sum(len(asked_words(text)) for text in texts) > MAX_WORDS:
+                raise TooCostly(f"_sort: Sort by _score with at most {MAX_WORDS} words.")
+            if not texts:
+                error = Unsupported("Only what is searched by _text or _content has a _score.")
+                if not self._lenient:
+                    raise named("_sort", error)
+                reader.ignored.append(left_out("_sort", error))
+                keys = tuple(key for key in keys if key.param != SCORE)
+            keys = tuple(replace(key, texts=texts) if key.param == SCORE else key for key in keys)
+            self._form = replace(self._form, sort=keys)
+            self._applied = [
+                (name, sort_value(keys) if name == "_sort" else value)
+                for name, value in self._applied
+                if name != "_sort" or keys
+            ]
+        return texts
+
+    def _request(self, ignored: tuple[Issue, ...], texts: tuple[TextIs, ...]) -> SearchRequest:
         form = self._form
         if form.summary == "text" and form.includes:
             raise Invalid("_summary=text cannot be combined with _include or _revinclude.")
@@ -160,20 +233,39 @@ class _Search:
             )
             self._parts.insert(0, member)
         only_count = form.summary == "count" or form.count == 0
+        types, where = self._contained(form.contained, form.returned)
         return SearchRequest(
             Query(
-                types=self._types,
-                where=_all(self._parts),
+                types=types,
+                where=where,
                 sort=form.sort,
                 count=0 if only_count else form.count,
                 total=form.total or only_count,
+                estimate=form.estimate,
             ),
             form.includes,
             "count" if only_count else form.summary,
             form.elements,
             tuple(self._applied),
             ignored,
+            texts,
         )
+
+    def _contained(self, which: Containing, returned: Returned) -> tuple[Types, Expression]:
+        """The types to search and the condition, where contained resources are looked for."""
+        types, where = self._types, _all(self._parts)
+        if which == "false":
+            return types, where
+        asked = types or tuple(sorted(self._knowledge.definitions.resource_types))
+        inside = contained_types(asked)
+        if returned == "contained":
+            return (*asked, *inside) if which == "both" else inside, where
+        is_held = TokenIs(CONTAINED_TYPE, tuple(TokenValue(None, type_) for type_ in asked))
+        matches = tuple(Has(type_, CONTAINER, where) for type_ in inside)
+        holding = And((is_held, matches[0] if len(matches) == 1 else Or(matches)))
+        if which == "true":
+            return (), holding
+        return (), Or((And((TypeIs(types), where)) if types else where, holding))
 
 
 def named(name: str, error: Invalid | TooCostly) -> Invalid | TooCostly:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Never, TypeAlias
 
 from fhirserver.definitions.search_parameter import SearchParameter
-from fhirserver.errors import Invalid, TooCostly
+from fhirserver.errors import Incomplete, Invalid, TooCostly
+from fhirserver.search.contained import contained_types
 from fhirserver.search.escape import split, unescape
 from fhirserver.search.expression import (
     EVERYTHING,
@@ -31,6 +32,7 @@ from fhirserver.search.params import PARAMETER_TYPES
 from fhirserver.search.params.date import date_search
 from fhirserver.search.refusal import Unsupported, choice
 from fhirserver.search.request import Limits
+from fhirserver.search.restriction import check_chain, check_restrictions
 from fhirserver.search.text import CONTENT, NARRATIVE, TEXT_PARAMETERS, text_is
 
 LAST_UPDATED = Parameter(
@@ -48,10 +50,15 @@ class Conditions:
         self._knowledge = knowledge
         self._limits = limits
         self._cost = 0
+        self._asked_before: set[str] = set()
+        self._is_repeated = False
 
-    def condition(self, types: tuple[str, ...], name: str, value: str) -> Expression:
+    def condition(
+        self, types: tuple[str, ...], name: str, value: str, *, inside: bool = False
+    ) -> Expression:
         """What `name=value` means for resources of one of `types`; () are all types.
 
+        `inside`: it must mean the same for contained resources of these types.
         Raises `Unsupported` for what is not understood, `Invalid` for a value that does not
         fit, `TooCostly` beyond the limits.
         """
@@ -59,6 +66,9 @@ class Conditions:
         def ask(type_: str, last: str, depth: int) -> Expression:
             return self._asked(type_, last, value, depth)
 
+        plain = name.partition(":")[0] if "." not in name and name[:5] != "_has:" else name
+        self._is_repeated = plain in self._asked_before
+        self._asked_before.add(plain)
         by_meaning: dict[Expression, list[str]] = {}
         for type_ in types or ("Resource",):
             meaning = self.reached(type_, name, ask, 0)
@@ -66,15 +76,30 @@ class Conditions:
         if len(by_meaning) == 1:
             return next(iter(by_meaning))
         return Or(
-            tuple(And((TypeIs(tuple(some)), meaning)) for meaning, some in by_meaning.items())
+            tuple(
+                And((TypeIs((*some, *(contained_types(some) if inside else ()))), meaning))
+                for meaning, some in by_meaning.items()
+            )
         )
 
     def parameter(self, type_: str, code: str) -> Parameter:
-        """The parameter of a type. Raises `Unsupported` where it cannot be searched by."""
+        """The parameter of a type. Raises `Unsupported` where it cannot be searched by.
+
+        Raises `Incomplete` while not all resources can be found by it.
+        """
         found = parameter(self._knowledge.definitions, type_, code)
         if found is None:
             self._refuse_parameter(type_, code)
+        self._check_indexed(type_, code)
         return found
+
+    def _check_indexed(self, type_: str, code: str) -> None:
+        if (type_, code) in self._knowledge.definitions.unindexed:
+            raise Incomplete(
+                f"{type_} is still being indexed by '{code}': what can be found by it now is not "
+                "all there is. Ask again later.",
+                headers={"Retry-After": "10"},
+            )
 
     def _refuse_parameter(self, type_: str, code: str) -> Never:
         known = self._knowledge.definitions.search_parameters(type_)
@@ -115,9 +140,12 @@ class Conditions:
         if special is not None:
             return special(self, modifier, value)
         found = self.parameter(type_, code)
+        values = self.values(value)
+        if found.definition.custom:
+            check_restrictions(found.definition, modifier, values, again=self._is_repeated)
         if modifier == "missing":
             return Missing(code, found.kind, _truth(value))
-        return self.lowered(found, modifier, self.values(value))
+        return self.lowered(found, modifier, values)
 
     def lowered(self, found: Parameter, modifier: str, values: Values) -> Expression:
         """What a parameter with a modifier ('' for none) and alternatives means."""
@@ -143,7 +171,9 @@ class Conditions:
         when none can.
         """
         code, _, target = head.partition(":")
-        types = self._targets(self._reference(type_, code), target)
+        found = self._reference(type_, code)
+        check_chain(found.definition, rest)
+        types = self._targets(found, target)
         by_meaning: dict[Expression, list[str]] = {}
         refusals: list[Invalid] = []
         for candidate in types:
@@ -155,7 +185,10 @@ class Conditions:
                 by_meaning.setdefault(meaning, []).append(candidate)
         if not by_meaning:
             raise _foremost(refusals, code, rest)
-        parts = tuple(Chain(code, tuple(some), meaning) for meaning, some in by_meaning.items())
+        parts = tuple(
+            Chain(code, (*some, *contained_types(some)), meaning)
+            for meaning, some in by_meaning.items()
+        )
         return parts[0] if len(parts) == 1 else Or(parts)
 
     def _targets(self, found: Parameter, target: str) -> tuple[str, ...]:
@@ -229,6 +262,7 @@ class Conditions:
             raise Unsupported(f"'{param}' does not take ':{modifier}'.")
         if param not in TEXT_PARAMETERS[self._limits.full_text]:
             raise Unsupported("This server keeps no words of that, to search by.")
+        self._check_indexed("Resource", param)
         return text_is(param, self.values(value))
 
     def narrative(self, modifier: str, value: str) -> Expression:

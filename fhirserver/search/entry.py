@@ -82,8 +82,19 @@ class Composite(NamedTuple):
     components: tuple[Simple, ...]
 
 
+class Contained(NamedTuple):
+    """A contained resource, which search sees as a resource of its own.
+
+    `type` has `#` in front, `id` is `Container/id#local`: see `fhirserver.search.contained`.
+    """
+
+    type: str
+    id: str
+    entries: Entries
+
+
 Simple: TypeAlias = Token | String | Date | Number | Quantity | Reference | Uri | Position
-Entry: TypeAlias = Simple | Composite | Words
+Entry: TypeAlias = Simple | Composite | Words | Contained
 
 Entries: TypeAlias = Mapping[str, tuple[Entry, ...]]
 """Entries by parameter code; all of one parameter are of one kind."""

@@ -164,7 +164,10 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class IdIs:
-    """The logical id is one of `ids` (none of them: nothing matches)."""
+    """The logical id is one of `ids` (none of them: nothing matches).
+
+    That of a contained resource is its id within the container.
+    """
 
     ids: tuple[str, ...]
 
@@ -178,7 +181,10 @@ class TypeIs:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Some reference of `param` points to a current resource of `types` that matches `where`."""
+    """Some reference of `param` points to a current resource of `types` that matches `where`.
+
+    Here as everywhere, `#Medication` is the type of contained Medications, which are of no other.
+    """
 
     param: str
     types: tuple[str, ...]
@@ -224,7 +230,9 @@ NOTHING = Or(())
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """`param` is a code, `_id` or `_lastUpdated` (kind date). Missing values come last.
+    """`param` is a code, `_id`, `_lastUpdated` (kind date) or `_score` (kind number).
+
+    Missing values come last. `texts` are those that a score is for (`fhirserver.search.score`).
 
     Ascending order takes a resource's least value, descending its greatest: of a range the
     lower bound, of a string the folded whole text, of a token the code and then the system.
@@ -233,6 +241,7 @@ class SortKey:
     param: str
     kind: Kind
     descending: bool = False
+    texts: tuple[TextIs, ...] = ()
 
 
 Cursor: TypeAlias = tuple[int | float | str | None, ...]
@@ -241,9 +250,12 @@ Cursor: TypeAlias = tuple[int | float | str | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a store is asked. `types` empty: every type. `count` is the page size (0: none).
+    """What a store is asked. `types` empty: every type, but no contained resources.
 
-    Without `sort`, the order is the store's own, stable one. `total`: count all matches.
+    `count` is the page size (0: none).
+
+    Without `sort`, the order is the store's own, stable one. `total`: count all matches;
+    `estimate`: that may be a rough number, which a store finds without counting all.
     """
 
     types: tuple[str, ...]
@@ -252,3 +264,4 @@ class Query:
     count: int = 50
     after: Cursor | None = None
     total: bool = False
+    estimate: bool = False

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.model.json import Resource
+from fhirserver.search.contained import is_contained
 from fhirserver.search.entry import Reference
 from fhirserver.search.expression import (
     And,
@@ -98,15 +99,21 @@ def _of_url(canonical: str) -> Expression:
     return And((is_url, TokenIs("version", (TokenValue(None, version.casefold()),))))
 
 
-def including_query(include: Include, resources: Iterable[Resource], count: int) -> Query | None:
+def including_query(
+    include: Include, resources: Sequence[Resource], count: int, keys: Sequence[Key] = ()
+) -> Query | None:
     """The query that a `_revinclude` asks for: who refers to the resources. None if nobody can.
 
-    A resource with a canonical URL is also referred to by that.
+    A resource with a canonical URL is also referred to by that. `keys` are the resources' own,
+    where they do not tell it: only what holds a contained resource refers to it.
     """
     targets: dict[Target, None] = {}
-    for resource in resources:
+    for n, resource in enumerate(resources):
         if include.target in (None, resource["resourceType"]):
-            targets |= _names_of(resource)
+            if keys and is_contained(keys[n][0]):
+                targets[Target(*keys[n])] = None
+            else:
+                targets |= _names_of(resource)
     if not targets:
         return None
     param = None if include.param == ANY else include.param

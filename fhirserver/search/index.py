@@ -7,26 +7,40 @@ Beside the parameters of its type, a resource has entries under derived names:
 - `identifier:of-type` (token): the type's system, and `code|value`, for `:of-type`;
 - `subject:identifier` (token): the identifiers of logical references, for `:identifier`;
 - `value-quantity:canonical` (quantity): quantities with units of UCUM, in base units;
+- `code-value-quantity:canonical` (composite): tuples with such quantities;
 - `code:present` (an empty token): `code` selects something of which no entry comes;
 - `_text` and `_content` (words): those of the narrative, and of all texts, if wanted;
 - `_reference` (reference): what no reference parameter covers, for referential integrity.
 
-`_id` and `_lastUpdated` are not entries but known of every resource. Contained resources are
-not indexed; a composite parameter that has no whole tuple is missing.
+`_id` and `_lastUpdated` are not entries but known of every resource. A composite parameter that
+has no whole tuple is missing. Contained resources have entries of their own, which stand in
+those of their container: see `fhirserver.search.contained`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
+from copy import copy
 from typing import Any
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.definitions.search_parameter import SearchParameter
+from fhirserver.fhirpath.references import Scope
 from fhirserver.fhirpath.shapes import Shapes
 from fhirserver.model.json import Resource
-from fhirserver.search.entry import Entries, Entry, Reference, Token
+from fhirserver.search.contained import (
+    CONTAINED,
+    CONTAINED_TYPE,
+    CONTAINER,
+    LOCAL_ID,
+    MARK,
+    Part,
+    parts,
+)
+from fhirserver.search.entry import Contained, Entries, Entry, Reference, Token
 from fhirserver.search.parameter import kind_of
-from fhirserver.search.params.reference import at_home, references
+from fhirserver.search.params.reference import Home, at_home, references
 from fhirserver.search.plan import Plan
 from fhirserver.search.request import ANY
 from fhirserver.search.text import TEXT_PARAMETERS, FullText, words_of
@@ -46,6 +60,17 @@ class Indexer:
         self._texts = TEXT_PARAMETERS[full_text]
         self._plans: dict[str, Plan] = {}
 
+    def by(self, definitions: Definitions) -> Indexer:
+        """The indexer by other definitions of these same types; plans that stay are kept."""
+        made = copy(self)
+        made._definitions = definitions
+        made._plans = {
+            type_: plan
+            for type_, plan in self._plans.items()
+            if definitions.search_parameters(type_) is self._definitions.search_parameters(type_)
+        }
+        return made
+
     def parameters(self, type: str) -> Mapping[str, SearchParameter]:
         """The parameters that a type can be searched by, by code."""
         return {
@@ -54,25 +79,58 @@ class Indexer:
             if kind_of(found)
         }
 
-    def entries(self, resource: Resource, base_url: str = "") -> Entries:
+    def entries(
+        self,
+        resource: Resource,
+        base_url: str = "",
+        id: str | None = None,
+        encoded: bytes | None = None,
+    ) -> Entries:
         """The entries of a resource, by parameter or derived name.
 
-        References below `base_url` count as references to this server. Odd data gives no
-        entries, never an error.
+        References below `base_url` count as references to this server. `id` is the resource's,
+        where it does not have it yet. `encoded` is the resource as compact JSON, if there is
+        one: it is searched faster. Odd data gives no entries, never an error.
         """
+        if not resource.get("contained"):
+            return self._entries(Scope(resource), Home(base_url), encoded)
+        type_ = resource.get("resourceType", "")
+        container = Reference(type_, id or resource.get("id", ""))
+        inside = parts(resource, f"{container.type}/{container.id}")
+        local = {MARK + item.resource["id"]: item.reference for item in inside}
+        out = self._entries(Scope(resource), Home(base_url, local))
+        if inside:
+            home = Home(base_url, local | {MARK: container})
+            out[CONTAINED] = tuple(self._part(item, container, home, resource) for item in inside)
+            types = dict.fromkeys(item.reference.type.removeprefix(MARK) for item in inside)
+            out[CONTAINED_TYPE] = tuple(Token("", name) for name in types)
+        return out
+
+    def _part(self, item: Part, container: Reference, home: Home, resource: Resource) -> Contained:
+        out = self._entries(Scope(item.resource, container=resource), home)
+        out[CONTAINER] = (container,)
+        out[LOCAL_ID] = (Token("", item.resource["id"]),)
+        return Contained(*item.reference, out)
+
+    def _entries(
+        self, scope: Scope, home: Home, encoded: bytes | None = None
+    ) -> dict[str, tuple[Entry, ...]]:
+        resource = scope.root
         plan = self._plan(resource)
         out: dict[str, tuple[Entry, ...]] = {}
-        for name, found in plan.entries(resource, base_url).items():
+        for name, found in plan.entries(scope, home).items():
             if not found:
                 out[f"{name}:present"] = _PRESENT
             elif len(found) == 1:
                 out[name] = (found[0],)
             else:
                 out[name] = tuple(dict.fromkeys(found))
-        covered = {entry for code in plan.reference_codes for entry in out.get(code, ())}
-        uncovered = _uncovered(resource, base_url, covered)
-        if uncovered:
-            out[UNCOVERED] = uncovered
+        urls = _urls(resource) if encoded is None else _urls_in(resource, encoded)
+        if urls:
+            covered = {entry for code in plan.reference_codes & out.keys() for entry in out[code]}
+            uncovered = _uncovered(urls, home, covered)
+            if uncovered:
+                out[UNCOVERED] = uncovered
         if self._texts:
             out |= words_of(resource, self._texts)
         return out
@@ -80,8 +138,11 @@ class Indexer:
     def references(
         self, resource: Resource, param: str, base_url: str = ""
     ) -> tuple[Reference, ...]:
-        """What a resource refers to by a reference parameter, or by all of them (`*`)."""
-        found = self._plan(resource).references(resource, base_url)
+        """What a resource refers to by a reference parameter, or by all of them (`*`).
+
+        What it contains is not among that.
+        """
+        found = self._plan(resource).references(Scope(resource), Home(base_url))
         codes = found if param == ANY else (param,)
         entries = dict.fromkeys(entry for code in codes for entry in found.get(code, ()))
         return tuple(entry for entry in entries if isinstance(entry, Reference))
@@ -96,16 +157,31 @@ class Indexer:
         return plan
 
 
-def _uncovered(resource: Resource, base_url: str, covered: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The references anywhere in a resource that are not among the covered ones."""
+def _uncovered(urls: Iterable[str], home: Home, covered: Collection[Entry]) -> tuple[Entry, ...]:
+    """The references by the URLs that are not among the covered ones."""
     found: dict[Entry, None] = {}
-    for url in dict.fromkeys(_urls(resource)):
-        for reference in references(url):
-            found[reference if reference.type else at_home(reference, base_url)] = None
+    for url in dict.fromkeys(urls):
+        if url[:1] != MARK:
+            for reference in references(url):
+                if there := at_home(reference, home):
+                    found[there] = None
     return tuple(entry for entry in found if entry not in covered)
 
 
-def _urls(resource: Resource) -> Iterable[str]:
+_URL = re.compile(rb'"reference":"([^"\\]*)(.)', re.DOTALL)
+
+
+def _urls_in(resource: Resource, encoded: bytes) -> list[str]:
+    """As `_urls`, read from the JSON where that is plain: no other resource, no escapes."""
+    found = _URL.findall(encoded)
+    if not found:
+        return []
+    if b'"resource":{' in encoded or any(end != b'"' for _, end in found):
+        return _urls(resource)
+    return [url.decode() for url, _ in found]
+
+
+def _urls(resource: Resource) -> list[str]:
     """The text of every literal reference; what a Bundle or Parameters carries has its own."""
     urls: list[str] = []
     stack: list[Any] = [resource]

@@ -6,13 +6,15 @@ order of `in_order`; a property test holds it to that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
+from fhirserver.search.contained import CONTAINED, local_id
 from fhirserver.search.distance import distance
 from fhirserver.search.entry import (
     Composite,
+    Contained,
     Date,
     Entries,
     Entry,
@@ -52,11 +54,15 @@ from fhirserver.search.expression import (
     UriIs,
     UriMode,
 )
+from fhirserver.search.score import SCORE, score
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What search sees of a current resource; `last_updated` in microseconds since 1970."""
+    """What search sees of a current resource; `last_updated` in microseconds since 1970.
+
+    A contained resource is one as well (`fhirserver.search.contained`).
+    """
 
     type: str
     id: str
@@ -70,6 +76,22 @@ World: TypeAlias = Mapping[tuple[str, str], Document]
 EMPTY_WORLD: World = {}
 
 
+def world_of(documents: Iterable[Document]) -> World:
+    """The world of some resources, what they contain included."""
+    return {
+        (item.type, item.id): item
+        for document in documents
+        for item in (document, *contained_in(document))
+    }
+
+
+def contained_in(document: Document) -> Iterator[Document]:
+    """What a resource contains; that was updated when it was."""
+    for entry in document.entries.get(CONTAINED, ()):
+        if isinstance(entry, Contained):
+            yield Document(entry.type, entry.id, document.last_updated, entry.entries)
+
+
 def match(expression: Expression, document: Document, world: World = EMPTY_WORLD) -> bool:
     """Whether the resource is one that the expression means."""
     match expression:
@@ -80,7 +102,7 @@ def match(expression: Expression, document: Document, world: World = EMPTY_WORLD
         case Not(part):
             return not match(part, document, world)
         case IdIs(ids):
-            return document.id in ids
+            return local_id(document.id) in ids
         case TypeIs(types):
             return document.type in types
         case Missing(param, _, missing):
@@ -149,6 +171,8 @@ def sort_value(key: SortKey, document: Document) -> tuple[int | float | str, ...
         return (document.id,)
     if key.param == "_lastUpdated":
         return (document.last_updated,)
+    if key.param == SCORE:
+        return (score(key.texts, document.entries),)
     values = [rank for entry in document.entries.get(key.param, ()) if (rank := _rank(entry))]
     if not values:
         return ()
@@ -167,7 +191,7 @@ def _rank(entry: Entry) -> tuple[int | float | str, ...]:
             return (type_, id_)
         case Uri(value):
             return (value,)
-        case Composite() | Position() | Words():
+        case Composite() | Position() | Words() | Contained():
             return ()
         case _:
             assert_never(entry)

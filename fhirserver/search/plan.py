@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice, product
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.definitions.search_parameter import SearchParameter
 from fhirserver.errors import Invalid
-from fhirserver.fhirpath.node import Node
-from fhirserver.fhirpath.paths import Walk
+from fhirserver.fhirpath.paths import Then, Walk
 from fhirserver.fhirpath.references import Scope
 from fhirserver.fhirpath.shapes import Shape, Shapes
 from fhirserver.fhirpath.syntax import Expr
@@ -24,15 +23,17 @@ from fhirserver.search.expression import Kind
 from fhirserver.search.parameter import Convert, Parameter, parameter
 from fhirserver.search.params import PARAMETER_TYPES
 from fhirserver.search.params.composite import MAX_TUPLES
-from fhirserver.search.params.reference import at_home
-from fhirserver.search.select import Select, selects
+from fhirserver.search.params.reference import Home, at_home
+from fhirserver.search.select import selects
 from fhirserver.search.selection import branches, parsed
 
-Found: TypeAlias = dict[str, Sequence[Entry]]
+Found: TypeAlias = dict[str, list[Entry]]
 """Entries by name; an empty one where something was selected that gives none."""
 
 _Parts: TypeAlias = tuple[tuple[Kind, Expr], ...]
 """The kinds and expressions of a composite's components; () for another parameter."""
+
+_CANONICAL = PARAMETER_TYPES["quantity"].derived["canonical"]
 
 _WITH_ANY = frozenset({"Extension", "Resource"})
 """Types of elements that may hold a value of any type."""
@@ -56,125 +57,194 @@ class Plan:
         make = _Maker(definitions, shapes, type)
         referring = [item for item in parameters if item.kind == "reference"]
         self.reference_codes = frozenset(item.code for item in referring)
-        self._all = _Sources(make.sources(parameters))
-        self._referring = _Sources(make.sources(referring))
+        self._all = make.sources(parameters)
+        self._referring = make.sources(referring)
 
-    def entries(self, resource: Resource, base_url: str) -> Found:
-        """What is found of all parameters, not yet freed of repetitions."""
-        return self._all.run(resource, base_url)
+    def entries(self, scope: Scope, home: Home) -> Found:
+        """What is found of all parameters in the scope's resource, not yet freed of repetitions."""
+        return self._all.run(scope, home)
 
-    def references(self, resource: Resource, base_url: str) -> Found:
+    def references(self, scope: Scope, home: Home) -> Found:
         """The same of reference parameters alone."""
-        return self._referring.run(resource, base_url)
+        return self._referring.run(scope, home)
 
 
 class _Use(NamedTuple):
-    """The parameters of one kind that share a selection, and how they read it.
+    """Names that entries of one kind stand under, and how an element of each type gives them.
 
-    `derived` holds the names that further entries stand under, each with how to read them.
+    `is_derived`: only the entries count, not that something was selected.
     """
 
-    codes: tuple[str, ...]
-    kind: Kind
+    names: tuple[str, ...]
     convert: Mapping[str, Convert]
-    derived: tuple[tuple[tuple[str, ...], Mapping[str, Convert]], ...]
+    is_derived: bool = False
 
-    def add(self, nodes: list[Node], base_url: str, found: Found) -> None:
-        entries = _converted(nodes, self.convert)
-        if self.kind == "reference":
-            entries = _at_home(entries, base_url)
-        _add(found, self.codes, entries)
-        for names, convert in self.derived:
-            entries = _converted(nodes, convert)
-            if entries:
-                _add(found, names, entries)
+
+def _reads(uses: Sequence[_Use]) -> Then:
+    """The end of a selection: adds the entries of an element to a `Found`."""
+
+    def end(shape: Shape) -> Walk:
+        own = [(use.names, _converts(shape, use.convert)) for use in uses if not use.is_derived]
+        derived = [
+            (use.names, convert)
+            for use in uses
+            if use.is_derived and (convert := _converts(shape, use.convert)) is not _nothing
+        ]
+
+        def read(value: Any, extra: Any, found: Found, scope: Scope | None) -> None:
+            if value is None:
+                return
+            for names, convert in own:
+                try:
+                    entries = convert(value)
+                except _ODD:
+                    entries = ()
+                for name in names:
+                    if name in found:
+                        found[name] += entries
+                    else:
+                        found[name] = [*entries]
+            for names, convert in derived:
+                try:
+                    entries = convert(value)
+                except _ODD:
+                    continue
+                if entries:
+                    for name in names:
+                        found.setdefault(name, []).extend(entries)
+
+        return read
+
+    return end
+
+
+def _reads_simple(table: Mapping[str, Convert]) -> Then:
+    """The end of a component's selection: adds the entries of an element to a list."""
+
+    def end(shape: Shape) -> Walk:
+        convert = _converts(shape, table)
+
+        def read(value: Any, extra: Any, out: list[Simple], scope: Scope | None) -> None:
+            if value is not None:
+                try:
+                    out += convert(value)
+                except _ODD:
+                    return
+
+        return read
+
+    return end
 
 
 class _Source(NamedTuple):
-    """One selection and who uses it."""
+    """One selection, which adds to a `Found`, and the JSON properties of which it needs one."""
 
-    select: Select
-    uses: tuple[_Use, ...]
+    walk: Walk
+    keys: frozenset[str] | None
 
-    def run(self, resource: Resource, scope: Scope, base_url: str, found: Found) -> None:
-        nodes: list[Node] = []
-        self.select.walk(resource, None, nodes, scope)
-        if not nodes or (nodes[0].value is None and all(node.value is None for node in nodes)):
-            return
-        for use in self.uses:
-            use.add(nodes, base_url, found)
+
+_Walks: TypeAlias = Mapping[Shape, tuple[Walk, ...]]
+"""A component's selections by the shape that they begin at."""
 
 
 class _Component(NamedTuple):
-    """A component's selections by the shape that they begin at."""
+    """`canonical` reads a quantity in base units; None for what is none."""
 
-    kind: Kind
-    walks: Mapping[Shape, tuple[Walk, ...]]
-
-    def read(self, node: Node, scope: Scope, base_url: str) -> list[Simple]:
-        nodes: list[Node] = []
-        for walk in self.walks.get(node.shape, ()):
-            walk(node.value, node.extra, nodes, scope)
-        entries = _converted(nodes, PARAMETER_TYPES[self.kind].convert)
-        return _at_home(entries, base_url) if self.kind == "reference" else entries
+    walks: _Walks
+    canonical: _Walks | None
 
 
-class _Tuples(NamedTuple):
-    """A composite parameter: from each selected element, the product of its components.
+def _tuples(codes: tuple[str, ...], components: tuple[_Component, ...]) -> Then:
+    """The end of a composite's selection: adds the product of its components.
 
-    Several parameters may be made of the same elements.
+    Several parameters may be made of the same elements. Tuples with quantities stand in base
+    units under `code:canonical`.
     """
+    has_quantity = any(component.canonical for component in components)
+    canonical_codes = tuple(f"{code}:canonical" for code in codes) if has_quantity else ()
 
-    codes: tuple[str, ...]
-    select: Select
-    components: tuple[_Component, ...]
+    def end(shape: Shape) -> Walk:
+        # The last component is the value, which is missing more often than the code.
+        walks = [component.walks.get(shape, ()) for component in reversed(components)]
+        canonical = [
+            None if component.canonical is None else component.canonical.get(shape, ())
+            for component in components
+        ]
 
-    def run(self, resource: Resource, scope: Scope, base_url: str, found: Found) -> None:
-        nodes: list[Node] = []
-        self.select.walk(resource, None, nodes, scope)
-        for node in nodes:
+        def read(value: Any, extra: Any, found: Found, scope: Scope | None) -> None:
             parts: list[list[Simple]] = []
-            # The last component is the value, which is missing more often than the code.
-            for component in reversed(self.components):
-                read = component.read(node, scope, base_url)
-                if not read:
-                    break
-                parts.append(read)
-            else:
-                parts.reverse()
-                rows = islice(product(*parts), MAX_TUPLES)
-                _add(found, self.codes, [Composite(row) for row in rows])
+            for some in walks:
+                entries = _reached(some, value, extra, scope)
+                if not entries:
+                    return
+                parts.append(entries)
+            parts.reverse()
+            _add_product(found, codes, parts)
+            if has_quantity:
+                parts = [
+                    part if some is None else _reached(some, value, extra, scope)
+                    for some, part in zip(canonical, parts, strict=True)
+                ]
+                if all(parts):
+                    _add_product(found, canonical_codes, parts)
+
+        return read
+
+    return end
+
+
+def _reached(walks: tuple[Walk, ...], value: Any, extra: Any, scope: Scope | None) -> list[Simple]:
+    entries: list[Simple] = []
+    for walk in walks:
+        walk(value, extra, entries, scope)
+    return entries
+
+
+def _add_product(found: Found, codes: tuple[str, ...], parts: list[list[Simple]]) -> None:
+    made = [Composite(row) for row in islice(product(*parts), MAX_TUPLES)]
+    for code in codes:
+        found.setdefault(code, []).extend(made)
 
 
 class _Sources:
-    """Selections by the properties that they need."""
+    """Selections by the properties that they need.
 
-    def __init__(self, sources: Iterable[_Source | _Tuples]) -> None:
-        self._always: list[_Source | _Tuples] = []
-        self._by_key: dict[str, list[_Source | _Tuples]] = {}
-        for source in sources:
-            if source.select.keys is None:
-                self._always.append(source)
-            for key in source.select.keys or ():
-                self._by_key.setdefault(key, []).append(source)
+    Of what parameters that refer find, references to this server and within the resource are
+    brought home; tuples that hold one without a home are none.
+    """
 
-    def run(self, resource: Resource, base_url: str) -> Found:
+    def __init__(self, sources: Iterable[_Source], parameters: Iterable[Parameter]) -> None:
+        self._always: list[Walk] = []
+        self._by_key: dict[str, list[Walk]] = {}
+        self._referring = frozenset(
+            name
+            for item in parameters
+            if _refers(item)
+            for name in (item.code, f"{item.code}:canonical")
+        )
+        for walk, keys in sources:
+            if keys is None:
+                self._always.append(walk)
+            for key in keys or ():
+                self._by_key.setdefault(key, []).append(walk)
+
+    def run(self, scope: Scope, home: Home) -> Found:
         found: Found = {}
-        scope = Scope(resource)
+        resource = scope.root
         by_key = self._by_key
         for key in resource:
             if key in by_key:
-                _run_all(by_key[key], resource, scope, base_url, found)
-        _run_all(self._always, resource, scope, base_url, found)
+                _run_all(by_key[key], resource, scope, found)
+        _run_all(self._always, resource, scope, found)
+        for name in self._referring & found.keys():
+            _bring_home(found, name, home)
         return found
 
 
-def _run_all(
-    sources: list[_Source | _Tuples], resource: Resource, scope: Scope, base_url: str, found: Found
-) -> None:
-    for source in sources:
+def _run_all(walks: list[Walk], resource: Resource, scope: Scope, found: Found) -> None:
+    for walk in walks:
         try:
-            source.run(resource, scope, base_url, found)
+            walk(resource, None, found, scope)
         except _ODD:
             continue
 
@@ -186,50 +256,58 @@ class _Maker:
         self._type = type
         self._shape = shapes.of(type)
 
-    def sources(self, parameters: Iterable[Parameter]) -> list[_Source | _Tuples]:
+    def sources(self, parameters: Iterable[Parameter]) -> _Sources:
+        parameters = tuple(parameters)
         shared: dict[tuple[Expr, _Parts], list[Parameter]] = {}
         for item in parameters:
             for branch in self._branches(item.definition):
                 shared.setdefault((branch, _parts(item)), []).append(item)
-        made: list[_Source | _Tuples] = []
+        made: list[_Source] = []
         for (branch, parts), items in shared.items():
-            for select in selects(self._shapes, self._shape, branch):
-                if parts:
-                    made.append(self._tuples(select, parts, items))
-                else:
-                    made.append(_Source(select, _uses(items)))
-        return made
+            end = self._tuples(parts, items) if parts else _reads(_uses(items))
+            for select in selects(self._shapes, self._shape, branch, end):
+                keys = select.keys
+                if parts and keys is None:
+                    keys = self._keys(parts[-1][1])
+                made.append(_Source(select.walk, keys))
+        return _Sources(made, parameters)
 
     def _branches(self, definition: SearchParameter) -> tuple[Expr, ...]:
         return branches(self._definitions, self._type, parsed(definition.expression or ""))
 
-    def _tuples(self, select: Select, parts: _Parts, items: list[Parameter]) -> _Tuples:
+    def _tuples(self, parts: _Parts, items: list[Parameter]) -> Then:
         within = {
             self._shapes.of(place.type, place.path): None
             for item in items
             for place in item.elements
         }
-        components = tuple(
-            _Component(
-                kind,
-                {
-                    shape: tuple(found.walk for found in selects(self._shapes, shape, expression))
-                    for shape in within
-                },
-            )
-            for kind, expression in parts
-        )
-        codes = tuple(item.code for item in items)
-        return _Tuples(codes, self._gated(select, parts[-1][1]), components)
+        components = []
+        for kind, expression in parts:
+            walks = self._walks(within, expression, PARAMETER_TYPES[kind].convert)
+            is_quantity = kind == "quantity"
+            canonical = self._walks(within, expression, _CANONICAL) if is_quantity else None
+            components.append(_Component(walks, canonical))
+        return _tuples(tuple(item.code for item in items), tuple(components))
 
-    def _gated(self, select: Select, last: Expr) -> Select:
-        """The selection of a whole resource, run only where it has the last component."""
-        if select.keys is not None:
-            return select
+    def _walks(
+        self, within: Iterable[Shape], expression: Expr, table: Mapping[str, Convert]
+    ) -> _Walks:
+        end = _reads_simple(table)
+        return {
+            shape: tuple(found.walk for found in selects(self._shapes, shape, expression, end))
+            for shape in within
+        }
+
+    def _keys(self, last: Expr) -> frozenset[str] | None:
+        """The properties that a resource needs of which the last component is selected."""
         keys = [found.keys for found in selects(self._shapes, self._shape, last)]
         if not keys or None in keys:
-            return select
-        return Select(select.walk, frozenset().union(*(some for some in keys if some)))
+            return None
+        return frozenset().union(*(some for some in keys if some))
+
+
+def _refers(item: Parameter) -> bool:
+    return item.kind == "reference" or any(map(_refers, item.components))
 
 
 def _parts(item: Parameter) -> _Parts:
@@ -239,46 +317,38 @@ def _parts(item: Parameter) -> _Parts:
     )
 
 
-def _uses(items: Iterable[Parameter]) -> tuple[_Use, ...]:
+def _uses(items: Iterable[Parameter]) -> list[_Use]:
     by_kind: dict[Kind, list[Parameter]] = {}
     for item in items:
         by_kind.setdefault(item.kind, []).append(item)
-    return tuple(
-        _Use(
-            tuple(item.code for item in some),
-            kind,
-            PARAMETER_TYPES[kind].convert,
-            tuple(
-                (tuple(f"{item.code}:{suffix}" for item in some), convert)
-                for suffix, convert in PARAMETER_TYPES[kind].derived.items()
-                if any(not item.types.isdisjoint(_WITH_ANY | convert.keys()) for item in some)
-            ),
-        )
-        for kind, some in by_kind.items()
-    )
+    uses = []
+    for kind, some in by_kind.items():
+        uses.append(_Use(tuple(item.code for item in some), PARAMETER_TYPES[kind].convert))
+        for suffix, convert in PARAMETER_TYPES[kind].derived.items():
+            if any(not item.types.isdisjoint(_WITH_ANY | convert.keys()) for item in some):
+                names = tuple(f"{item.code}:{suffix}" for item in some)
+                uses.append(_Use(names, convert, is_derived=True))
+    return uses
 
 
-def _add(found: Found, names: Iterable[str], entries: Sequence[Entry]) -> None:
-    for name in names:
-        already = found.get(name)
-        found[name] = [*already, *entries] if already else entries
+def _nothing(value: Any) -> Iterable[Simple]:
+    return ()
 
 
-def _converted(nodes: Iterable[Node], table: Mapping[str, Convert]) -> list[Simple]:
-    out: list[Simple] = []
-    for node in nodes:
-        convert = table.get(node.shape.name)
-        value = node.value
-        if convert is None:
-            if node.shape.name != "Extension":
-                continue
-            value, convert = _extension_value(value, table)
-        if convert is not None and value is not None:
-            try:
-                out += convert(value)
-            except _ODD:
-                continue
-    return out
+def _converts(shape: Shape, table: Mapping[str, Convert]) -> Convert:
+    """How elements of a shape give entries.
+
+    Parameters that select an extension mean its value.
+    """
+    found = table.get(shape.name)
+    if found is not None or shape.name != "Extension":
+        return found or _nothing
+
+    def of_extension(value: Any) -> Iterable[Simple]:
+        value, convert = _extension_value(value, table)
+        return () if convert is None or value is None else convert(value)
+
+    return of_extension
 
 
 def _extension_value(value: Any, table: Mapping[str, Convert]) -> tuple[Any, Convert | None]:
@@ -291,9 +361,18 @@ def _extension_value(value: Any, table: Mapping[str, Convert]) -> tuple[Any, Con
     return None, None
 
 
-def _at_home(entries: list[Simple], base_url: str) -> list[Simple]:
-    if all(entry[0] for entry in entries):
-        return entries
-    return [
-        at_home(entry, base_url) if isinstance(entry, Reference) else entry for entry in entries
-    ]
+def _bring_home(found: Found, name: str, home: Home) -> None:
+    before = found[name]
+    brought = (_at_home(entry, home) for entry in before)
+    found[name] = [entry for entry in brought if entry is not None]
+    if not found[name] and before and isinstance(before[0], Composite):
+        del found[name]
+
+
+def _at_home(entry: Entry, home: Home) -> Entry | None:
+    if isinstance(entry, Reference):
+        return entry if entry.type else at_home(entry, home)
+    if isinstance(entry, Composite):
+        parts = tuple(_at_home(part, home) for part in entry.components)
+        return None if None in parts else Composite(cast(tuple[Simple, ...], parts))
+    return entry

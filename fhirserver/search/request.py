@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from fhirserver.model.outcome import Issue
-from fhirserver.search.expression import Query
+from fhirserver.search.expression import Query, TextIs
 from fhirserver.search.text import FullText
 
 Summary: TypeAlias = Literal["true", "text", "data", "count"]
@@ -41,7 +41,8 @@ class SearchRequest:
     """A compiled search.
 
     `summary` None is the whole resource; where it is `count`, the query has count 0.
-    `elements` are the names that `_elements` asks for. `applied` are the parameters as they were
+    `elements` are the names that `_elements` asks for, `texts` what each match is scored by.
+    `applied` are the parameters as they were
     taken, for the self link; `ignored` tells what lenient handling left out.
     """
 
@@ -51,6 +52,7 @@ class SearchRequest:
     elements: tuple[str, ...] = ()
     applied: Pairs = ()
     ignored: tuple[Issue, ...] = ()
+    texts: tuple[TextIs, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ https://hl7.org/fhir/R4/search.html#return
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 from fhirserver.errors import Invalid
 from fhirserver.model.outcome import Issue
@@ -16,9 +17,15 @@ from fhirserver.search.expression import SortKey
 from fhirserver.search.parameter import Knowledge
 from fhirserver.search.refusal import Unsupported, choice
 from fhirserver.search.request import ANY, Include, Limits, Summary
+from fhirserver.search.score import SCORE
 
+Containing: TypeAlias = Literal["false", "true", "both"]
+Returned: TypeAlias = Literal["container", "contained"]
+
+_CONTAINED: dict[str, Containing] = {"false": "false", "true": "true", "both": "both"}
+_RETURNED: dict[str, Returned] = {"container": "container", "contained": "contained"}
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
-_TOTALS = {"none": False, "estimate": True, "accurate": True}
+_TOTALS = ("none", "estimate", "accurate")
 _SUMMARIES: dict[str, Summary | None] = {
     "true": "true",
     "text": "text",
@@ -35,16 +42,20 @@ class Form:
     count: int
     sort: tuple[SortKey, ...] = ()
     total: bool = False
+    estimate: bool = False
     summary: Summary | None = None
     elements: tuple[str, ...] = ()
     includes: tuple[Include, ...] = ()
+    contained: Containing = "false"
+    returned: Returned = "container"
 
 
 @dataclass(slots=True)
 class Reader:
-    """Reads result parameters of a search over `types` (() for all).
+    """Reads result parameters of a search that returns `types` (() for all).
 
-    `ignored` collects what is left out when the handling is lenient.
+    `in_compartment`: it is one of a compartment. `ignored` collects what is left out when the
+    handling is lenient.
     """
 
     types: tuple[str, ...]
@@ -52,10 +63,11 @@ class Reader:
     knowledge: Knowledge
     limits: Limits
     lenient: bool
+    in_compartment: bool = False
     ignored: list[Issue] = field(default_factory=list)
 
     def sort(self, form: Form, value: str) -> tuple[Form, str]:
-        """`_sort=-date,name`"""
+        """`_sort=-date,name`; `_score` is the order of relevance, so it puts the best first."""
         keys: dict[str, SortKey] = {}
         for item in self.conditions.values(value):
             try:
@@ -66,8 +78,7 @@ class Reader:
                 self.ignored.append(left_out("_sort", error))
             else:
                 keys.setdefault(key.param, key)
-        taken = ",".join(f"-{key.param}" if key.descending else key.param for key in keys.values())
-        return replace(form, sort=tuple(keys.values())), taken
+        return replace(form, sort=tuple(keys.values())), sort_value(keys.values())
 
     def _sort_key(self, item: str) -> SortKey:
         code = item.removeprefix("-")
@@ -76,6 +87,8 @@ class Reader:
             return SortKey(code, "token", descending)
         if code == "_lastUpdated":
             return SortKey(code, "date", descending)
+        if code == SCORE:
+            return SortKey(code, "number", not descending)
         kinds = {
             self.conditions.parameter(type_, code).kind for type_ in self.types or ("Resource",)
         }
@@ -91,10 +104,10 @@ class Reader:
         return replace(form, count=count), str(count)
 
     def total(self, form: Form, value: str) -> tuple[Form, str]:
-        """`_total=accurate`; an estimate is counted just as well."""
+        """`_total=accurate`"""
         if value not in _TOTALS:
             raise Invalid(f"'{value}' is not a kind of total: use {choice(_TOTALS)}.")
-        return replace(form, total=_TOTALS[value]), value
+        return replace(form, total=value != "none", estimate=value == "estimate"), value
 
     def summary(self, form: Form, value: str) -> tuple[Form, str]:
         """`_summary=true`"""
@@ -145,10 +158,29 @@ class Reader:
         return Include(source, param, target, iterate, reverse)
 
     def contained(self, form: Form, value: str) -> tuple[Form, str]:
-        """`_contained=false` is how this server searches; nothing else is offered."""
-        if value != "false":
-            raise Unsupported("Contained resources are not searched: use _contained=false.")
-        return form, value
+        """`_contained=true`: https://hl7.org/fhir/R4/search.html#contained"""
+        if value not in _CONTAINED:
+            raise Invalid(f"'{value}' is not a way to search: use {choice(_CONTAINED)}.")
+        if self.in_compartment and value != "false":
+            raise Unsupported("A compartment is searched for whole resources only.")
+        return replace(form, contained=_CONTAINED[value]), value
+
+    def contained_type(self, form: Form, value: str) -> tuple[Form, str]:
+        """`_containedType=contained`"""
+        if value not in _RETURNED:
+            raise Invalid(f"'{value}' is not what can be returned: use {choice(_RETURNED)}.")
+        return replace(form, returned=_RETURNED[value]), value
+
+    def named_query(self, form: Form, value: str) -> tuple[Form, str]:
+        """`_query=name`, which no handling may pass over; none is defined here."""
+        raise Invalid(f"There is no named query '{value}': this server has none.")
+
+
+def sort_value(keys: Iterable[SortKey]) -> str:
+    """The value of `_sort` that asks for the keys."""
+    return ",".join(
+        f"-{key.param}" if key.descending is not (key.param == SCORE) else key.param for key in keys
+    )
 
 
 Read = Callable[[Reader, Form, str], tuple[Form, str]]
@@ -159,6 +191,8 @@ SINGLE: dict[str, Read] = {
     "_total": Reader.total,
     "_summary": Reader.summary,
     "_contained": Reader.contained,
+    "_containedType": Reader.contained_type,
+    "_query": Reader.named_query,
 }
 """Result parameters that may be given once."""
 

@@ -18,8 +18,10 @@ from fhirserver.fhirpath.paths import (
     Names,
     OfType,
     Step,
+    Then,
     Walk,
     build,
+    collect,
     is_of,
     names_type,
     nowhere,
@@ -31,7 +33,7 @@ from fhirserver.fhirpath.syntax import Expr, External, Union
 
 
 class Select(NamedTuple):
-    """`walk` adds the selected nodes to a list; it can add none without one of the JSON `keys`.
+    """`walk` adds what is selected; it can add nothing without one of the JSON `keys`.
 
     `keys` None: whatever properties the element has.
     """
@@ -40,20 +42,24 @@ class Select(NamedTuple):
     keys: frozenset[str] | None
 
 
-def selects(shapes: Shapes, shape: Shape, expression: Expr) -> list[Select]:
-    """How to find what an expression selects in elements of a shape: one for each branch."""
+def selects(shapes: Shapes, shape: Shape, expression: Expr, end: Then = collect) -> list[Select]:
+    """How to find what an expression selects in elements of a shape: one for each branch.
+
+    `end` makes, for each shape that is selected, what is done with its elements.
+    """
     operands = expression.operands if isinstance(expression, Union) else (expression,)
-    return [found for part in operands if (found := _select(shapes, shape, part))]
+    return [found for part in operands if (found := _select(shapes, shape, part, end))]
 
 
-def _select(shapes: Shapes, shape: Shape, part: Expr) -> Select | None:
+def _select(shapes: Shapes, shape: Shape, part: Expr, end: Then) -> Select | None:
     start, path = steps(part, lenient=True)
     if start is None:
-        walk = build(path, shape)
+        walk = build(path, shape, end)
         return None if walk is nowhere else Select(walk, _keys(path, shape))
     if start == External("resource"):
-        return Select(_from_root(path, shapes), None)
-    return Select(_evaluated(compile_part(part, "", shapes, lenient=True), shapes, shape), None)
+        return Select(_from_root(path, shapes, end), None)
+    code = compile_part(part, "", shapes, lenient=True)
+    return Select(_evaluated(code, shapes, shape, end), None)
 
 
 def _keys(path: tuple[Step, ...], shape: Shape) -> frozenset[str] | None:
@@ -73,34 +79,37 @@ def _keys(path: tuple[Step, ...], shape: Shape) -> frozenset[str] | None:
             return None
 
 
-def _from_root(path: tuple[Step, ...], shapes: Shapes) -> Walk:
+def _from_root(path: tuple[Step, ...], shapes: Shapes, end: Then) -> Walk:
     """A walk that begins at the resource, wherever it is asked for."""
     walks: dict[Shape, Walk] = {}
 
-    def walk(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+    def walk(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
         assert scope is not None
         shape = shapes.of_value(scope.root)
         if shape not in walks:
-            walks[shape] = build(path, shape)
+            walks[shape] = build(path, shape, end)
         walks[shape](scope.root, None, out, scope)
 
     return walk
 
 
-def _evaluated(code: Code, shapes: Shapes, shape: Shape) -> Walk:
+def _evaluated(code: Code, shapes: Shapes, shape: Shape, end: Then) -> Walk:
     """A walk that evaluates FHIRPath; what cannot be evaluated selects nothing."""
     boolean = shapes.of("boolean")
+    ends: dict[Shape, Walk] = {}
 
-    def walk(value: Any, extra: Any, out: list[Any], scope: Scope | None) -> None:
+    def walk(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
         node = Node(value, shape, extra)
         try:
             found: Iterable[Any] = code(Frame(Run(node, node, node, shapes), [node]))
         except FhirPathError:
             return
         for item in found:
+            if isinstance(item, bool):
+                item = Node(item, boolean)
             if isinstance(item, Node):
-                out.append(item)
-            elif isinstance(item, bool):
-                out.append(Node(item, boolean))
+                if item.shape not in ends:
+                    ends[item.shape] = end(item.shape)
+                ends[item.shape](item.value, item.extra, out, scope)
 
     return walk

@@ -44,6 +44,9 @@ class Selected:
 
 Selection: TypeAlias = tuple[Selected, ...]
 
+_PART_OF_SOURCE = frozenset({"first", "last", "tail", "skip", "take", "single", "distinct"})
+"""Functions that give some items of what they are called on."""
+
 _MISSPELLED = {"as(DateTime)": "as(dateTime)"}
 """What R4's expressions mean by what they say."""
 
@@ -136,6 +139,8 @@ class _Walk:
                 return source
             case "as" | "ofType", (Member(_, name),):
                 return self._of_type(source, name)
+            case name, _ if name in _PART_OF_SOURCE:
+                return source
             case "extension", _:
                 return (Selected("Extension", "Extension"),)
             case _:

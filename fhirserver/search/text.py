@@ -8,6 +8,7 @@ has all its words, in any order; commas separate alternatives.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from html import unescape as unescape_markup
 from typing import Any, Literal, TypeAlias
 
@@ -39,6 +40,7 @@ _MARKUP = re.compile(r"<[^>]*>")
 _TIME = re.compile(r"\d{4}-\d\d(?:-\d\d(?:T.*)?)?", re.ASCII | re.DOTALL)
 _SYMBOLS = str.maketrans(dict.fromkeys("$+<=>^|~", " "))
 _LONGEST_WORD = 200  # beyond that, what has no space is data and not language
+_KEPT = 80  # up to that length, the words of a text are kept
 _NO_TEXT = frozenset(
     {"resourceType", "id", "meta", "system", "reference", "url", "fullUrl", "profile", "data"}
     | {"contentType", "hash", "language", "implicitRules", "versionId", "lastUpdated"}
@@ -55,9 +57,11 @@ def words_of(
     if narrative and NARRATIVE in params:
         found[NARRATIVE] = (Words(narrative),)
     if CONTENT in params:
-        texts = _texts(resource)
-        texts.append(narrative)
-        content = _distinct(" ".join(texts))
+        words: dict[str, None] = {}
+        for text in _texts(resource):
+            words.update(_kept_words(text) if len(text) <= _KEPT else _all_words(text))
+        words.update(dict.fromkeys(narrative.split()))
+        content = " ".join(words)
         if content:
             found[CONTENT] = (Words(content),)
     return found
@@ -86,7 +90,11 @@ def _narrative(resource: Resource) -> str:
     markup = text.get("div") if isinstance(text, dict) else None
     if not isinstance(markup, str):
         return ""
-    return _distinct(unescape_markup(_MARKUP.sub(" ", markup)))
+    return _distinct(_without_markup(markup))
+
+
+def _without_markup(text: str) -> str:
+    return unescape_markup(_MARKUP.sub(" ", text))
 
 
 def _distinct(text: str) -> str:
@@ -97,29 +105,39 @@ def _words(text: str) -> list[str]:
     return fold(text.translate(_SYMBOLS)).split()
 
 
-def _texts(resource: Resource) -> list[str]:
-    """The texts of a resource and of what it contains, but for its own narrative."""
-    texts: list[str] = []
+def _all_words(text: str) -> dict[str, None]:
+    return dict.fromkeys(_words(text) if _is_language(text) else ())
+
+
+# Displays, units and names come again and again.
+_kept_words = lru_cache(maxsize=16_384)(_all_words)
+
+
+def _texts(resource: Resource) -> dict[str, None]:
+    """The texts of a resource and of what it contains, but for its own narrative, each once."""
+    texts: dict[str, None] = {}
     stack: list[Any] = [
-        value for name, value in resource.items() if name not in _NO_TEXT and name != "text"
+        {name: value for name, value in resource.items() if name != "text"},
     ]
     while stack:
         value = stack.pop()
-        kind = value.__class__
-        if kind is dict:
+        if value.__class__ is dict:
             for name, item in value.items():
                 if name in _NO_TEXT:
                     continue
-                if item.__class__ is not str:
+                kind = item.__class__
+                if kind is dict or kind is list:
                     stack.append(item)
-                elif name == "div":
-                    texts.append(unescape_markup(_MARKUP.sub(" ", item)))
-                elif _is_language(item):
-                    texts.append(item)
-        elif kind is list:
-            stack += value
-        elif kind is str and _is_language(value):
-            texts.append(value)
+                elif kind is str:
+                    text = " " + _without_markup(item) if name == "div" else item
+                    texts[text] = None
+        else:
+            for item in value:
+                kind = item.__class__
+                if kind is dict or kind is list:
+                    stack.append(item)
+                elif kind is str:
+                    texts[item] = None
     return texts
 
 

@@ -16,13 +16,19 @@ from fhirserver.model.resource import Draft
 from fhirserver.model.temporal import ALWAYS, Interval
 from fhirserver.search.entry import Entries
 from fhirserver.search.expression import Cursor, Expression, Query
+from fhirserver.store.concepts import ConceptStore
+from fhirserver.store.records import Records
 from fhirserver.terminology.concept import ConceptSet
 
 Method: TypeAlias = Literal["POST", "PUT", "PATCH", "DELETE"]
 
 
 class Version(NamedTuple):
-    """One version of a resource. `body` is None for a deletion; times in microseconds."""
+    """One version of a resource. `body` is None for a deletion; times in microseconds.
+
+    A contained resource that a search finds comes as its type and id (`#Medication`,
+    `MedicationRequest/23#m1`) with version and body of its container.
+    """
 
     type: str
     id: str
@@ -37,7 +43,7 @@ class Key(NamedTuple):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen would cost three times the time to make
 class Change:
     """A new version. Its precondition: the store holds exactly version `version` - 1.
 
@@ -68,8 +74,33 @@ class Expectation:
     ids: tuple[Key, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """Other index entries for a version that stays as it is, while it is the current one."""
+
+    type: str
+    id: str
+    version: int
+    entries: Entries
+
+
+class Unchanged(NamedTuple):
+    """Nothing of `type` was committed since `latest` gave `number`.
+
+    Index entries rest on the search parameters that are stored: who makes some states which
+    ones were known (docs/adr/0027-custom-search-parameters.md).
+    """
+
+    type: str
+    number: int
+
+
 class Stale(Conflict):
     """The store moved on since the change was prepared; prepare it again."""
+
+
+class Outdated(Stale):
+    """An `Unchanged` does not hold: what the change was prepared with must be read again."""
 
 
 class Committed(NamedTuple):
@@ -111,6 +142,42 @@ class HistoryPage(NamedTuple):
     next: Cursor | None
 
 
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Versions in the order of their commits: of some types (none of them: of all).
+
+    `since`: committed at or after that instant (microseconds). `current`: only those that are
+    current in the snapshot that the walk takes when it begins, and no deletions.
+    """
+
+    types: tuple[str, ...] = ()
+    since: int | None = None
+    current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Expunge:
+    """What is taken out of a store for good: of an instance, of a type, or of all.
+
+    `previous`: versions that are no longer current, of resources that are not deleted.
+    `deleted`: resources that are, with all their versions. No more than `limit` versions go,
+    those of a resource from the oldest on, so that what stays of it has no gap.
+    """
+
+    type: str | None = None
+    id: str | None = None
+    previous: bool = False
+    deleted: bool = False
+    limit: int = 1000
+
+
+class Kept(NamedTuple):
+    """A version as another store kept it, with the entries of its body."""
+
+    version: Version
+    entries: Entries
+
+
 class Explanation(NamedTuple):
     """A step of how a store runs a search: what it is, what is told of it, and its own steps."""
 
@@ -120,7 +187,14 @@ class Explanation(NamedTuple):
 
 
 class Store(Protocol):
-    """The verbs. All reads see only durable commits; a read after an awaited commit sees it."""
+    """The verbs. All reads see only durable commits; a read after an awaited commit sees it.
+
+    `atomic`: a commit may have several changes. A store that has no transactions says False,
+    and refuses such commits with `NotSupported`.
+    """
+
+    @property
+    def atomic(self) -> bool: ...
 
     async def read(self, type: str, id: str, version: int | None = None) -> Version | None:
         """The current version (or the given one); None if there never was one."""
@@ -145,12 +219,42 @@ class Store(Protocol):
         changes: Sequence[Change],
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
+        unchanged: Unchanged | None = None,
     ) -> Committed:
         """All changes, or none; durable when it returns.
 
-        `before` must hold on the state before the changes, `after` on the state with them.
-        Raises `Stale` when a precondition or expectation does not hold.
+        `before` and `unchanged` must hold on the state before the changes, `after` on the state
+        with them. Raises `Stale` when a precondition or expectation does not hold, `Outdated`
+        when it is `unchanged`.
         """
+
+    async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
+        """Gives current versions other entries; no version, instant or history changes.
+
+        Those that are no longer current are passed over; the number of the others. Durable
+        when it returns. Raises `Outdated` when `unchanged` does not hold.
+        """
+
+    async def latest(self, type: str) -> int:
+        """A number that grows with every commit of that type; 0 where there was none."""
+
+    async def expunge(self, what: Expunge) -> int:
+        """Takes versions out for good, with their bytes, entries and words; how many they were.
+
+        A resource of which no version is left was never there, and may begin again with
+        version 1. Numbers of commits are not given twice.
+        """
+
+    async def restore(self, versions: Sequence[Kept]) -> None:
+        """Versions with the numbers, instants and bytes that another store gave them.
+
+        For moving between stores, while nobody else writes. They come in the order of their
+        commits. Raises `Stale` for a version that is not newer than what is there, and for an
+        instant before that of the last commit; then nothing was restored.
+        """
+
+    def log(self, query: LogQuery) -> AsyncIterator[Version]:
+        """The versions of the query, oldest first, in one snapshot of the store."""
 
     def scan(self, type: str | None = None) -> AsyncIterator[Version]:
         """Every current, undeleted version (of a type), in the store's order."""
@@ -159,3 +263,13 @@ class Store(Protocol):
         """How many current resources there are, by type (types with none left out)."""
 
     async def close(self) -> None: ...
+
+
+class ServerStore(Store, Protocol):
+    """A store with what is the server's own, for those who serve it rather than its callers."""
+
+    @property
+    def records(self) -> Records: ...
+
+    @property
+    def concepts(self) -> ConceptStore: ...

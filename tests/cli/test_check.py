@@ -1,3 +1,4 @@
+import asyncio
 import sqlite3
 from contextlib import closing
 
@@ -7,6 +8,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from fhirserver.cli.check import check
+from fhirserver.store.sqlite.schema import MIGRATIONS
 
 FHIR = {"Content-Type": "application/fhir+json"}
 
@@ -44,12 +46,26 @@ def test_before_the_first_start(tmp_path):
 
 async def test_a_store_with_something_in_it(tmp_path):
     await filled(tmp_path / "d")
-    code, told = checked("--data", "d")
+    code, told = await asyncio.to_thread(checked, "--data", "d")
     assert code == 0
-    assert "schema 2 of 2" in told
+    assert f"schema {len(MIGRATIONS)} of {len(MIGRATIONS)}" in told
     assert "1 resources, 2 versions" in told
     assert "Patient: 1" in told
     assert "index of string" in told
+
+
+async def test_a_store_that_is_not_wholly_indexed(tmp_path, monkeypatch):
+    async with client(tmp_path / "d", full_text="none") as server:
+        body = b'{"resourceType":"Patient","id":"a","name":[{"family":"Ek"}]}'
+        await server.put("/fhir/Patient/a", content=body, headers=FHIR)
+    code, told = await asyncio.to_thread(checked, "--data", "d")
+    assert code == 0
+    assert "Resource is not wholly indexed by '_text' yet" in told
+    assert "fhirserver reindex" in told
+    monkeypatch.setenv("FHIRSERVER_FULL_TEXT", "none")
+    code, told = await asyncio.to_thread(checked, "--data", "d")
+    assert code == 0
+    assert "all is indexed by the rules of this version" in told
 
 
 async def test_a_store_whose_index_is_gone(tmp_path):
@@ -58,7 +74,7 @@ async def test_a_store_whose_index_is_gone(tmp_path):
         for table in ("token", "string"):
             connection.execute(f"DELETE FROM {table}")
         connection.commit()
-    code, told = checked("--data", "d")
+    code, told = await asyncio.to_thread(checked, "--data", "d")
     assert code == 1
     assert "nothing is indexed" in told
 
@@ -69,7 +85,7 @@ async def test_a_damaged_store(tmp_path):
     data = bytearray(path.read_bytes())
     data[8192 * 4 : 8192 * 20] = b"\xa5" * (8192 * 16)
     path.write_bytes(data)
-    code, told = checked("--data", "d")
+    code, told = await asyncio.to_thread(checked, "--data", "d")
     assert code == 1
     assert "Something is wrong." in told
 

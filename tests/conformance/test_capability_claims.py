@@ -36,7 +36,7 @@ pytestmark = pytest.mark.conformance
 
 
 @pytest.fixture
-async def context(tmp_path: Path) -> AsyncIterator[Context]:
+async def context(tmp_path: Path, each_store: str) -> AsyncIterator[Context]:
     async with open_context(tmp_path / "fhir.db") as context:
         yield context
 
@@ -147,6 +147,7 @@ CLAIMS: dict[str, Callable[[Client, Resource, str], Awaitable[None]]] = {
 }  # in an order in which one resource can go through them
 
 
+@pytest.mark.slow_on_mongodb
 async def test_every_interaction_of_every_type(client: Client) -> None:
     stated = (await served(client))["resource"]
     assert len(stated) == 146
@@ -330,11 +331,19 @@ async def call_translate(client: Client, url: str) -> None:
         assert {"name": "result", "valueBoolean": True} in found["parameter"]
 
 
+async def call_expunge(client: Client, url: str) -> None:
+    previous = {"name": "expungePreviousVersions", "valueBoolean": True}
+    for address in (url, url.partition("/")[0]):
+        await client.call(f"{address}/$expunge", previous)
+    assert (await client.get(f"{url}/_history"))["total"] == 1
+
+
 OPERATION_CALLS: dict[str, Callable[[Client, str], Awaitable[None]]] = {
     "meta": call_meta,
     "meta-add": call_meta_add,
     "meta-delete": call_meta_delete,
     "validate": call_validate,
+    "expunge": call_expunge,
     "graphql": call_graphql,
     "everything": call_everything,
     "match": call_match,
@@ -371,8 +380,12 @@ async def test_every_operation_of_the_system(client: Client) -> None:
         "versions": "$versions",
         "closure": "$closure?name=mine",
     }
+    deleted = {"name": "expungeDeletedResources", "valueBoolean": True}
     for stated in (await served(client))["operation"]:
-        assert await client.get(calls[stated["name"]])
+        if stated["name"] == "expunge":
+            assert await client.call("$expunge", deleted)
+        else:
+            assert await client.get(calls[stated["name"]])
 
 
 async def test_operations_that_are_not_claimed_are_not_there(client: Client) -> None:
@@ -438,18 +451,52 @@ async def test_what_is_not_claimed_is_refused(client: Client) -> None:
                 await client.get(f"{item['type']}?{name}=a")
 
 
-async def test_every_parameter_of_the_system_answers(client: Client) -> None:
-    await client.put({"resourceType": "Patient", "id": "a"})
+async def test_every_parameter_of_the_system_does_what_it_says(client: Client) -> None:
+    text = {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">low</div>'}
+    organization = {"resourceType": "Organization", "id": "o", "name": "high"}
+    await client.put(
+        {"resourceType": "Organization", "id": "a", "name": "Acme"},
+        {"resourceType": "Patient", "id": "a", "text": text, "gender": "female"}
+        | {"managingOrganization": {"reference": "Organization/a"}},
+        {"resourceType": "Patient", "id": "b", "gender": "male", "contained": [organization]}
+        | {"managingOrganization": {"reference": "#o"}},
+        smallest(packaged(), "List") | {"id": "l", "entry": [{"item": {"reference": "Patient/a"}}]},
+    )
     queries = {
-        "_content": "Patient?_content=a",
-        "_filter": "Patient?_filter=_id eq a",
-        "_text": "Patient?_text=a",
-        "_has": "Patient?_has:Observation:subject:code=a",
-        "_list": "Patient?_list=a",
-        "_type": "?_type=Patient",
+        "_contained": ("Organization?_contained=true", "Patient/b"),
+        "_containedType": (
+            "Organization?_contained=true&_containedType=contained",
+            "Organization/o",
+        ),
+        "_content": ("Patient?_content=low", "Patient/a"),
+        "_count": ("Patient?_count=1", "Patient/a"),
+        "_elements": ("Patient?_elements=gender&_id=a", "Patient/a"),
+        "_filter": ("Patient?_filter=_id eq a", "Patient/a"),
+        "_has": ("Organization?_has:Patient:organization:gender=female", "Organization/a"),
+        "_include": ("Patient?_id=a&_include=Patient:organization", "Patient/a Organization/a"),
+        "_list": ("Patient?_list=l", "Patient/a"),
+        "_revinclude": (
+            "Organization?_revinclude=Patient:organization",
+            "Organization/a Patient/a",
+        ),
+        "_sort": ("Patient?_sort=-_id", "Patient/b Patient/a"),
+        "_summary": ("Patient?_summary=count", ""),
+        "_text": ("Patient?_text=low", "Patient/a"),
+        "_total": ("Patient?_total=accurate&_count=1", "Patient/a"),
+        "_type": ("?_type=Patient", "Patient/a Patient/b"),
     }
-    for param in (await served(client))["searchParam"]:
-        assert (await client.get(queries[param["name"]]))["type"] == "searchset"
+    stated = [param["name"] for param in (await served(client))["searchParam"]]
+    assert sorted(stated) == sorted(queries)
+    for url, expected in queries.values():
+        found = await client.get(url)
+        assert ids(found) + ids(found, "include") == expected.split(), url
+    assert (await client.get(queries["_total"][0]))["total"] == 2
+    assert (await client.get(queries["_summary"][0]))["total"] == 2
+    (entry,) = (await client.get(queries["_elements"][0]))["entry"]
+    assert entry["resource"].keys() == {"resourceType", "id", "meta", "gender"}
+    for handling in ("strict", "lenient"):
+        with pytest.raises(Invalid, match="no named query"):
+            await client.get("Patient?_query=current", handling=handling)
 
 
 def includes(rest: Resource, element: str, parameter: str) -> Iterator[str]:
@@ -465,6 +512,7 @@ async def test_every_include_answers(client: Client, rest: Resource) -> None:
         assert len(ids(found)) == 1, url
 
 
+@pytest.mark.slow_on_mongodb
 async def test_every_revinclude_answers(client: Client, rest: Resource) -> None:
     await put_one_of_each(client)
     for url in includes(rest, "searchRevInclude", "_revinclude"):
@@ -643,7 +691,7 @@ def form(format: str) -> tuple[Callable[[bytes], Resource], Callable[[Resource],
     return FORMS[format.rpartition("+")[2].rpartition("/")[2]]
 
 
-async def test_every_format_is_read_and_written(tmp_path: Path) -> None:
+async def test_every_format_is_read_and_written(tmp_path: Path, each_store: str) -> None:
     async with serving(tmp_path) as http:
         stated = decode((await http.get("/fhir/metadata")).content)
         for format in stated["format"]:

@@ -68,7 +68,9 @@ def examples(definitions_package: Path) -> list[Resource]:
 
 
 @pytest.fixture
-async def client(tmp_path: Path, examples: list[Resource]) -> AsyncIterator[Client]:
+async def client(
+    tmp_path: Path, examples: list[Resource], each_store: str
+) -> AsyncIterator[Client]:
     async with open_context(tmp_path / "fhir.db", POLICY) as context:
         client = Client(context, OPERATIONS)
         await client.put(*examples)

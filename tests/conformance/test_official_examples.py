@@ -39,21 +39,24 @@ NOT_PLAIN = (
 )
 
 
-async def test_the_plain_examples(definitions_package: Path, tmp_path: Path) -> None:
+@pytest.mark.slow_on_mongodb
+async def test_the_plain_examples(
+    definitions_package: Path, tmp_path: Path, each_store: str
+) -> None:
     files = [path for path in resources(definitions_package) if is_plain(path)]
     assert len(files) == 694
     await check(files, tmp_path)
 
 
 @pytest.mark.slow
-async def test_the_definitions(definitions_package: Path, tmp_path: Path) -> None:
+async def test_the_definitions(definitions_package: Path, tmp_path: Path, each_store: str) -> None:
     files = [path for path in resources(definitions_package) if not is_plain(path)]
     assert len(files) == 4612
     await check(files, tmp_path)
 
 
 async def test_the_plain_examples_are_found_by_what_they_hold(
-    definitions_package: Path, tmp_path: Path
+    definitions_package: Path, tmp_path: Path, each_store: str
 ) -> None:
     """By each search parameter that has a value in them, in the words of a caller."""
     files = [path for path in resources(definitions_package) if is_plain(path)]

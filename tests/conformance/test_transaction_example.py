@@ -16,7 +16,9 @@ def patient(id: str, **more: object) -> Resource:
     return {"resourceType": "Patient", "id": id} | more
 
 
-async def test_the_example_is_done_as_it_says(definitions_package: Path, tmp_path: Path) -> None:
+async def test_the_example_is_done_as_it_says(
+    definitions_package: Path, tmp_path: Path, each_store: str
+) -> None:
     bundle = decode((definitions_package / "Bundle-bundle-transaction.json").read_bytes())
     async with open_context(tmp_path / "fhir.db") as context:
         client = Client(context)

@@ -16,6 +16,7 @@ from typing import Any
 
 import apsw
 import httpx2
+from stores import url_of
 
 COMMAND = [sys.executable, "-m", "fhirserver"]
 FHIR_JSON = {"Content-Type": "application/fhir+json"}
@@ -56,6 +57,8 @@ class Server:
 @contextmanager
 def serving(data: Path, *options: str, command: str = "serve", **env: str) -> Iterator[Server]:
     """An open server on a free port over a data folder, ready; it is stopped in the end."""
+    if url := url_of(data):
+        env.setdefault("FHIRSERVER_STORE", url)
     given = [*COMMAND, command, "--port", "0"]
     given += ["--data", str(data)] if command == "serve" else []
     given += ["--auth", "none"] if command == "serve" else []

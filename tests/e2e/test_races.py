@@ -23,7 +23,7 @@ def field() -> Iterator[Racers]:
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one worker", "two workers"])
 def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, each_store: str
 ) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("race")
     with serving(folder / "data", "--workers", str(request.param)) as running:

@@ -29,7 +29,7 @@ QUERIES = {
 
 
 @pytest.mark.parametrize("query", QUERIES)
-async def test_what_a_search_finds(tmp_path: Path, query: str) -> None:
+async def test_what_a_search_finds(tmp_path: Path, query: str, each_store: str) -> None:
     path, _, asked = query.partition("?")
     pairs = (pair.split("=", 1) for pair in asked.split("&"))
     encoded = "&".join(f"{name}={quote_plus(value)}" for name, value in pairs)
@@ -42,7 +42,7 @@ async def test_what_a_search_finds(tmp_path: Path, query: str) -> None:
         assert answer.json()["total"] == QUERIES[query]
 
 
-async def test_a_search_is_explained(tmp_path: Path) -> None:
+async def test_a_search_is_explained(tmp_path: Path, each_store: str) -> None:
     async with client(tmp_path) as http:
         answer = await http.get("/fhir/Patient/__explain?name=a")
         assert (answer.status_code, answer.json()["resourceType"]) == (200, "Parameters")

@@ -11,6 +11,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from stores import open_store
+
 from fhirserver.definitions.packaged import packaged
 from fhirserver.interactions.context import Context, Policy
 from fhirserver.interactions.dispatch import Gate
@@ -21,7 +23,6 @@ from fhirserver.interactions.route import BUNDLE, bundle_interaction, route
 from fhirserver.interactions.seal import AesSealer
 from fhirserver.model.json import Resource, decode
 from fhirserver.search.index import Indexer
-from fhirserver.store.sqlite import SqliteStore
 
 BASE = "http://example.org/fhir"
 
@@ -30,12 +31,12 @@ KEY = bytes(32)
 
 @asynccontextmanager
 async def open_context(path: Path, policy: Policy | None = None) -> AsyncIterator[Context]:
-    """What the gate works with: a store in the file, with an id from a counter for each new."""
+    """What the gate works with: the store of the file, with an id from a counter for each new."""
     numbers = count(1)
-    store = SqliteStore.open(path, clock=now)
+    store = await open_store(path, now)
     try:
         yield Context(
-            concepts=store,
+            concepts=store.concepts,
             store=store,
             definitions=packaged(),
             indexer=_indexer(),

@@ -10,7 +10,7 @@ from fhirserver.interactions.context import Context
 
 
 @pytest.fixture
-async def context(tmp_path: Path) -> AsyncIterator[Context]:
+async def context(tmp_path: Path, each_store: str) -> AsyncIterator[Context]:
     async with open_context(tmp_path / "fhir.db") as context:
         yield context
 

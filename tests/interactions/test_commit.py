@@ -8,7 +8,8 @@ import pytest
 from interactions.client import Client
 
 from fhirserver.errors import Conflict, PreconditionFailed
-from fhirserver.store.port import Change, Committed, Expectation, Stale, Store
+from fhirserver.interactions import commit
+from fhirserver.store.port import Change, Committed, Expectation, Stale, Store, Unchanged
 
 ANNA = {"resourceType": "Patient", "id": "anna", "active": True}
 
@@ -28,11 +29,12 @@ class Contended:
         changes: Sequence[Change],
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
+        unchanged: Unchanged | None = None,
     ) -> Committed:
         if self.times:
             self.times -= 1
             raise Stale("Somebody was faster.")
-        return await self._store.commit(changes, before, after)
+        return await self._store.commit(changes, before, after, unchanged)
 
 
 def contended(client: Client, times: int) -> Client:
@@ -41,10 +43,16 @@ def contended(client: Client, times: int) -> Client:
 
 
 async def test_a_write_is_planned_again(client: Client) -> None:
-    answer = await contended(client, 15).ask("PUT", "Patient/anna", resource=ANNA)
+    answer = await contended(client, 40).ask("PUT", "Patient/anna", resource=ANNA)
     assert (answer.status, answer.version) == (201, 1)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit, "_PATIENCE", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_it_is_given_up_in_the_end(client: Client) -> None:
     with pytest.raises(Conflict) as error:
         await contended(client, 1000).ask("PUT", "Patient/anna", resource=ANNA)
@@ -53,6 +61,7 @@ async def test_it_is_given_up_in_the_end(client: Client) -> None:
     assert (await client.get("_history"))["total"] == 0
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_others_go_on_meanwhile(client: Client) -> None:
     slow = contended(client, 1000)
     with pytest.raises(Conflict):

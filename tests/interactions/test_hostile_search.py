@@ -52,7 +52,9 @@ REQUESTS = st.builds(
 
 
 @pytest.fixture
-async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
+async def client(
+    tmp_path_factory: pytest.TempPathFactory, each_store: str
+) -> AsyncIterator[Client]:
     async with open_context(tmp_path_factory.mktemp("store") / "fhir.db") as context:
         client = Client(context)
         code = {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from interactions.client import BASE, Client
 
-from fhirserver.errors import Unprocessable
+from fhirserver.errors import Conflict, Unprocessable
 from fhirserver.interactions.context import Policy
 from fhirserver.interactions.integrity import selection
 from fhirserver.model.json import Resource
@@ -30,7 +30,18 @@ async def test_links_may_lead_nowhere_unless_that_is_demanded(client: Client) ->
 
 
 @pytest.mark.parametrize(
-    "url", ["Patient/nobody", f"{BASE}/Patient/nobody", "Patient/nobody/_history/1", "Patient/gone"]
+    "url",
+    [
+        "Patient/nobody",
+        f"{BASE}/Patient/nobody",
+        "Patient/nobody/_history/1",
+        "Patient/gone",
+        "Patient/gone/_history/2",  # the deletion itself
+        "Patient/gone/_history/3",
+        "Patient/gone/_history/one",
+        f"{BASE}/Patient/gone/_history/01",
+        f"Patient/gone/_history/{'9' * 40}",
+    ],
 )
 async def test_links_to_this_server_must_lead_somewhere(strict: Client, url: str) -> None:
     await strict.put(ANNA | {"id": "gone"})
@@ -54,6 +65,27 @@ async def test_other_links_are_not_looked_after(strict: Client) -> None:
     ]
     assert (await strict.ask("PUT", "Basic/b", resource=basic(*others))).status == 201
     assert (await strict.ask("PUT", "Basic/b", resource=basic(*others, "#"))).status == 200
+
+
+async def test_a_version_can_be_referred_to_after_a_later_deletion(strict: Client) -> None:
+    await strict.put(ANNA | {"id": "gone"})
+    await strict.delete("Patient/gone")
+    url = "Patient/gone/_history/1"
+    assert (await strict.ask("PUT", "Basic/b", resource=basic(url))).status == 201
+    stored = await strict.get("Basic/b")
+    assert stored["extension"][0]["valueReference"]["reference"] == url
+
+
+async def test_a_reference_to_a_version_keeps_its_resource_from_deletion(client: Client) -> None:
+    await client.put(ANNA, basic("Patient/anna/_history/1"))
+    with pytest.raises(Conflict, match="Basic/b"):
+        await client.delete("Patient/anna")
+
+
+async def test_a_reference_may_name_the_version_that_the_same_write_makes(strict: Client) -> None:
+    assert (await strict.ask("PUT", "Basic/b", resource=basic("Basic/b/_history/1"))).status == 201
+    with pytest.raises(Unprocessable):
+        await strict.ask("PUT", "Basic/b", resource=basic("Basic/b/_history/3"))
 
 
 def test_a_selection_is_of_exactly_those_keys() -> None:

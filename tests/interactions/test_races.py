@@ -23,7 +23,9 @@ ANNA: Resource = {"resourceType": "Patient", "id": "anna", "active": True}
 
 
 @pytest.fixture(params=[1, 4])
-async def clients(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[list[Client]]:
+async def clients(
+    request: pytest.FixtureRequest, tmp_path: Path, each_store: str
+) -> AsyncIterator[list[Client]]:
     """As many clients as there are racers, spread over one or several stores on one file."""
     async with AsyncExitStack() as stack:
         found = []

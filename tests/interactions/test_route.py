@@ -42,6 +42,8 @@ ADDRESSES = [
     ),
     ("POST", "", Route(BUNDLE)),
     ("GET", "metadata", Route("capabilities")),
+    ("GET", "__async-status/1", Route("async-status", id="1")),
+    ("DELETE", "__async-status/1", Route("async-cancel", id="1")),
 ]
 
 

@@ -158,6 +158,10 @@ async def test_types_that_never_belong_to_a_compartment_are_not_found(family: Cl
         ("_include=Patient:*", {"Practitioner/who", "Organization/ward"}),
         ("_include:iterate=*", {"Practitioner/who", "Organization/ward", "Organization/hospital"}),
         ("_include=Patient:general-practitioner:Organization", set()),
+        ("_include=Patient:*:Organization", {"Organization/ward"}),
+        ("_include=Patient:*:Practitioner", {"Practitioner/who"}),
+        ("_revinclude=Observation:*:Patient", PULSES),
+        ("_revinclude=Observation:*:Organization", set()),
         ("_revinclude=Observation:subject", PULSES),
         (
             "_revinclude=Observation:patient&_include=Patient:organization",

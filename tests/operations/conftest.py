@@ -11,7 +11,7 @@ from fhirserver.operations.table import OPERATIONS
 
 
 @pytest.fixture
-async def context(tmp_path: Path) -> AsyncIterator[Context]:
+async def context(tmp_path: Path, each_store: str) -> AsyncIterator[Context]:
     async with open_context(tmp_path / "fhir.db") as context:
         yield context
 

@@ -113,7 +113,27 @@ async def test_since_is_about_records(record: Client) -> None:
     found = await record.get(f"Patient/a/$everything?_since={instant}".replace("+", "%2B"))
     assert "Observation/new" in ids(found)
     assert "Observation/early" not in ids(found)
+    assert "Observation/undated" in ids(found), "what is of that very instant is not missed"
     assert ids(found, "include") == []
+
+
+async def test_the_content_of_attachments_comes_along(record: Client) -> None:
+    document = {
+        "resourceType": "DocumentReference",
+        "id": "d",
+        "status": "current",
+        "subject": {"reference": "Patient/a"},
+        "content": [
+            {"attachment": {"url": "Binary/x"}},
+            {"attachment": {"url": "http://example.org/fhir/Binary/y/_history/1"}},
+            {"attachment": {"url": "http://elsewhere.org/fhir/Binary/z"}},
+            {"attachment": {"url": "https://example.org/scan.pdf"}},
+        ],
+    }
+    binaries = ({"resourceType": "Binary", "id": id, "contentType": "text/plain"} for id in "xyz")
+    await record.put(*binaries, document)
+    found = await record.get("Patient/a/$everything")
+    assert {"Binary/x", "Binary/y"} == set(ids(found, "include")) - BESIDE
 
 
 async def test_an_encounters_record(record: Client) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from interactions.client import Client, ids
 
-from fhirserver.errors import FhirError
+from fhirserver.errors import FhirError, Unprocessable
 from fhirserver.model.json import Resource
 
 TARGET = {"name": "target-patient", "valueReference": {"reference": "Patient/new"}}
@@ -90,6 +90,25 @@ async def test_patients_can_be_named_by_identifier(people: Client) -> None:
     }
     out = await merge(people, source, TARGET)
     assert out["result"]["id"] == "new"
+
+
+async def test_a_reference_may_be_by_identifier(people: Client) -> None:
+    by_identifier = {"identifier": {"system": "s", "value": "1"}}
+    out = await merge(people, {"name": "source-patient", "valueReference": by_identifier}, TARGET)
+    assert out["result"]["id"] == "new"
+
+
+async def test_all_that_names_a_patient_must_mean_the_same(people: Client) -> None:
+    for value, agrees in (("2", False), ("9", False), ("1", True)):
+        identifier = {
+            "name": "source-patient-identifier",
+            "valueIdentifier": {"system": "s", "value": value},
+        }
+        if agrees:
+            await merge(people, SOURCE, identifier, TARGET)
+        else:
+            with pytest.raises(Unprocessable):
+                await merge(people, SOURCE, identifier, TARGET)
 
 
 async def test_the_caller_may_say_what_results(people: Client) -> None:

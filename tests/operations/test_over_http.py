@@ -13,7 +13,7 @@ PATIENT = {"resourceType": "Patient", "id": "a", "birthDate": "1961-04-12"}
 
 
 @pytest.fixture
-async def http(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
+async def http(tmp_path: Path, each_store: str) -> AsyncIterator[httpx2.AsyncClient]:
     async with serving(tmp_path) as http:
         await http.put("/fhir/Patient/a", json=PATIENT, headers=JSON)
         yield http
@@ -86,7 +86,9 @@ async def test_graphql_in_each_of_its_forms(
         ("GET", "Patient/$everything", 404),
         ("GET", "Observation/a/$everything", 404),
         ("GET", "Patient/a/$nonsense", 404),
-        ("GET", "$expunge", 404),
+        ("GET", "$expunge", 405),
+        ("POST", "$expunge", 404),
+        ("POST", "Patient/a/$expunge", 404),
         ("POST", "ValueSet/$expand", 400),
         ("GET", "Patient/a/$everything?nonsense=1", 400),
         ("GET", "Patient/b/$everything", 404),
@@ -100,6 +102,44 @@ async def test_refusals_are_outcomes(
     answer = await http.request(method, f"/fhir/{url}")
     assert answer.status_code == status
     assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+async def test_expunge_where_that_is_set(tmp_path: Path) -> None:
+    everything = {"name": "expungeEverything", "valueBoolean": True}
+    sent = {"resourceType": "Parameters", "parameter": [everything]}
+    async with serving(tmp_path, expunge=True) as http:
+        await http.put("/fhir/Patient/a", json=PATIENT, headers=JSON)
+        answer = await http.post("/fhir/Patient/a/$expunge", json=sent, headers=JSON)
+        assert answer.json()["parameter"] == [{"name": "count", "valueInteger": 2}]
+        assert (await http.get("/fhir/Patient/a")).status_code == 404
+        rest = (await http.get("/fhir/metadata")).json()["rest"][0]
+        assert "expunge" in [item["name"] for item in rest["operation"]]
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("/fhir/Patient/a", {"X-Cascade": "delete"}),
+        ("/fhir/Patient/a?_cascade=delete", {}),
+        ("/fhir/Patient?_id=a&_cascade=delete", {"X-Cascade": "delete"}),
+        ("/fhir/Patient?_id=a", {"X-Cascade": "delete"}),
+    ],
+)
+async def test_a_cascade_can_be_asked_for(
+    http: httpx2.AsyncClient, url: str, headers: dict[str, str]
+) -> None:
+    flag = {"resourceType": "Flag", "status": "active", "code": {"text": "x"}, "id": "f"}
+    flag["subject"] = {"reference": "Patient/a"}
+    await http.put("/fhir/Flag/f", json=flag, headers=JSON)
+    assert (await http.delete("/fhir/Patient/a")).status_code == 409
+    answer = await http.delete(url, headers=headers | {"X-Cascade": "all"})
+    assert answer.status_code == (200 if "_cascade" in url else 400)
+    if answer.status_code == 400:
+        answer = await http.delete(url, headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["etag"] == 'W/"2"'
+    assert answer.json()["issue"][1]["details"]["text"] == "Flag/f is deleted."
+    assert (await http.get("/fhir/Flag/f")).status_code == 410
 
 
 async def test_options_tells_the_methods(http: httpx2.AsyncClient) -> None:

@@ -90,6 +90,22 @@ async def test_components_count_and_each_code_is_told_by_itself(record: Client) 
     assert told(statistics_of(found)[2])["average"] is None
 
 
+async def test_a_panel_is_told_by_its_measurements(record: Client) -> None:
+    pulse = observation("pulse", "pulse", "2020-01-01", valueQuantity=quantity("60", "/min"))
+    wrong = observation("wrong", "pulse", "2020-01-01", valueQuantity=quantity("99", "/min"))
+    members = [{"reference": "Observation/pulse"}, {"reference": "Observation/wrong"}]
+    await record.put(
+        pulse,
+        wrong | {"status": "entered-in-error"},
+        observation("vitals", "vitals", "2020-01-01", hasMember=members),
+    )
+    found = await record.get(f"{ASK}&code=panel&code=vitals,sys&statistic=average,count")
+    codes = [item["code"]["coding"][0]["code"] for item in statistics_of(found)]
+    assert codes == ["sys", "pulse"]
+    assert [told(item)["average"] for item in statistics_of(found)] == [120, 60]
+    assert [told(item)["count"] for item in statistics_of(found)] == [1, 1]
+
+
 async def test_a_period_and_the_sources(record: Client) -> None:
     parameters = [
         {"name": "subject", "valueUri": "Patient/a"},

@@ -24,9 +24,10 @@ CASES = cases()
     ],
 )
 def test_a_query_finds_what_it_means(case: Case, query: str, found: bool) -> None:
-    documents = case.documents()
-    world = {(item.type, item.id): item for item in documents}
-    assert match(compiled(case.type, query).query.where, documents[0], world) is found
+    document, world = case.documents()[0], case.world_of_all()
+    asked = compiled(case.type, query).query
+    is_asked = not asked.types or document.type in asked.types
+    assert (is_asked and match(asked.where, document, world)) is found
 
 
 @pytest.mark.parametrize(

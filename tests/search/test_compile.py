@@ -85,6 +85,21 @@ def test_a_type_that_r4_does_not_have_is_refused() -> None:
         search("_type=Patient,Foo")
 
 
+@pytest.mark.parametrize("type", ["Observation", "Location", "Patient", "ValueSet"])
+def test_whatever_has_an_order_can_be_sorted_by(type: str) -> None:
+    """In both directions; composites and positions have none, and are refused."""
+    for code, definition in packaged().search_parameters(type).items():
+        if parameter(packaged(), type, code) is None:
+            continue
+        for sign in ("", "-"):
+            if definition.type in ("composite", "special"):
+                with pytest.raises(Unsupported, match="no order"):
+                    search(f"_sort={sign}{code}", type)
+            else:
+                (key,) = search(f"_sort={sign}{code}", type).query.sort
+                assert (key.param, key.descending) == (code, sign == "-")
+
+
 # --- how to answer ---------------------------------------------------------------------------
 
 
@@ -156,8 +171,11 @@ def test_includes() -> None:
         ("_summary=text&_include=Observation:subject", "cannot be combined"),
         ("_elements=foo", "not an element"),
         ("_elements=code.text", "not an element"),
-        ("_contained=true", "_contained=false"),
-        ("_containedType=container", "not a search parameter"),
+        ("_contained=yes", "use both, false or true"),
+        ("_containedType=all", "use contained or container"),
+        ("_contained=true&_contained=both", "once"),
+        ("_contained=true&_sort=code", "not a search parameter of all types"),
+        ("_query=current", "no named query"),
         ("_include=Observation", "Type:parameter"),
         ("_include=Observation:subject:Patient:x", "Type:parameter"),
         ("_include=Foo:subject", "resource type"),
@@ -165,6 +183,13 @@ def test_includes() -> None:
         ("_include=Observation:code", "not a reference"),
         ("_include=Observation:subject:Practitioner", "refers to"),
         ("_include:recurse=Observation:subject", ":iterate"),
+        ("_include:*=Observation:subject", ":iterate"),
+        ("_include=*:subject", "not a resource type"),
+        ("_sort=near", "not a search parameter"),
+        ("_since=2020", "not a search parameter"),
+        ("_at=2020", "not a search parameter"),
+        ("_Count=5", "not a search parameter"),
+        ("_score=1", "not a search parameter"),
         ("_type=", "resource type"),
     ],
 )

@@ -15,8 +15,10 @@ from strategies.holding import holding
 from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
 from fhirserver.model.json import Resource, decode
+from fhirserver.search.contained import CONTAINED, CONTAINER
 from fhirserver.search.entry import (
     Composite,
+    Contained,
     Date,
     Entries,
     Number,
@@ -50,7 +52,7 @@ DERIVED = {
     "of-type": "token",
     "identifier": "token",
     "present": "token",
-    "canonical": "quantity",
+    "type": "token",
 }
 
 
@@ -58,12 +60,17 @@ def check(definitions: Definitions, type: str, entries: Entries) -> None:
     """Every entry is of its parameter's kind and in itself in order."""
     known = definitions.search_parameters(type)
     for name, found in entries.items():
+        if name == CONTAINED:
+            for part in found:
+                assert isinstance(part, Contained)
+                check(definitions, part.type.removeprefix("#"), part.entries)
+            continue
         code, _, suffix = name.partition(":")
         kind = (
             DERIVED[suffix]
-            if suffix
+            if suffix in DERIVED
             else "reference"
-            if code == UNCOVERED
+            if code in (UNCOVERED, CONTAINER)
             else kind_of(known[code])
         )
         assert found, name

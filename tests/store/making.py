@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
+
+import pytest
 
 from fhirserver.model.resource import draft
 from fhirserver.search.entry import Entries
@@ -39,6 +42,18 @@ def put(
 def removal(type: str, id: str, version: int) -> Change:
     """The deletion that makes a version."""
     return Change(type, id, version, "DELETE", None)
+
+
+async def commit_all(store: Store, changes: Sequence[Change]) -> None:
+    """One commit, or where the store has no transactions one for each change."""
+    for some in [changes] if store.atomic else [[change] for change in changes]:
+        await store.commit(some)
+
+
+def needs_transactions(store: Store) -> None:
+    """Ends a test of what only a store with transactions promises."""
+    if not store.atomic:
+        pytest.skip("this store has no transactions")
 
 
 async def walk(store: Store, query: Query) -> list[Key]:

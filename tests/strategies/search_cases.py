@@ -12,7 +12,7 @@ from fhirserver.model.json import Resource, decode, encode
 from fhirserver.model.temporal import interval
 from fhirserver.search.compile import compile_search
 from fhirserver.search.index import Indexer
-from fhirserver.search.match import Document
+from fhirserver.search.match import Document, World, world_of
 from fhirserver.search.request import Pairs, SearchRequest
 
 NOW = interval("2026-11-20T00:00:00Z").start
@@ -24,7 +24,7 @@ _INDEXER = Indexer(packaged(), "all")
 
 @dataclass(frozen=True)
 class Case:
-    """A resource, others beside it, and queries of its type.
+    """A resource, others beside it, and queries of its type, or of the one that is given.
 
     `refused` queries give a part of the text that tells what is wrong.
     """
@@ -35,12 +35,11 @@ class Case:
     matches: list[str] = field(default_factory=list)
     misses: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    type: str = ""
 
-    @property
-    def type(self) -> str:
-        """The type that the queries search."""
-        name: str = self.resource["resourceType"]
-        return name
+    def world_of_all(self) -> World:
+        """All resources, and what they contain."""
+        return world_of(self.documents())
 
     def documents(self) -> list[Document]:
         """What search sees of all resources, the one that is looked for first."""
@@ -50,7 +49,7 @@ class Case:
 def cases() -> list[Case]:
     """The rows of all tables."""
     return [
-        Case(**case)
+        Case(**{"type": case["resource"]["resourceType"]} | case)
         for file in sorted(_FOLDER.glob("*.yaml"))
         for case in yaml.safe_load(file.read_text("utf-8"))
     ]

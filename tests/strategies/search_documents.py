@@ -7,6 +7,7 @@ matches. `test_search_documents.py` shows that they find planted faults.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from math import inf
@@ -16,8 +17,17 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from fhirserver.model.temporal import DAY, MAX_INSTANT, MIN_INSTANT, SECOND
+from fhirserver.search.contained import (
+    CONTAINED,
+    CONTAINED_TYPE,
+    CONTAINER,
+    LOCAL_ID,
+    MARK,
+    contained_types,
+)
 from fhirserver.search.entry import (
     Composite,
+    Contained,
     Date,
     Entries,
     Entry,
@@ -60,8 +70,10 @@ from fhirserver.search.expression import (
     UriMode,
 )
 from fhirserver.search.match import Document
+from fhirserver.search.score import SCORE
 
 TYPES = ("Patient", "Observation", "Group")
+CONTAINED_TYPES = contained_types(TYPES[:2])
 IDS = ("1", "2", "a", "A", "10")
 SYSTEMS = ("", "http://a", "http://A", "urn:b")
 CODES = ("", "a", "A", "a%", "%", "_", "é", "a|b")
@@ -101,6 +113,8 @@ REFERENCES = (
     Reference("Patient", "gone"),
     Reference("", "http://a/Patient/1"),
     Reference("", "1"),
+    Reference("#Patient", "Observation/1#a"),
+    Reference("#Observation", "Patient/1#1"),
 )
 
 POSITIONS = (
@@ -129,12 +143,19 @@ PARAMS: dict[Kind, tuple[str, ...]] = {
     "reference": ("subject", "member", "_reference"),
     "uri": ("url", "_source"),
     "position": ("near",),
-    "composite": ("code-value-quantity", "code-value-string", "relation", "window"),
+    "composite": (
+        "code-value-quantity",
+        "code-value-quantity:canonical",
+        "code-value-string",
+        "relation",
+        "window",
+    ),
 }
 """The parameters that documents have entries of, by kind."""
 
 COMPONENTS: dict[str, tuple[Kind, ...]] = {
     "code-value-quantity": ("token", "quantity"),
+    "code-value-quantity:canonical": ("token", "quantity"),
     "code-value-string": ("token", "string"),
     "relation": ("token", "reference"),
     "window": ("token", "number", "date"),
@@ -212,20 +233,43 @@ def entries(draw: st.DrawFn, params: tuple[str, ...] = PARAMS_OF_ALL) -> Entries
     return out
 
 
+@st.composite
+def holding(draw: st.DrawFn, container: Document, params: tuple[str, ...]) -> Document:
+    """The document with one or two contained ones."""
+    keys = st.tuples(st.sampled_from(CONTAINED_TYPES), st.sampled_from(("a", "1")))
+    parts = []
+    for type_, local in draw(st.lists(keys, min_size=1, max_size=2, unique_by=lambda key: key[1])):
+        found = dict(draw(entries(params)))
+        found[CONTAINER] = (Reference(container.type, container.id),)
+        found[LOCAL_ID] = (Token("", local),)
+        parts.append(Contained(type_, f"{container.type}/{container.id}{MARK}{local}", found))
+    types = dict.fromkeys(Token("", part.type.removeprefix(MARK)) for part in parts)
+    return replace(
+        container,
+        entries={**container.entries, CONTAINED: tuple(parts), CONTAINED_TYPE: tuple(types)},
+    )
+
+
 @cache
 def documents(params: tuple[str, ...] = PARAMS_OF_ALL) -> SearchStrategy[Document]:
-    """One resource with entries of some parameters."""
-    return st.builds(
+    """One resource with entries of some parameters, which may contain others."""
+    alone = st.builds(
         lambda key, last_updated, found: Document(*key, last_updated, found),
         _one(product(TYPES, IDS)),
         st.sampled_from(INSTANTS[1:-1]),
         entries(params),
     )
+    return alone.flatmap(
+        lambda document: st.one_of(st.just(document), st.just(document), holding(document, params))
+    )
 
 
 @cache
 def worlds(params: tuple[str, ...] = PARAMS_OF_ALL, max_size: int = 6) -> SearchStrategy[Worlds]:
-    """A store's current resources by (type, id); many refer to each other."""
+    """A store's current resources by (type, id); many refer to each other.
+
+    What they contain is in their entries only.
+    """
     return st.lists(
         documents(params),
         min_size=1,
@@ -289,7 +333,9 @@ _ELSEWHERE: SearchStrategy[Expression] = st.one_of(
     leaves("_lastUpdated", "date"),
     _some(_TARGETS).map(lambda targets: ReferenceIs(None, targets)),
     st.lists(st.sampled_from(IDS), max_size=3).map(lambda ids: IdIs(tuple(ids))),
-    st.lists(st.sampled_from(TYPES), max_size=2).map(lambda types: TypeIs(tuple(types))),
+    st.lists(st.sampled_from(TYPES + CONTAINED_TYPES), max_size=2).map(
+        lambda types: TypeIs(tuple(types))
+    ),
 )
 
 
@@ -300,7 +346,7 @@ def expressions(
     """Expressions of every form, nested, on some parameters."""
     simple = st.one_of(*map(_conditions_on, params), _ELSEWHERE)
     referring = st.sampled_from([p for p in params if KIND_OF.get(p) == "reference"] or ["subject"])
-    some_types = _some(TYPES, max_size=2)
+    some_types = _some(TYPES + CONTAINED_TYPES, max_size=2)
 
     def combined(part: SearchStrategy[Expression]) -> SearchStrategy[Expression]:
         parts = st.lists(part, max_size=3).map(tuple)
@@ -309,7 +355,8 @@ def expressions(
             st.builds(Or, parts),
             st.builds(Not, part),
             st.builds(Chain, referring, some_types, part),
-            st.builds(Has, st.sampled_from(TYPES), referring, part),
+            st.builds(Has, st.sampled_from(TYPES + CONTAINED_TYPES), referring, part),
+            st.builds(Has, st.sampled_from(CONTAINED_TYPES), st.just(CONTAINER), part),
         )
 
     return st.recursive(simple, combined, max_leaves=max_leaves)
@@ -322,13 +369,30 @@ def sorts(params: tuple[str, ...] = PARAMS_OF_ALL) -> SearchStrategy[tuple[SortK
     unordered = ("composite", "position", None)
     kinds |= {param: KIND_OF[param] for param in params if KIND_OF.get(param) not in unordered}
     keys = [SortKey(*row, down) for row in kinds.items() for down in (False, True)]
-    return st.lists(_one(keys), max_size=3, unique_by=lambda key: key.param).map(tuple)
+    some = _one(keys)
+    if scored := [param for param in params if param in TEXTS]:
+        some |= _scores(tuple(scored))
+    return st.lists(some, max_size=3, unique_by=lambda key: key.param).map(tuple)
+
+
+def _scores(params: tuple[str, ...]) -> SearchStrategy[SortKey]:
+    """To sort by how well one or two texts fit, which need not be those that are searched by."""
+    alternatives = st.lists(_some(WORDS), min_size=1, max_size=2).map(tuple)
+    texts = st.builds(TextIs, st.sampled_from(params), alternatives)
+    return st.builds(
+        SortKey,
+        st.just(SCORE),
+        st.just("number"),
+        st.booleans(),
+        st.lists(texts, min_size=1, max_size=3).map(tuple),
+    )
 
 
 class Case(NamedTuple):
-    """A world, and what to ask of it. The same few parameters are in both."""
+    """A world, what it was before, and what to ask of it. All have the same few parameters."""
 
     world: Worlds
+    earlier: Worlds
     expressions: list[Expression]
     sorts: list[tuple[SortKey, ...]]
 
@@ -340,6 +404,7 @@ def cases(draw: st.DrawFn) -> Case:
     plain = draw(st.lists(_conditions_on(params[0]), min_size=1, max_size=6))
     return Case(
         draw(worlds(params)),
+        draw(st.just({}) | worlds(params, max_size=3)),
         plain + draw(st.lists(expressions(params), min_size=1, max_size=3)),
         draw(st.lists(sorts(params), min_size=1, max_size=2)),
     )

@@ -1,6 +1,8 @@
 """Composite parameters: several values that one element has together.
 
-https://hl7.org/fhir/R4/search.html#composite
+https://hl7.org/fhir/R4/search.html#composite. Tuples whose quantities have units of UCUM also
+stand, with these in base units, under the name `code:canonical`. A search looks there when it
+gives such a unit for each quantity of the tuple.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from fhirserver.search.expression import (
 from fhirserver.search.parameter import Knowledge, Parameter, ParameterType, Values
 from fhirserver.search.params.date import DATE
 from fhirserver.search.params.number import NUMBER
-from fhirserver.search.params.quantity import QUANTITY
+from fhirserver.search.params.quantity import QUANTITY, canonical_quantity
 from fhirserver.search.params.reference import REFERENCE
 from fhirserver.search.params.string import STRING
 from fhirserver.search.params.token import TOKEN
@@ -55,13 +57,15 @@ def _tuple(parameter: Parameter, text: str, knowledge: Knowledge) -> Expression:
     if len(parts) != len(parameter.components) or not all(parts):
         form = "$".join(item.definition.code for item in parameter.components)
         raise Invalid(f"'{text}' does not fit {parameter.code}: write {form}.")
-    return CompositeIs(
-        parameter.code,
-        tuple(
-            _part(component, part, knowledge)
-            for component, part in zip(parameter.components, parts, strict=True)
-        ),
+    asked = [*zip(parameter.components, parts, strict=True)]
+    plain = tuple(_part(component, part, knowledge) for component, part in asked)
+    in_base_units = tuple(
+        canonical_quantity(component, part) if component.kind == "quantity" else leaf
+        for (component, part), leaf in zip(asked, plain, strict=True)
     )
+    if in_base_units == plain or None in in_base_units:
+        return CompositeIs(parameter.code, plain)
+    return CompositeIs(f"{parameter.code}:canonical", tuple(filter(None, in_base_units)))
 
 
 def _part(component: Parameter, text: str, knowledge: Knowledge) -> Leaf:

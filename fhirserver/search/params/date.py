@@ -7,6 +7,7 @@ it may mean, a Period from the start of its start to the end of its end.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from fhirserver.errors import Invalid
@@ -19,8 +20,13 @@ from fhirserver.search.prefix import COMPARATORS, split_prefix
 
 
 def _interval(value: Any) -> Interval | None:
+    return _of_text(value) if value.__class__ is str else None
+
+
+@lru_cache(maxsize=4096)  # what belongs to one visit has the same times
+def _of_text(text: str) -> Interval | None:
     try:
-        return interval(value) if value.__class__ is str else None
+        return interval(text)
     except Invalid:
         return None
 

@@ -2,15 +2,16 @@
 
 https://hl7.org/fhir/R4/search.html#quantity. A quantity whose unit is one of UCUM also
 stands, in base units, under the name `code:canonical`: `5.4|http://unitsofmeasure.org|mg` finds
-5400 ug. Other units, units of a value without a system, and those of composites are compared
-as they are coded.
+5400 ug. Other units, and units of a value without a system, are compared as they are coded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from math import inf, nextafter
 from typing import Any
 
@@ -21,7 +22,7 @@ from fhirserver.search.expression import Expression, Or, QuantityIs
 from fhirserver.search.parameter import Convert, Knowledge, Parameter, ParameterType, Values
 from fhirserver.search.params.number import as_float, asked_number, written_number
 from fhirserver.search.prefix import COMPARATORS, split_prefix
-from fhirserver.terminology.ucum import UCUM, Canonical, canonical
+from fhirserver.terminology.ucum import UCUM, canonical
 
 CURRENCY = "urn:iso:std:iso:4217"
 """The system of the currency of Money."""
@@ -100,29 +101,32 @@ _CONVERT: dict[str, Convert] = {
 # --- in base units -------------------------------------------------------------------------
 
 
-def _in_base_units(number: Any, unit: Canonical) -> float | None:
-    if isinstance(number, bool) or not isinstance(number, int | Decimal):
+def _in_base_units(value: Any) -> tuple[float, str] | None:
+    """The number of a quantity in base units and their dimension; None if they are not known."""
+    number = value.get("value")
+    if value.get("system") != UCUM or number.__class__ is bool:
         return None
-    if abs(Decimal(number).adjusted()) > _LARGEST:
-        return None
-    return float(Fraction(number) * unit.factor + unit.offset)
+    return _converted(number, _string(value, "code")) if isinstance(number, int | Decimal) else None
 
 
-def _unit_of(value: Any) -> Canonical | None:
-    if value.get("system") != UCUM:
+@lru_cache(maxsize=8192)
+def _converted(number: int | Decimal, code: str) -> tuple[float, str] | None:
+    """A quantity stands under several parameters, so what was computed last is kept."""
+    unit = canonical(code)
+    if unit is None or abs(Decimal(number).adjusted()) > _LARGEST:
         return None
-    return canonical(_string(value, "code"))
+    return float(Fraction(number) * unit.factor + unit.offset), unit.dimension
 
 
 def _canonical_quantity(value: Any) -> Iterable[Quantity]:
-    unit = _unit_of(value)
-    number = _in_base_units(value.get("value"), unit) if unit else None
-    if unit is None or number is None:
+    found = _in_base_units(value)
+    if found is None:
         return ()
+    number, dimension = found
     comparator = value.get("comparator", "")
     low = -inf if comparator in ("<", "<=") else number
     high = inf if comparator in (">", ">=") else number
-    return (Quantity(low, high, UCUM, unit.dimension, ""),)
+    return (Quantity(low, high, UCUM, dimension, ""),)
 
 
 def _canonical_range(value: Any) -> Iterable[Quantity]:
@@ -133,12 +137,11 @@ def _canonical_range(value: Any) -> Iterable[Quantity]:
         if not end or "value" not in end:
             bounds.append(open_end)
             continue
-        unit = _unit_of(end)
-        number = _in_base_units(end["value"], unit) if unit else None
-        if unit is None or number is None:
+        found = _in_base_units(end)
+        if found is None:
             return ()
-        dimensions.add(unit.dimension)
-        bounds.append(number)
+        dimensions.add(found[1])
+        bounds.append(found[0])
     if len(dimensions) != 1:
         return ()
     return (Quantity(bounds[0], max(bounds), UCUM, dimensions.pop(), ""),)
@@ -159,25 +162,43 @@ def quantity_search(parameter: Parameter, _: str, values: Values, __: Knowledge)
 
 
 def _compared(parameter: Parameter, text: str) -> QuantityIs:
+    found = canonical_quantity(parameter, text)
+    if found is None:
+        return coded_quantity(parameter, text)
+    return replace(found, param=f"{parameter.code}:canonical")
+
+
+def coded_quantity(parameter: Parameter, text: str) -> QuantityIs:
+    """What a value means for quantities as they are coded. Raises `Invalid`."""
+    number, system, code = _asked(text)
+    comparator, rest = split_prefix(parameter, number)
+    return QuantityIs(
+        parameter.code, comparator, *asked_number(rest, comparator), system or None, code or None
+    )
+
+
+def canonical_quantity(parameter: Parameter, text: str) -> QuantityIs | None:
+    """What a value means for quantities in base units; None if its unit is not one of UCUM."""
+    number, system, code = _asked(text)
+    known = canonical(code) if system == UCUM else None
+    if known is None:
+        return None
+    comparator, rest = split_prefix(parameter, number)
+    *bounds, closed = written_number(rest, comparator)
+    value, low, high = (float(Fraction(bound) * known.factor + known.offset) for bound in bounds)
+    if closed:
+        high = nextafter(high, inf)
+    return QuantityIs(parameter.code, comparator, value, low, high, UCUM, known.dimension)
+
+
+def _asked(text: str) -> tuple[str, str, str]:
     number, *unit = (unescape(part) for part in split(text, "|"))
     if len(unit) not in (0, 2):
         raise Invalid(
             f"'{text}' is not a quantity: write number, number|system|code or number||code."
         )
-    comparator, rest = split_prefix(parameter, number)
     system, code = unit or ("", "")
-    if system == UCUM and parameter.code and (known := canonical(code)):
-        *bounds, closed = written_number(rest, comparator)
-        value, low, high = (
-            float(Fraction(bound) * known.factor + known.offset) for bound in bounds
-        )
-        if closed:
-            high = nextafter(high, inf)
-        name = f"{parameter.code}:canonical"
-        return QuantityIs(name, comparator, value, low, high, UCUM, known.dimension)
-    return QuantityIs(
-        parameter.code, comparator, *asked_number(rest, comparator), system or None, code or None
-    )
+    return number, system, code
 
 
 QUANTITY = ParameterType(

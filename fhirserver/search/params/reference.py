@@ -1,14 +1,15 @@
 """Reference parameters: links to resources here, elsewhere, or by canonical URL.
 
 https://hl7.org/fhir/R4/search.html#reference. A reference to a version is found with and
-without that version, a canonical URL as well; one into `contained` gives no entry.
+without that version, a canonical URL as well. One into `contained` leads to what is there
+(`fhirserver.search.contained`), or gives no entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhirserver.errors import Invalid
 from fhirserver.model.reference import ID, literal
@@ -38,15 +39,24 @@ _FEW = 12
 """Up to this many types, an id without a type is looked for under each of them."""
 
 
+class Home(NamedTuple):
+    """Where references are read: the base URL of this server, and what `#id` stands for."""
+
+    base_url: str = ""
+    fragments: Mapping[str, Reference] = {}
+
+
 def references(url: Any) -> Iterable[Reference]:
-    """The entries of a URL that refers to something; those of this server are still absolute."""
+    """The entries of a URL that refers to something, before they are brought `home`."""
     return _of_url(url) if url.__class__ is str else ()
 
 
 @lru_cache(maxsize=8192)
 def _of_url(url: str) -> Iterable[Reference]:
-    if not url or url[0] == "#":
+    if not url:
         return ()
+    if url[0] == "#":
+        return (Reference("", url),)
     found = literal(url)
     if found is None:
         return _of_canonical(url)
@@ -69,9 +79,17 @@ def _of_canonical(url: str) -> Iterable[Reference]:
     return (Reference("", url),)
 
 
-def at_home(reference: Reference, base_url: str) -> Reference:
-    """The reference, made relative if it is one to this server by its absolute URL."""
-    if reference.type or not base_url or not reference.id.startswith(f"{base_url}/"):
+def at_home(reference: Reference, home: Home) -> Reference | None:
+    """The reference, made relative if it is one to this server by its absolute URL.
+
+    A fragment becomes what it leads to, None if that is nothing.
+    """
+    if reference.type:
+        return reference
+    if reference.id.startswith("#"):
+        return home.fragments.get(reference.id)
+    base_url = home.base_url
+    if not base_url or not reference.id.startswith(f"{base_url}/"):
         return reference
     found = literal(reference.id)
     if found is None or found.base != base_url:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from fhirserver.errors import Invalid, TooCostly
@@ -36,16 +37,20 @@ def _string(value: Any, name: str) -> str:
     return found if found.__class__ is str else ""
 
 
-def _coding(value: Any) -> Iterable[Token]:
-    token = Token(_string(value, "system"), _string(value, "code"))
-    return (token,) if token.system or token.code else ()
+@lru_cache(maxsize=16_384)  # codes come again and again
+def _token(system: str, code: str) -> tuple[Token, ...]:
+    return (Token(system, code),) if system or code else ()
+
+
+def _coding(value: Any) -> tuple[Token, ...]:
+    return _token(_string(value, "system"), _string(value, "code"))
 
 
 def _concept(value: Any) -> Iterable[Token]:
-    found: list[Token] = []
-    for coding in value.get("coding") or ():
-        found += _coding(coding)
-    return found
+    codings: Any = value.get("coding") or ()
+    if len(codings) == 1:
+        return _coding(codings[0])
+    return [token for coding in codings for token in _coding(coding)]
 
 
 def identifier(value: Any) -> Iterable[Token]:
@@ -64,7 +69,7 @@ def _boolean(value: Any) -> Iterable[Token]:
 
 
 def _code(value: Any) -> Iterable[Token]:
-    return (Token("", value),) if isinstance(value, str) and value else ()
+    return _token("", value) if isinstance(value, str) else ()
 
 
 def _plain_text(value: Any) -> Iterable[Token]:

@@ -13,6 +13,7 @@ import apsw
 
 from fhirserver.errors import FhirError, Invalid, TooCostly, Unavailable
 from fhirserver.search.distance import distance
+from fhirserver.search.score import score_of
 
 BUSY_TIMEOUT = 15_000  # milliseconds that a writer waits for another process's commit
 _STEPS = 20_000  # virtual machine steps between two looks at the time
@@ -37,6 +38,20 @@ def _distance(*place: Any) -> float:
     return distance(*place)
 
 
+def _score(*counts: Any) -> float:
+    """As `score_of`, where the size of a text is what FTS5 keeps of it (None: no text)."""
+    numbers = [_number(value) if n % 3 == 2 else value for n, value in enumerate(counts)]
+    return score_of(*numbers)
+
+
+def _number(varint: bytes | None) -> int:
+    """A number of SQLite's file format: seven bits in a byte, the highest first."""
+    number = 0
+    for byte in varint or b"":
+        number = number << 7 | byte & 0x7F
+    return number
+
+
 class Connection(apsw.Connection):
     """A connection whose statements stop at a deadline, when one is set."""
 
@@ -49,6 +64,7 @@ class Connection(apsw.Connection):
         self.pragma("cache_size", -_CACHE_KIB)
         self.pragma("mmap_size", _MMAP)
         self.pragma("temp_store", "memory")
+        self.create_scalar_function("score", _score, -1, deterministic=True)
         self.create_scalar_function("distance", _distance, 4, deterministic=True)
         # Plans do not depend on bound values; else SQLite plans again whenever these change.
         self.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)

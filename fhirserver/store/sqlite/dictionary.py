@@ -39,8 +39,13 @@ class Dictionary:
         return name
 
     def types(self) -> list[int]:
-        """All types that any resource or reference ever had, external ones left out."""
-        rows = self._connection.execute("SELECT tid FROM type WHERE tid>0 ORDER BY tid")
+        """All types that any resource or reference ever had.
+
+        Those of external references and of contained resources are left out.
+        """
+        rows = self._connection.execute(
+            "SELECT tid FROM type WHERE tid>0 AND substr(name, 1, 1)<>'#' ORDER BY tid"
+        )
         return [tid for (tid,) in rows]
 
     def param(self, tid: int, code: str) -> int:

@@ -23,7 +23,7 @@ INDEX_TABLES = (
 )
 
 _COUNTS = """SELECT t.name, count(*) FROM resource r JOIN type t ON t.tid=r.tid
-    WHERE r.live GROUP BY r.tid ORDER BY t.name"""
+    WHERE r.live AND substr(t.name, 1, 1)<>'#' GROUP BY r.tid ORDER BY t.name"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from fhirserver.search.expression import And, Chain, Expression, Has, Not, Or, Query
+from fhirserver.search.expression import Query
+from fhirserver.store.explanation import condition_step
 from fhirserver.store.port import Explanation
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
@@ -64,10 +65,10 @@ class Explainer:
             ("statement", rows.text[:_MOST_TEXT]),
         ]
         figures += [("access", line) for line in self._access(rows)]
-        steps = [] if plan.lead is None else [_step("source", plan.lead, _size(plan))]
+        steps = [] if plan.lead is None else [condition_step("source", plan.lead, _size(plan))]
         if plan.lead is None:
             steps.append(Explanation("source", (("condition", "every resource of the type"),), ()))
-        steps += [_step("sought", part, ()) for part in plan.rest]
+        steps += [condition_step("sought", part) for part in plan.rest]
         return Explanation("plan", tuple(figures), tuple(steps))
 
     def _access(self, rows: Sql) -> list[str]:
@@ -84,20 +85,3 @@ def _order(plan: Plan, *, ordered: bool) -> str:
 
 def _size(plan: Plan) -> tuple[tuple[str, str | int], ...]:
     return (("rows", "many, or not counted" if plan.rows is None else plan.rows),)
-
-
-def _step(name: str, part: Expression, figures: tuple[tuple[str, str | int], ...]) -> Explanation:
-    inner: tuple[Expression, ...] = ()
-    if isinstance(part, And | Or):
-        inner = part.parts
-    elif isinstance(part, Not):
-        inner = (part.part,)
-    elif isinstance(part, Chain | Has):
-        inner = (part.where,)
-    told = type(part).__name__
-    param = getattr(part, "param", None)
-    if isinstance(param, str):
-        told = f"{told} {param}"
-    return Explanation(
-        name, (("condition", told), *figures), tuple(_step("part", one, ()) for one in inner)
-    )

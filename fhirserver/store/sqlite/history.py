@@ -77,13 +77,13 @@ class Historian:
         low, high = 1, snapshot + 1
         while low < high:
             middle = (low + high) // 2
-            vid, found = self._connection.execute(
+            row = self._connection.execute(
                 "SELECT vid, instant FROM version WHERE vid>=? ORDER BY vid LIMIT 1", (middle,)
-            ).get
-            if found >= instant:
+            ).fetchone()
+            if row is None or row[1] >= instant:  # none is there: the last ones were expunged
                 high = middle
             else:
-                low = vid + 1
+                low = row[0] + 1
         return low
 
     def _versions(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from fhirserver.search.expression import SortKey
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.store.sqlite.sql import FALSE, Sql, all_of, any_of, sql
+from fhirserver.store.sqlite.words import score_of_words
 
 SortValue: TypeAlias = int | float | str | None
 
@@ -66,6 +67,8 @@ def key_columns(
             return [SortColumn(sql(f"(SELECT id FROM resource WHERE rid={rid})"), down)]
         case "_lastUpdated":
             return [SortColumn(_last_updated(rid, snapshot), down)]
+        case "_score":
+            return [SortColumn(score_of_words(key.texts, rid), down)]
     if key.kind in _PAIRS:
         text, columns = _PAIRS[key.kind]
         way = "DESC" if down else "ASC"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fhirserver.store.port import Version
-from fhirserver.store.sqlite.changes import METHODS
+from fhirserver.store.sqlite.changes import LATEST, METHODS
 from fhirserver.store.sqlite.concepts import StoredSource
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.dictionary import Dictionary
@@ -20,7 +20,7 @@ _NUMBERED = """SELECT v.version, v.instant, v.method, v.body
     WHERE r.tid=? AND r.id=? AND v.version=?"""
 _GREATEST = (1 << 63) - 1
 _COUNTS = """SELECT t.name, count(*) FROM resource r INDEXED BY resource_live
-    JOIN type t ON t.tid=r.tid WHERE r.live GROUP BY r.tid"""
+    JOIN type t ON t.tid=r.tid WHERE r.live AND substr(t.name, 1, 1)<>'#' GROUP BY r.tid"""
 
 
 class Reader:
@@ -52,6 +52,10 @@ class Reader:
     def counts(self) -> dict[str, int]:
         """As `Store.counts`."""
         return dict(self.connection.execute(_COUNTS))
+
+    def latest(self, type: str) -> int:
+        """As `Store.latest`."""
+        return self.connection.execute(LATEST, (self._type_number(type),)).get or 0
 
     def close(self) -> None:
         self.connection.close()

@@ -7,8 +7,10 @@ from itertools import chain
 from typing import TypeAlias, assert_never
 from zlib import crc32
 
+from fhirserver.search.contained import CONTAINED
 from fhirserver.search.entry import (
     Composite,
+    Contained,
     Date,
     Entries,
     Number,
@@ -48,6 +50,9 @@ WIDTHS: Mapping[str, int] = {
 WORD_TABLES: Mapping[str, str] = {NARRATIVE: "narrative", CONTENT: "content"}
 """The full-text tables, by the parameter whose words they keep. Their rows are rid and words."""
 
+_ELSEWHERE = frozenset({*WORD_TABLES, CONTAINED})
+"""What has no rows in the index tables; those of contained resources are rows of their own."""
+
 _BLANK: Row = (None,) * 6
 
 
@@ -59,9 +64,14 @@ def hash_of(text: str) -> int:
 def add_rows(
     rows: Rows, rid: int, tid: int, entries: Entries, names: Interning, rid_of: RidOf
 ) -> None:
-    """Adds the rows of one resource; `rid_of` allots a number to the target of a reference."""
+    """Adds the rows of one resource; `rid_of` allots a number to the target of a reference.
+
+    What it contains is left to the caller.
+    """
     for code, values in entries.items():
-        if code in WORD_TABLES:
+        if code in _ELSEWHERE:
+            if code == CONTAINED:
+                continue
             words = " ".join(entry.text for entry in values if isinstance(entry, Words))
             if words:
                 rows[WORD_TABLES[code]].append((rid, words))
@@ -86,7 +96,7 @@ def _add_other(
     rid: int,
     pid: int,
     n: int,
-    entry: Date | Number | Quantity | Uri | Composite | Position | Words,
+    entry: Date | Number | Quantity | Uri | Composite | Position | Words | Contained,
     names: Interning,
     rid_of: RidOf,
 ) -> None:
@@ -98,8 +108,8 @@ def _add_other(
             rows["quantity"].append((rid, pid, low, high, *units))
         case Position(latitude, longitude):
             rows["position"].append((rid, pid, latitude, longitude))
-        case Words():
-            raise AssertionError("words have tables of their own")
+        case Words() | Contained():
+            raise AssertionError("not a row of a typed table")
         case Composite(components):
             slots = [_slot(part, names, rid_of) for part in components]
             slots += [_BLANK] * (SLOTS - len(slots))

@@ -110,7 +110,23 @@ CREATE VIRTUAL TABLE content USING fts5(
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, CONCEPTS)
+_RECORDS = """
+CREATE TABLE record(
+    revision INTEGER PRIMARY KEY AUTOINCREMENT, collection TEXT NOT NULL, key TEXT NOT NULL,
+    body BLOB NOT NULL, expires INTEGER, UNIQUE(collection, key)
+) STRICT;
+CREATE INDEX record_expires ON record(expires) WHERE expires IS NOT NULL;
+"""
+
+_FLOOR = """
+CREATE TABLE floor(
+    vid INTEGER NOT NULL, rid INTEGER NOT NULL, instant INTEGER NOT NULL, traces INTEGER NOT NULL
+) STRICT;
+INSERT INTO floor VALUES (0, 0, 0, 0);
+"""
+"""The last numbers given before the last expunge, and whether it left traces in the file."""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _FLOOR, _RECORDS, CONCEPTS)
 """The script at place n brings a file from schema n to n + 1."""
 
 

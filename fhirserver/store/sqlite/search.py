@@ -12,11 +12,12 @@ from itertools import islice
 
 from fhirserver.errors import Invalid
 from fhirserver.search.expression import EVERYTHING, Cursor, Expression, Query
+from fhirserver.store.bounds import check_size
 from fhirserver.store.port import Key, SearchPage, Version
-from fhirserver.store.sqlite.bounds import check_size
 from fhirserver.store.sqlite.changes import METHODS
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
+from fhirserver.store.sqlite.estimate import Estimator
 from fhirserver.store.sqlite.order import Sorted, merged, sort_columns, width
 from fhirserver.store.sqlite.place import Place, place_of
 from fhirserver.store.sqlite.plan import Planner
@@ -54,7 +55,7 @@ class Searcher:
             tids = self._types(query.types)
             total = place.total if place else None
             if query.total and total is None:
-                total = sum(self._count(planner, query.where, tid) for tid in tids)
+                total = self._total(planner, query, tids)
             if not query.count:
                 return SearchPage((), total, None)
             limit = query.count + 1
@@ -63,12 +64,16 @@ class Searcher:
             else:
                 rids = self._in_order(planner, query.where, tids, place, limit)
                 rows = [Sorted(rid, ()) for rid in rids]
+            if query.estimate and total is not None:
+                total = max(total, len(rows))
             versions = self._versions([row.rid for row in rows[: query.count]])
             cursor: Cursor | None = None
             if len(rows) > query.count:
                 last = rows[query.count - 1]
                 snapshot = place.snapshot if place else self._snapshot()
                 cursor = Place(snapshot, total, last.rid, last.values).cursor
+            elif query.estimate and total is not None and place is None:
+                total = len(rows)
         return SearchPage(versions, total, cursor)
 
     def following(self, types: Sequence[str], rid: int, limit: int) -> list[tuple[int, Version]]:
@@ -85,6 +90,11 @@ class Searcher:
 
     def _snapshot(self) -> int:
         return int(self._connection.execute("SELECT max(vid) FROM version").get or 0)
+
+    def _total(self, planner: Planner, query: Query, tids: Sequence[int]) -> int:
+        if query.estimate:
+            return Estimator(self._connection, planner).total(query.where, tids)
+        return sum(self._count(planner, query.where, tid) for tid in tids)
 
     def _count(self, planner: Planner, where: Expression, tid: int) -> int:
         rows = planner.select(planner.smallest(where, tid))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from fhirserver.search.contained import is_contained
 from fhirserver.search.expression import (
     And,
     Chain,
@@ -32,7 +33,7 @@ from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.store.sqlite.instant import instant_condition
 from fhirserver.store.sqlite.position import is_near
 from fhirserver.store.sqlite.rows import SLOTS
-from fhirserver.store.sqlite.source import ALWAYS_PRESENT, LAST_UPDATED, NO_ROWS
+from fhirserver.store.sqlite.source import ALWAYS_PRESENT, LAST_UPDATED, NO_ROWS, local_ids
 from fhirserver.store.sqlite.sql import FALSE, TRUE, Sql, all_of, any_of, negated, one_of, sql
 from fhirserver.store.sqlite.words import has_words
 
@@ -76,9 +77,8 @@ class Seeker:
                 return negated(self.seek(inner, tid, rid))
             case TypeIs(types):
                 return TRUE if self._names.type_name(tid) in types else FALSE
-            case IdIs(ids):
-                numbers = [self._names.resource(tid, one) for one in ids]
-                return one_of(rid, [number for number in numbers if number != UNKNOWN])
+            case IdIs():
+                return self._seek_ids(part, tid, rid)
             case Missing():
                 return self._seek_presence(part, tid, rid)
             case Chain():
@@ -93,6 +93,12 @@ class Seeker:
                 return self._seek_composite(part, tid, rid)
             case _:
                 return self._seek_leaf(part, tid, rid)
+
+    def _seek_ids(self, part: IdIs, tid: int, rid: str) -> Sql:
+        if is_contained(self._names.type_name(tid)):
+            return self._seek_leaf(local_ids(part), tid, rid)
+        numbers = [self._names.resource(tid, one) for one in part.ids]
+        return one_of(rid, [number for number in numbers if number != UNKNOWN])
 
     def _seek_near(self, near: Near, tid: int, rid: str) -> Sql:
         alias = self._alias()

@@ -5,7 +5,8 @@ the first sort key is walked, and those without a value follow.
 
 A resource that changed since the first page may have moved to another place, before or
 behind the cursor. To be given at most once it is left out of later pages, unless it is sorted
-by nothing but what the store knows of old versions: `_id` and `_lastUpdated`.
+by nothing but what the store knows of old versions: `_id` and `_lastUpdated` (of contained
+resources it knows no old versions).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import NamedTuple
 
 import apsw
 
+from fhirserver.search.contained import is_contained
 from fhirserver.search.expression import Query, SortKey
+from fhirserver.search.score import SCORE
 from fhirserver.store.sqlite.dictionary import Dictionary
 from fhirserver.store.sqlite.order import (
     SortColumn,
@@ -60,7 +63,9 @@ class Sorter:
         self._names = names
         self._planner = planner
         self._query = query
-        self._is_timeless = all(key.param in _TIMELESS for key in query.sort)
+        self._is_timeless = all(key.param in _TIMELESS for key in query.sort) and not any(
+            map(is_contained, query.types)
+        )
 
     def rows(self, tid: int, place: Place | None, limit: int) -> list[Sorted]:
         """The next resources of a type after a place, `limit` at the most."""
@@ -172,7 +177,7 @@ class Sorter:
             where = sql("d.tid=? AND d.live", tid)
             return _Lead(f"resource d INDEXED BY {index}", where, (column,))
         pid = self._names.param(tid, key.param)
-        if key.kind not in _ROW:
+        if key.kind not in _ROW or key.param == SCORE:
             return None
         row, other = (
             ", ".join(

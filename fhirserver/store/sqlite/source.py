@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, assert_never
 
 from fhirserver.model.temporal import DAY
+from fhirserver.search.contained import LOCAL_ID, is_contained
 from fhirserver.search.expression import (
     CompositeIs,
     DateIs,
@@ -22,6 +23,7 @@ from fhirserver.search.expression import (
     StringIs,
     StringMode,
     TokenIs,
+    TokenValue,
     UriIs,
     UriMode,
 )
@@ -87,6 +89,8 @@ def simple_source(part: Simple, tid: int, names: Dictionary, alias: str) -> Sour
     """The source of a condition that looks at one resource only; None if no index has it."""
     match part:
         case IdIs(ids):
+            if is_contained(names.type_name(tid)):
+                return simple_source(local_ids(part), tid, names, alias)
             return _ids(ids, tid, alias)
         case Missing():
             return None if part.missing else _present(part, tid, names, alias)
@@ -346,6 +350,11 @@ def _longer(leaf: Leaf, alias: str, k: int) -> tuple[Sql, ...] | None:
         sql(f"{high}>{low}"),
         Sql(bounds.longer.text.replace("high", high), bounds.longer.args),
     )
+
+
+def local_ids(part: IdIs) -> TokenIs:
+    """The same condition on contained resources, whose ids within the container are tokens."""
+    return TokenIs(LOCAL_ID, tuple(TokenValue(None, one) for one in part.ids))
 
 
 def _ids(ids: Sequence[str], tid: int, alias: str) -> Source:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
 
+from fhirserver.store.sqlite.changes import Batch
 from fhirserver.store.sqlite.concept_writer import CHUNK, Closure, ConceptWriter, Loader
-from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.writer import Writer
 from fhirserver.terminology.concept import Concept
 
@@ -23,28 +23,28 @@ async def stage(
     told: Callable[[int], None],
 ) -> int:
     """As `ConceptStore.stage`."""
-    csid = await writer.run(lambda connection: ConceptWriter(connection).begin(url, version))
-    for old in await writer.run(lambda connection: ConceptWriter(connection).left_over()):
-        await writer.run(partial(_remove, old))
-    loader = await writer.run(lambda connection: Loader(connection, csid))
+    csid = await writer.write(lambda batch: ConceptWriter(batch.connection).begin(url, version))
+    for old in await writer.write(lambda batch: ConceptWriter(batch.connection).left_over()):
+        await writer.write(partial(_remove, old), CHUNK)
+    loader = await writer.write(lambda batch: Loader(batch.connection, csid))
     remaining = iter(concepts)
     while chunk := list(islice(remaining, CHUNK)):
-        await writer.run(partial(_add, loader, chunk))
+        await writer.write(partial(_add, loader, chunk), CHUNK)
         told(len(loader))
     for part in loader.closure():
-        await writer.run(partial(_add_closure, loader, part))
+        await writer.write(partial(_add_closure, loader, part), CHUNK)
     count = len(loader)
-    await writer.run(lambda connection: ConceptWriter(connection).finish(csid, count))
+    await writer.write(lambda batch: ConceptWriter(batch.connection).finish(csid, count))
     return count
 
 
-def _remove(csid: int, connection: Connection) -> None:
-    ConceptWriter(connection).remove(csid)
+def _remove(csid: int, batch: Batch) -> None:
+    ConceptWriter(batch.connection).remove(csid)
 
 
-def _add(loader: Loader, chunk: list[Concept], connection: Connection) -> None:
+def _add(loader: Loader, chunk: list[Concept], batch: Batch) -> None:
     loader.add(chunk)
 
 
-def _add_closure(loader: Loader, part: Closure, connection: Connection) -> None:
+def _add_closure(loader: Loader, part: Closure, batch: Batch) -> None:
     loader.add_closure(part)

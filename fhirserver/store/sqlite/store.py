@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -23,17 +24,27 @@ from fhirserver.store.concepts import ClosureTable, SystemCount
 from fhirserver.store.port import (
     Change,
     Committed,
+    Entered,
     Expectation,
     Explanation,
+    Expunge,
     HistoryPage,
     HistoryQuery,
+    Kept,
     Key,
+    LogQuery,
     SearchPage,
+    Unchanged,
     Version,
 )
 from fhirserver.store.sqlite import closure
+from fhirserver.store.sqlite.changes import Batch
 from fhirserver.store.sqlite.connection import refusal, translated
+from fhirserver.store.sqlite.expunge import expunge
+from fhirserver.store.sqlite.log import Place, log_page
 from fhirserver.store.sqlite.reader import Reader
+from fhirserver.store.sqlite.records import SqliteRecords
+from fhirserver.store.sqlite.restore import restore
 from fhirserver.store.sqlite.schema import prepare
 from fhirserver.store.sqlite.staging import stage
 from fhirserver.store.sqlite.writer import Writer
@@ -49,7 +60,12 @@ _T = TypeVar("_T")
 
 
 class SqliteStore:
-    """A `fhirserver.store.port.Store`. To be used from the thread that opened it."""
+    """A `fhirserver.store.port.Store`. To be used from the thread that opened it.
+
+    `records` is its `fhirserver.store.records.Records`.
+    """
+
+    atomic = True
 
     def __init__(
         self, path: Path, *, clock: Callable[[], int], patience: float = _PATIENCE
@@ -60,6 +76,7 @@ class SqliteStore:
         self._idle: SimpleQueue[Reader] = SimpleQueue()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="store-reader")
         self._writer = Writer(path, clock)
+        self.records = SqliteRecords(self._reader.connection, self._writer, clock)
 
     @classmethod
     def open(
@@ -99,10 +116,38 @@ class SqliteStore:
         changes: Sequence[Change],
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
+        unchanged: Unchanged | None = None,
     ) -> Committed:
         if len({(change.type, change.id) for change in changes}) < len(changes):
             raise ValueError("a commit has two changes of one resource")
-        return await self._writer.commit(changes, before, after)
+        return await self._writer.commit(changes, before, after, unchanged)
+
+    async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
+        def enter(batch: Batch) -> int:
+            batch.check(unchanged)
+            return batch.reindex(entered)
+
+        return await self._writer.write(enter, len(entered))
+
+    async def latest(self, type: str) -> int:
+        try:
+            return self._reader.latest(type)
+        except apsw.Error as error:
+            raise refusal(error) from error
+
+    async def expunge(self, what: Expunge) -> int:
+        return await self._writer.do(partial(expunge, what))
+
+    async def restore(self, versions: Sequence[Kept]) -> None:
+        await self._writer.do(partial(restore, versions))
+
+    async def log(self, query: LogQuery) -> AsyncIterator[Version]:
+        place: Place | None = Place(0, None)
+        while place is not None:
+            page = await self._bounded(partial(log_page, query, place))
+            for version in page.versions:
+                yield version
+            place = page.next
 
     async def scan(self, type: str | None = None) -> AsyncIterator[Version]:
         types = (type,) if type else ()
@@ -118,6 +163,11 @@ class SqliteStore:
 
     async def counts(self) -> dict[str, int]:
         return await self._bounded(lambda reader: reader.counts())
+
+    @property
+    def concepts(self) -> SqliteStore:
+        """It keeps the concepts as well: a `fhirserver.store.concepts.ConceptStore`."""
+        return self
 
     async def ask(self, question: Callable[[Source], _T]) -> _T:
         def whole(reader: Reader) -> _T:
@@ -139,13 +189,13 @@ class SqliteStore:
         return await stage(self._writer, url, version, concepts, told)
 
     async def begin_closure(self, name: str) -> None:
-        await self._writer.run(lambda connection: closure.begin(connection, name))
+        await self._writer.write(lambda batch: closure.begin(batch.connection, name))
 
     async def extend_closure(
         self, name: str, codes: Sequence[tuple[str, str]], most: int
     ) -> ClosureTable | None:
-        return await self._writer.run(
-            lambda connection: closure.extend(connection, name, codes, most)
+        return await self._writer.write(
+            lambda batch: closure.extend(batch.connection, name, codes, most)
         )
 
     async def close(self) -> None:

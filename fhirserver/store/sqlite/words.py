@@ -6,7 +6,10 @@ the tokenizer has nothing to do but to part them at spaces.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fhirserver.search.expression import TextIs
+from fhirserver.search.score import asked_words
 from fhirserver.store.sqlite.rows import WORD_TABLES
 from fhirserver.store.sqlite.source import Branch, Source
 from fhirserver.store.sqlite.sql import Sql, sql
@@ -29,6 +32,20 @@ def words_source(part: TextIs, alias: str) -> Source:
         sql(f"{table} {alias}"), f"{alias}.rowid", sql(f"{alias}.{table} MATCH ?", _query(part))
     )
     return Source((branch,), is_ordered=True, is_distinct=True, is_typed=False)
+
+
+def score_of_words(texts: Sequence[TextIs], rid: str) -> Sql:
+    """The score of the resource numbered `rid`; FTS5 itself keeps how many words a text has."""
+    counts: list[Sql] = []
+    for text in texts:
+        table, asked = WORD_TABLES[text.param], asked_words(text)
+        has = f"EXISTS (SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid={rid})"
+        size = f"(SELECT sz FROM {table}_docsize WHERE id={rid})"
+        found = "+".join([has] * len(asked))
+        words = (f'"{word}"' for word in asked)
+        counts.append(sql(f"?, {found}, {size}", len(asked), *words))
+    arguments = ", ".join(part.text for part in counts)
+    return Sql(f"score({arguments})", tuple(arg for part in counts for arg in part.args))
 
 
 def _query(part: TextIs) -> str:

@@ -14,19 +14,17 @@ from collections.abc import Callable, Sequence
 from math import inf
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import apsw
 
 from fhirserver.errors import FhirError, Unavailable
-from fhirserver.store.port import Change, Committed, Expectation
+from fhirserver.store.port import Change, Committed, Expectation, Unchanged
 from fhirserver.store.sqlite.changes import Batch
 from fhirserver.store.sqlite.connection import Connection, refusal
 from fhirserver.store.sqlite.dictionary import Interning
 from fhirserver.store.sqlite.expectation import check
 from fhirserver.store.sqlite.search import Searcher
-
-_T = TypeVar("_T")
 
 _GROUP_REQUESTS = 256
 _GROUP_CHANGES = 2000
@@ -47,27 +45,35 @@ _FATAL = (
 )
 """Failures of the file, not of one request: the whole group is given up."""
 
+_T = TypeVar("_T")
+
 
 class Request(NamedTuple):
-    """A commit that waits, and whom to tell. Its loop resolves `done`."""
+    """A write that waits, how many rows it changes, and whom to tell. Its loop resolves `done`.
 
-    changes: Sequence[Change]
-    before: Sequence[Expectation]
-    after: Sequence[Expectation]
-    loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[Committed]
+    `write` raises a `FhirError` before it has written anything.
+    """
 
-
-class Task(NamedTuple):
-    """Work of a transaction of its own, and whom to tell what it gave."""
-
-    work: Callable[[Connection], Any]
+    write: Callable[[Batch], Any]
+    size: int
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[Any]
 
 
+Job: TypeAlias = Callable[[Connection, Interning], int]
+"""Upkeep of the store: begins and ends its own transactions."""
+
+
+class Upkeep(NamedTuple):
+    """A job that waits. It is done by itself, between two groups of commits."""
+
+    job: Job
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[int]
+
+
 class Outcome(NamedTuple):
-    request: Request | Task
+    request: Request | Upkeep
     result: Any
 
 
@@ -76,8 +82,8 @@ class Writer:
 
     def __init__(self, path: Path, clock: Callable[[], int]) -> None:
         self._clock = clock
-        self._queue: SimpleQueue[Request | Task | None] = SimpleQueue()
-        self._held: Task | None = None
+        self._queue: SimpleQueue[Request | Upkeep | None] = SimpleQueue()
+        self._next: Request | Upkeep | None = None  # taken from the queue too early
         self._is_closed = False
         self._connection = Connection(path)
         self._connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
@@ -93,22 +99,32 @@ class Writer:
         changes: Sequence[Change],
         before: Sequence[Expectation],
         after: Sequence[Expectation],
+        unchanged: Unchanged | None,
     ) -> Committed:
         """As `Store.commit`."""
-        if self._is_closed:
-            raise Unavailable("The store is closed.")
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Committed] = loop.create_future()
-        self._queue.put(Request(changes, before, after, loop, done))
-        return await done
 
-    async def run(self, work: Callable[[Connection], _T]) -> _T:
-        """What the work gives, done in one transaction between the commits of others."""
+        def add(batch: Batch) -> Committed:
+            batch.check(unchanged)
+            return self._add(batch, changes, before, after)
+
+        return await self.write(add, len(changes))
+
+    async def write(self, write: Callable[[Batch], _T], size: int = 1) -> _T:
+        """What `write` gives, once it is durable. It is called in the writer's thread."""
         if self._is_closed:
             raise Unavailable("The store is closed.")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[_T] = loop.create_future()
-        self._queue.put(Task(work, loop, done))
+        self._queue.put(Request(write, size, loop, done))
+        return await done
+
+    async def do(self, job: Job) -> int:
+        """What a job gives. It begins and ends its own transactions."""
+        if self._is_closed:
+            raise Unavailable("The store is closed.")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[int] = loop.create_future()
+        self._queue.put(Upkeep(job, loop, done))
         return await done
 
     async def close(self) -> None:
@@ -119,29 +135,15 @@ class Writer:
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
     def _run(self) -> None:
-        while (first := self._next()) is not None:
-            if isinstance(first, Task):
+        is_last = False
+        while not is_last and (first := self._next or self._queue.get()) is not None:
+            self._next = None
+            if isinstance(first, Upkeep):
                 self._do(first)
-            elif self._commit_group(first):
-                break
+                continue
+            is_last = self._commit_group(first)
             self._give_way()
         self._connection.close()
-
-    def _next(self) -> Request | Task | None:
-        held, self._held = self._held, None
-        return held or self._queue.get()
-
-    def _do(self, task: Task) -> None:
-        """Does a task in a transaction of its own."""
-        result: Any
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            result = task.work(self._connection)
-            self._connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001  as in _commit_group
-            self._roll_back()
-            result = _refused(error)
-        _tell([Outcome(task, result)])
 
     def _give_way(self) -> None:
         """Pauses after a group when other processes write as well.
@@ -171,6 +173,15 @@ class Writer:
         _tell(outcomes)
         return is_last
 
+    def _do(self, upkeep: Upkeep) -> None:
+        result: int | Exception
+        try:
+            result = upkeep.job(self._connection, self._names)
+        except Exception as error:  # noqa: BLE001  as for commits
+            self._roll_back()
+            result = _refused(error)
+        _tell([Outcome(upkeep, result)])
+
     def _one_by_one(self, group: Sequence[Request], error: Exception) -> list[Outcome]:
         """The outcomes when writing the group failed: it may have been the fault of one."""
         if len(group) == 1 or isinstance(error, _FATAL):
@@ -187,7 +198,7 @@ class Writer:
 
     def _gather(self, group: list[Request]) -> bool:
         """Adds to the group what waits; whether the end of all requests was met."""
-        size = len(group[0].changes)
+        size = group[0].size
         while len(group) < _GROUP_REQUESTS and size < _GROUP_CHANGES:
             try:
                 request = self._queue.get_nowait()
@@ -195,11 +206,11 @@ class Writer:
                 return False
             if request is None:
                 return True
-            if isinstance(request, Task):
-                self._held = request
+            if isinstance(request, Upkeep):
+                self._next = request
                 return False
             group.append(request)
-            size += len(request.changes)
+            size += request.size
         return False
 
     def _write(self, group: Sequence[Request]) -> list[Outcome]:
@@ -209,7 +220,7 @@ class Writer:
         outcomes = []
         for request in group:
             try:
-                outcomes.append(Outcome(request, self._add(batch, request)))
+                outcomes.append(Outcome(request, request.write(batch)))
             except FhirError as error:
                 outcomes.append(Outcome(request, error))
             except apsw.InterruptError as error:
@@ -218,22 +229,28 @@ class Writer:
         self._connection.execute("COMMIT")
         return outcomes
 
-    def _add(self, batch: Batch, request: Request) -> Committed:
+    def _add(
+        self,
+        batch: Batch,
+        changes: Sequence[Change],
+        before: Sequence[Expectation],
+        after: Sequence[Expectation],
+    ) -> Committed:
         now = self._clock() // 1000
-        if not request.before and not request.after:
-            return batch.add(request.changes, now)
+        if not before and not after:
+            return batch.add(changes, now)
         batch.flush()
         with self._connection.within(_PATIENCE):
-            check(self._searcher, request.before)
-        if not request.after:
-            return batch.add(request.changes, now)
+            check(self._searcher, before)
+        if not after:
+            return batch.add(changes, now)
         earlier = batch.head
         self._connection.execute("SAVEPOINT request")
         try:
-            done = batch.add(request.changes, now)
+            done = batch.add(changes, now)
             batch.flush()
             with self._connection.within(_PATIENCE):
-                check(self._searcher, request.after)
+                check(self._searcher, after)
         except (FhirError, apsw.InterruptError):
             self._connection.execute("ROLLBACK TO request")
             self._connection.execute("RELEASE request")
@@ -271,7 +288,7 @@ def _tell(outcomes: Sequence[Outcome]) -> None:
 
 def _resolve(outcomes: Sequence[Outcome]) -> None:
     for request, result in outcomes:
-        done = request.done
+        done: asyncio.Future[Any] = request.done
         if done.done():
             continue
         if isinstance(result, Exception):

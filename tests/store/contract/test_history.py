@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from store.making import SECOND, Clock, put, removal, walk_history
+from store.making import SECOND, Clock, commit_all, put, removal, walk_history
 
 from fhirserver.errors import Invalid
 from fhirserver.model.temporal import ALWAYS, Interval
@@ -30,7 +30,7 @@ async def told(store: Store, clock: Clock) -> Store:
     )
     for n, changes in enumerate(steps):
         clock.now = _at(10 * n)
-        await store.commit(changes)
+        await commit_all(store, changes)
     return store
 
 
@@ -98,7 +98,7 @@ async def test_a_walk_sees_nothing_that_came_after_its_first_page(
     query = HistoryQuery("Patient", count=2)
     first = await told.history(query)
     clock.now = _at(60)
-    await told.commit([put("Patient", "1", 5), put("Patient", "3")])
+    await commit_all(told, [put("Patient", "1", 5), put("Patient", "3")])
     rest = await told.history(replace(query, after=first.next, count=10))
     assert _short([*first.versions, *rest.versions]) == "P1.4 P1.3 P1.2 P2.1 P1.1"
     assert (first.total, rest.total, rest.next) == (5, 5, None)

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from store.making import SECOND, Clock, put, removal, walk
+from store.making import SECOND, Clock, commit_all, put, removal, walk
 
 from fhirserver.errors import Invalid
 from fhirserver.search.entry import Date, Number, Reference, Token
@@ -39,7 +39,7 @@ def _patient(n: int, version: int = 1, shift: int = 0) -> Change:
 @pytest.fixture
 async def filled(store: Store, clock: Clock) -> Store:
     for start in range(0, COUNT, 20):
-        await store.commit([_patient(n) for n in range(start, start + 20)])
+        await commit_all(store, [_patient(n) for n in range(start, start + 20)])
         clock.now += SECOND
     return store
 
@@ -60,10 +60,11 @@ async def test_a_walk_while_others_write(
             break
         clock.now += SECOND
         some = [n for n in range(step * 3, COUNT, 17) if f"{n:03}" not in changed]
-        await filled.commit(
+        await commit_all(
+            filled,
             [_patient(n, 2, shift=3) for n in some[:3]]
             + [removal("Patient", f"{n:03}", 2) for n in some[3:4]]
-            + [_patient(1000 + step)]
+            + [_patient(1000 + step)],
         )
         changed |= {f"{n:03}" for n in some[:4]}
         new.add(f"{1000 + step:03}")
@@ -91,7 +92,7 @@ async def test_what_only_changes_comes_once_in_orders_that_outlast_changes(
         clock.now += SECOND
         some = list(range(step % 13, COUNT, 13))
         versions.update(some)
-        await filled.commit([_patient(n, versions[n]) for n in some])
+        await commit_all(filled, [_patient(n, versions[n]) for n in some])
         page = await filled.search(replace(query, after=page.next))
     assert found == Counter({f"{n:03}": 1 for n in range(COUNT)})
 
@@ -103,7 +104,7 @@ async def test_a_walk_with_a_busy_writer_gives_each_id_once(filled: Store) -> No
         n = 0
         while not stop.is_set():
             version = n // COUNT + 2
-            await filled.commit([_patient(n % COUNT, version), _patient(5000 + n)])
+            await commit_all(filled, [_patient(n % COUNT, version), _patient(5000 + n)])
             n += 1
         return n
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from store.making import SECOND, Clock, put, removal
+from store.making import SECOND, Clock, commit_all, put, removal
 
 from fhirserver.model.json import decode
 from fhirserver.store.port import Key, Store, Version
@@ -61,7 +61,7 @@ async def test_a_deleted_resource_is_read_as_its_deletion(store: Store) -> None:
 
 
 async def test_the_same_id_in_two_types_is_two_resources(store: Store) -> None:
-    await store.commit([put("Patient", "1"), put("Group", "1")])
+    await commit_all(store, [put("Patient", "1"), put("Group", "1")])
     await store.commit([removal("Group", "1", 2)])
     version = await store.read("Patient", "1")
     assert version is not None
@@ -74,7 +74,7 @@ async def test_ids_differ_by_case(store: Store) -> None:
 
 
 async def test_many_are_read_in_the_order_asked_without_deleted_ones(store: Store) -> None:
-    await store.commit([put("Patient", "1"), put("Patient", "2"), put("Group", "1")])
+    await commit_all(store, [put("Patient", "1"), put("Patient", "2"), put("Group", "1")])
     await store.commit([removal("Patient", "2", 2)])
     keys = [Key("Group", "1"), Key("Patient", "2"), Key("Patient", "0"), Key("Patient", "1")]
     found = await store.read_many(keys)
@@ -83,15 +83,15 @@ async def test_many_are_read_in_the_order_asked_without_deleted_ones(store: Stor
 
 async def test_counts_are_of_current_resources(store: Store) -> None:
     assert await store.counts() == {}
-    await store.commit([put("Patient", "1"), put("Patient", "2"), put("Group", "1")])
-    await store.commit([removal("Group", "1", 2), put("Patient", "1", 2)])
+    await commit_all(store, [put("Patient", "1"), put("Patient", "2"), put("Group", "1")])
+    await commit_all(store, [removal("Group", "1", 2), put("Patient", "1", 2)])
     assert await store.counts() == {"Patient": 2}
 
 
 async def test_a_scan_gives_each_current_resource_once(store: Store, clock: Clock) -> None:
-    await store.commit([put("Patient", str(n)) for n in range(450)])
+    await commit_all(store, [put("Patient", str(n)) for n in range(450)])
     clock.now += SECOND
-    await store.commit([removal("Patient", "7", 2), put("Patient", "8", 2), put("Group", "1")])
+    await commit_all(store, [removal("Patient", "7", 2), put("Patient", "8", 2), put("Group", "1")])
     everything = [(version.type, version.id) async for version in store.scan()]
     assert len(everything) == len(set(everything)) == 450
     patients = {version.id async for version in store.scan("Patient")}

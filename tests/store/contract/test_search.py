@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import inf
 
 import pytest
-from store.making import SECOND, Clock, ids, put, removal, walk
+from store.making import SECOND, Clock, commit_all, ids, put, removal, walk
 
 from fhirserver.errors import Invalid
 from fhirserver.model.temporal import DAY, interval
@@ -119,18 +119,18 @@ OBSERVATIONS: dict[str, Entries] = {
 
 @pytest.fixture
 async def hospital(store: Store, clock: Clock) -> Store:
-    await store.commit([put("Patient", id, entries=found) for id, found in PATIENTS.items()])
+    await commit_all(store, [put("Patient", id, entries=found) for id, found in PATIENTS.items()])
     clock.now += SECOND
-    await store.commit([
+    await commit_all(store, [
         put("Organization", "o1", entries={"name": (String("north", "North"),)}),
         put("Organization", "o2", entries={"name": (String("south", "South"),)}),
         put("Organization", "gone", entries={"name": (String("north", "North"),)}),
         put("Patient", "gone", entries=PATIENTS["p1"]),
     ])  # fmt: skip
     clock.now += SECOND
-    await store.commit([removal("Organization", "gone", 2), removal("Patient", "gone", 2)])
-    await store.commit(
-        [put("Observation", id, entries=found) for id, found in OBSERVATIONS.items()]
+    await commit_all(store, [removal("Organization", "gone", 2), removal("Patient", "gone", 2)])
+    await commit_all(
+        store, [put("Observation", id, entries=found) for id, found in OBSERVATIONS.items()]
     )
     return store
 

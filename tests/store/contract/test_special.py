@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from store.making import put, removal, walk
+from store.making import commit_all, put, removal, walk
 
 from fhirserver.search.entry import Position, Token, Words
 from fhirserver.search.expression import (
@@ -29,21 +29,23 @@ async def found(store: Store, where: Expression) -> list[str]:
 
 async def test_words_are_those_of_the_current_version(store: Store) -> None:
     entries = {"_content": (Words("fever cough"),), "_text": (Words("cough"),)}
-    await store.commit([put("Location", str(n), entries=entries) for n in range(5)])
+    await commit_all(store, [put("Location", str(n), entries=entries) for n in range(5)])
     assert await found(store, FEVER) == ["0", "1", "2", "3", "4"]
     assert await found(store, TextIs("_text", (("fever",), ("cough", "fever")))) == []
     changed = {"_content": (Words("cough"),)}
-    await store.commit([put("Location", "1", 2, changed), removal("Location", "2", 2)])
+    await commit_all(store, [put("Location", "1", 2, changed), removal("Location", "2", 2)])
     assert await found(store, FEVER) == ["0", "3", "4"]
     assert await found(store, Not(FEVER)) == ["1"]
-    await store.commit([put("Location", "2", 3, entries), put("Location", "1", 3)])
+    await commit_all(store, [put("Location", "2", 3, entries), put("Location", "1", 3)])
     assert await found(store, FEVER) == ["0", "2", "3", "4"]
     assert await found(store, TextIs("_content", (("cough",),))) == ["0", "2", "3", "4"]
 
 
 async def test_words_are_of_one_type_at_a_time(store: Store) -> None:
     entries = {"_content": (Words("fever"),)}
-    await store.commit([put("Location", "a", entries=entries), put("Group", "a", entries=entries)])
+    await commit_all(
+        store, [put("Location", "a", entries=entries), put("Group", "a", entries=entries)]
+    )
     assert await found(store, FEVER) == ["a"]
 
 

@@ -1,0 +1,309 @@
+"""The search parameters that a store's resources are indexed and searched by, as they now are.
+
+Whoever asks for them gets those of the last commit of a SearchParameter, whichever worker made
+it: the number of that commit is one look-up in an index. What changed since is read alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import msgspec
+
+from fhirserver.definitions.registry import Definitions
+from fhirserver.definitions.search_parameter import SearchParameter, search_parameter
+from fhirserver.indexing.marks import Marked, Marks, change_marks, marks_of, read_marks
+from fhirserver.jobs.table import JobTable
+from fhirserver.model.json import Resource, decode
+from fhirserver.search.index import Indexer
+from fhirserver.search.parameter_check import (
+    TYPE,
+    check_parameter,
+    concrete,
+    is_active,
+    is_standard,
+)
+from fhirserver.search.rules import changed_since
+from fhirserver.search.text import TEXT_PARAMETERS, FullText
+from fhirserver.store.port import HistoryQuery, Key, Store, Unchanged, Version
+from fhirserver.store.records import ABSENT, Records
+
+REINDEX = "reindex"
+"""The kind of job that makes entries anew, and the name of the one that catches up."""
+
+_LOG = logging.getLogger("fhirserver.indexing")
+_LOOKED_BACK = 20  # versions in which a parameter is looked for that is indexed
+
+
+class Custom(NamedTuple):
+    """An active SearchParameter resource, in one version."""
+
+    version: int
+    resource: Resource
+    parameter: SearchParameter
+
+
+class Known(NamedTuple):
+    """What is in effect. `unchanged` is what a commit states that was prepared by it.
+
+    `stamps` tell the custom parameters apart, by the id of their resource: a stamp is another
+    one when entries have to be made anew. `unready` are the types of which not all resources
+    can be found by all parameters. `refused` says why a stored parameter has no effect.
+    """
+
+    definitions: Definitions
+    indexer: Indexer
+    unchanged: Unchanged
+    stamps: Mapping[str, str]
+    unready: frozenset[str]
+    refused: Mapping[str, str]
+
+
+class Registry:
+    """Keeps `Known` up to date. `standard` are the definitions without custom parameters.
+
+    One that `observes` writes nothing: it serves nobody.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        records: Records,
+        jobs: JobTable,
+        standard: Definitions,
+        full_text: FullText,
+        *,
+        observes: bool = False,
+    ) -> None:
+        self._store = store
+        self._records = records
+        self._jobs = jobs
+        self._standard = standard
+        self._full_text = full_text
+        self._observes = observes
+        self._custom: dict[str, Custom] = {}
+        self._refused: dict[str, str] = {}
+        self._checked: dict[str, str] = {}
+        self._read_up_to: int | None = None
+        self._lock = asyncio.Lock()
+        self._marked: Marked | None = None
+        self._caught_up: tuple[int, int] | None = None
+        self._known = Known(
+            standard, Indexer(standard, full_text), Unchanged(TYPE, -1), {}, frozenset(), {}
+        )
+
+    @property
+    def known(self) -> Known:
+        """What was in effect when it was last asked for."""
+        return self._known
+
+    async def current(self, base: str = "") -> Known:
+        """What is in effect now.
+
+        `base` is the service base URL of who asks. While not all is indexed, there is a job
+        that catches up, as soon as any base is known.
+        """
+        known = await self.refresh()
+        marked = self._marked
+        assert marked is not None
+        if base and not marked.marks.base:
+            await self._note_base(base)
+        base = base or marked.marks.base
+        if known.unready and base:
+            state = (known.unchanged.number, marked.revision)
+            if state != self._caught_up:
+                self._caught_up = state
+                await self._jobs.ensure(REINDEX, REINDEX, {"base": base})
+        return known
+
+    async def refresh(self) -> Known:
+        """What is in effect now, whoever asks."""
+        known = self._known
+        number = await self._store.latest(TYPE)
+        if number == known.unchanged.number and not known.unready:
+            return known
+        async with self._lock:
+            number = await self._store.latest(TYPE)
+            is_new = number != self._known.unchanged.number
+            if is_new:
+                await self._read()
+            before = self._marked
+            if self._observes:
+                self._marked = await read_marks(self._records) or Marked(Marks(), ABSENT)
+            else:
+                self._marked = await marks_of(self._store, self._records, self._full_text)
+            if is_new or before is None or before.revision != self._marked.revision:
+                if not self._observes:
+                    await self._carry_forward()
+                self._known = self._made(number, self._marked.marks)
+            return self._known
+
+    async def _note_base(self, base: str) -> None:
+        def noted(marks: Marks) -> Marks:
+            return marks if marks.base else msgspec.structs.replace(marks, base=base)
+
+        self._marked = await change_marks(self._records, noted)
+
+    # --- what is stored --------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        """Reads the SearchParameters that were changed since it last did."""
+        if self._read_up_to is None:
+            async for version in self._store.scan(TYPE):
+                self._take(version)
+            self._read_up_to = self._read_up_to or 0
+            return
+        seen = set()
+        query = HistoryQuery(TYPE, since=self._read_up_to, count=200)
+        while True:
+            page = await self._store.history(query)
+            for version in page.versions:  # the newest first
+                if version.id not in seen:
+                    seen.add(version.id)
+                    self._take(version)
+            if page.next is None:
+                break
+            query = replace(query, after=page.next)
+        keys = [Key(TYPE, id) for id in self._custom]
+        there = {version.id for version in await self._store.read_many(keys)}
+        for id in self._custom.keys() - there:  # what was expunged has no history
+            del self._custom[id]
+
+    def _take(self, version: Version) -> None:
+        self._read_up_to = max(self._read_up_to or 0, version.last_updated)
+        self._custom.pop(version.id, None)
+        if version.body is None:
+            return
+        resource = decode(version.body)
+        if is_active(resource) and not is_standard(self._standard, resource):
+            try:
+                parameter = search_parameter(resource, custom=True)
+            except (KeyError, TypeError, AttributeError):
+                return
+            self._custom[version.id] = Custom(version.version, resource, parameter)
+
+    # --- what it means ---------------------------------------------------------------------
+
+    def _sound(self) -> dict[str, Custom]:
+        """Those that can work; what was stored before it was checked may not."""
+        sound = self._custom
+        refused: dict[str, str] = {}
+        while True:
+            every = self._standard.with_search_parameters(
+                custom.parameter for custom in sound.values()
+            )
+            wrong = {}
+            for id, stamp in _stamps(sound).items():
+                if self._checked.get(id) == stamp:
+                    continue
+                issues = check_parameter(every, sound[id].resource)
+                if issues:
+                    wrong[id] = issues[0].text
+                else:
+                    self._checked[id] = stamp
+            if not wrong:
+                break
+            refused |= wrong
+            sound = {id: custom for id, custom in sound.items() if id not in wrong}
+        for id in refused.keys() - self._refused.keys():
+            _LOG.warning("SearchParameter/%s has no effect: %s", id, refused[id])
+        self._refused = refused
+        return sound
+
+    def _made(self, number: int, marks: Marks) -> Known:
+        sound = self._sound()
+        stamps = _stamps(sound)
+        unindexed = set(changed_since(marks.rules))
+        unready = {type_ for type_, _ in unindexed}
+        for name in TEXT_PARAMETERS[self._full_text]:
+            if name not in TEXT_PARAMETERS[marks.full_text]:
+                unindexed.add(("Resource", name))
+                unready |= self._standard.resource_types
+        for id, custom in sound.items():
+            if marks.parameters.get(id) != stamps[id]:
+                types = concrete(self._standard, custom.parameter.base)
+                unready |= set(types)
+                every = (*types, *custom.parameter.base)
+                unindexed |= {(type_, custom.parameter.code) for type_ in every}
+        definitions = self._standard
+        if sound or unindexed:
+            definitions = definitions.with_search_parameters(
+                (custom.parameter for custom in sound.values()), unindexed
+            )
+        return Known(
+            definitions,
+            self._known.indexer.by(definitions),
+            Unchanged(TYPE, number),
+            {id: stamps[id] for id in sound},
+            frozenset(unready),
+            self._refused,
+        )
+
+    async def _carry_forward(self) -> None:
+        """Marks new versions of indexed parameters that differ in nothing that is indexed.
+
+        What is no longer in effect loses its mark.
+        """
+        assert self._marked is not None
+        marks = self._marked.marks.parameters
+        stamps = _stamps(self._custom)
+        carried = {}
+        for id, stamp in stamps.items():
+            known = marks.get(id)
+            if known == stamp or (known and await self._is_same(id, known, stamp)):
+                carried[id] = stamp
+        if carried != marks:
+
+            def changed(found: Marks) -> Marks:
+                if found.parameters != marks:
+                    return found
+                return msgspec.structs.replace(found, parameters=carried)
+
+            self._marked = await change_marks(self._records, changed)
+
+    async def _is_same(self, id: str, marked: str, stamp: str) -> bool:
+        """Whether each version since the marked one is indexed in the same way."""
+        if not (marked.isdecimal() and stamp.isdecimal()):
+            return False
+        first, last = int(marked), int(stamp)
+        if not first < last <= first + _LOOKED_BACK:
+            return False
+        wanted = _meaning(self._custom[id].parameter)
+        for number in range(first, last):
+            version = await self._store.read(TYPE, id, number)
+            if version is None or version.body is None:
+                return False
+            resource = decode(version.body)
+            if not is_active(resource) or _meaning(search_parameter(resource)) != wanted:
+                return False
+        return True
+
+
+def _stamps(customs: Mapping[str, Custom]) -> dict[str, str]:
+    """For each the version of its resource, with those of the custom ones that it is made of."""
+    by_url = {custom.parameter.url: (id, custom.version) for id, custom in customs.items()}
+    stamps = {}
+    for id, custom in customs.items():
+        parts = [
+            "{}/{}".format(*by_url[url])
+            for component in custom.parameter.components
+            if (url := component.definition.partition("|")[0]) in by_url
+        ]
+        stamps[id] = "+".join([str(custom.version), *parts])
+    return stamps
+
+
+def _meaning(parameter: SearchParameter) -> tuple[object, ...]:
+    """What index entries depend on."""
+    return (
+        parameter.code,
+        frozenset(parameter.base),
+        parameter.type,
+        parameter.expression,
+        parameter.components,
+        frozenset(parameter.target),
+    )

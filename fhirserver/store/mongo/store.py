@@ -1,0 +1,220 @@
+"""The store of one tenant in a MongoDB database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
+
+from fhirserver.errors import Unavailable
+from fhirserver.search.expression import Query
+from fhirserver.store.concepts import NO_CONCEPTS
+from fhirserver.store.mongo.connection import Connection, translated
+from fhirserver.store.mongo.document import reentered, version_of
+from fhirserver.store.mongo.explain import Explainer
+from fhirserver.store.mongo.expunge import Expunger
+from fhirserver.store.mongo.guard import Guard
+from fhirserver.store.mongo.history import Historian
+from fhirserver.store.mongo.indexes import states
+from fhirserver.store.mongo.log import Place, log_page
+from fhirserver.store.mongo.records import MongoRecords
+from fhirserver.store.mongo.search import Searcher
+from fhirserver.store.mongo.writer import Writer
+from fhirserver.store.port import (
+    Change,
+    Committed,
+    Entered,
+    Expectation,
+    Explanation,
+    Expunge,
+    HistoryPage,
+    HistoryQuery,
+    Kept,
+    Key,
+    LogQuery,
+    Outdated,
+    SearchPage,
+    Unchanged,
+    Version,
+)
+
+DEFAULT_TENANT: Final = "default"
+
+_PATIENCE: Final = 30.0  # seconds that a search may take
+_SCAN_PAGE: Final = 200
+_IDS: Final = 500
+_GREATEST: Final = 2**63 - 1  # what a number of the server can be
+_SHOWN: Final = {"_id": 0, "e": 0, "x": 0, "w": 0}
+
+
+class MongoStore:
+    """A `fhirserver.store.port.Store`. To be used from the loop that opened it."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        clock: Callable[[], int],
+        tenant: str,
+        atomic: bool,
+        patience: float,
+    ) -> None:
+        self.atomic = atomic
+        self.records = MongoRecords(connection, tenant, clock)
+        self.concepts = NO_CONCEPTS
+        self._connection = connection
+        self._tenant = tenant
+        self._guard = Guard(connection, tenant, atomic=atomic)
+        self._searcher = Searcher(connection, tenant, self._guard, patience)
+        self._explainer = Explainer(connection, self._searcher, patience)
+        self._historian = Historian(connection, tenant, self._guard, patience)
+        self._expunger = Expunger(connection, tenant, self._guard)
+        self._writer = Writer(connection, tenant, self._guard, self._searcher, clock, atomic=atomic)
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], int],
+        tenant: str = DEFAULT_TENANT,
+        patience: float = _PATIENCE,
+    ) -> MongoStore:
+        """The tenant's store at `mongodb://HOST/DATABASE`.
+
+        `clock` gives microseconds since 1970; a search may take `patience` seconds. Raises
+        `Unavailable` when the server cannot be reached, or its indexes are not all there.
+        """
+        connection = Connection(url)
+        try:
+            with translated():
+                atomic = await connection.has_transactions()
+                missing = [
+                    state.index.name
+                    for state in await states(connection.database)
+                    if not state.is_there
+                ]
+            if missing:
+                raise Unavailable(
+                    f"The database '{connection.place.database}' lacks indexes "
+                    f"({', '.join(missing)}). Make them: fhirserver store init"
+                )
+        except BaseException:
+            await connection.close()
+            raise
+        return cls(connection, clock=clock, tenant=tenant, atomic=atomic, patience=patience)
+
+    async def read(self, type: str, id: str, version: int | None = None) -> Version | None:
+        wanted = {"t": self._tenant, "k": type, "i": id}
+        if version is not None and version > _GREATEST:
+            return None
+        if version is not None:
+            wanted["v"] = version  # type: ignore[assignment]
+        with translated():
+            found = await self._connection.version.find_one(wanted, _SHOWN, sort=[("v", -1)])
+        return version_of(found) if found else None
+
+    async def read_many(self, keys: Sequence[Key]) -> Sequence[Version]:
+        by_type: dict[str, list[str]] = {}
+        for type_, id_ in keys:
+            by_type.setdefault(type_, []).append(id_)
+        current: dict[Key, Version] = {}
+        with translated():
+            for type_, ids in by_type.items():
+                for start in range(0, len(ids), _IDS):
+                    some = ids[start : start + _IDS]
+                    cursor = self._connection.version.find(
+                        {
+                            "t": self._tenant,
+                            "k": type_,
+                            "i": {"$in": some},
+                            "x": {"$exists": False},
+                        },
+                        _SHOWN,
+                        sort=[("i", 1), ("v", 1)],
+                    )
+                    for found in await cursor.to_list(None):
+                        current[Key(type_, found["i"])] = version_of(found)
+        found_ones = (current.get(Key(*key)) for key in keys)
+        return [version for version in found_ones if version and version.body is not None]
+
+    async def history(self, query: HistoryQuery) -> HistoryPage:
+        with translated():
+            return await self._historian.page(query)
+
+    async def search(self, query: Query) -> SearchPage:
+        with translated():
+            return await self._searcher.page(query)
+
+    async def explain(self, query: Query) -> Explanation:
+        with translated():
+            return await self._explainer.explain(query)
+
+    async def commit(
+        self,
+        changes: Sequence[Change],
+        before: Sequence[Expectation] = (),
+        after: Sequence[Expectation] = (),
+        unchanged: Unchanged | None = None,
+    ) -> Committed:
+        if len({(change.type, change.id) for change in changes}) < len(changes):
+            raise ValueError("a commit has two changes of one resource")
+        return await self._writer.commit(changes, before, after, unchanged)
+
+    async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
+        """As `Store.reindex`.
+
+        A document tells by what number its entries were made, and takes none that were made by
+        an earlier one: the head is looked at before, and may move on.
+        """
+        with translated():
+            if unchanged and await self.latest(unchanged.type) != unchanged.number:
+                raise Outdated(f"A {unchanged.type} was changed meanwhile.")
+            number = unchanged.number if unchanged else 0
+            writes = [reentered(self._tenant, item, number) for item in entered]
+            if not writes:
+                return 0
+            done = await self._connection.resource.bulk_write(writes, ordered=False)
+        return done.matched_count
+
+    async def latest(self, type: str) -> int:
+        with translated():
+            return (await self._guard.position()).latest.get(type, 0)
+
+    async def expunge(self, what: Expunge) -> int:
+        with translated():
+            return await self._expunger.expunge(what)
+
+    async def restore(self, versions: Sequence[Kept]) -> None:
+        if versions:
+            with translated():
+                await self._writer.restore(versions)
+
+    async def log(self, query: LogQuery) -> AsyncIterator[Version]:
+        place: Place | None = Place(0, None)
+        while place is not None:
+            with translated():
+                page = await log_page(query, place, self._connection, self._tenant, self._guard)
+            for version in page.versions:
+                yield version
+            place = page.next
+
+    async def scan(self, type: str | None = None) -> AsyncIterator[Version]:
+        types = (type,) if type else ()
+        last = 0
+        while True:
+            with translated():
+                found = await self._searcher.following(types, last, _SCAN_PAGE)
+                versions = await self._searcher.versions(found)
+            for version in versions:
+                yield version
+            if len(found) < _SCAN_PAGE:
+                return
+            last = int(found[-1]["n"])
+
+    async def counts(self) -> dict[str, int]:
+        with translated():
+            return await self._guard.counts()
+
+    async def close(self) -> None:
+        await self._writer.close()
+        await self._connection.close()

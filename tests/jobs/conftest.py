@@ -1,0 +1,31 @@
+"""A table of jobs over a real store."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from store.making import Clock
+
+from fhirserver.jobs.table import JobTable
+from fhirserver.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore.open(tmp_path / "fhir.db", clock=clock)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def table(store: SqliteStore, clock: Clock) -> JobTable:
+    numbers = itertools.count(1)
+    return JobTable(store.records, now=clock, new_id=lambda: f"{next(numbers):06}")
