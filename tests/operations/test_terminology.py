@@ -1,11 +1,14 @@
 """The operations of the terminology service, on code systems in the store."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from interactions.client import Client
+from interactions.client import Client, open_context
 
 from fhirserver.errors import FhirError, Invalid, NotFound, TooCostly, Unprocessable
+from fhirserver.operations.table import OPERATIONS
 
 URL = "http://example.org/animals"
 ANIMALS = {
@@ -57,6 +60,13 @@ def value_set(id: str, *includes: dict[str, Any], **compose: Any) -> dict[str, A
 
 def filtered(property: str, op: str, value: str) -> dict[str, Any]:
     return {"system": URL, "filter": [{"property": property, "op": op, "value": value}]}
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[Client]:
+    """Over the store that keeps concepts."""
+    async with open_context(tmp_path / "fhir.db") as context:
+        yield Client(context, OPERATIONS)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ _BY_CODE = """SELECT cid FROM concept_folded WHERE csid=? AND folded>=? AND fold
 _HAS_WORD = "SELECT 1 FROM concept_word WHERE csid=? AND word>=? AND word<? LIMIT 1"
 _ALIKE = """SELECT word, uses FROM concept_word WHERE csid=? AND word>=? AND word<?
     AND length(word) BETWEEN ? AND ?"""
+_WORDS = "SELECT word FROM concept_word WHERE csid=? AND word>=? AND word<? LIMIT 65"
+_FEW = 64
 _LAST = "\U0010ffff"
 
 
@@ -33,7 +35,7 @@ def found_terms(connection: apsw.Connection, csid: int, query: Query) -> Iterato
     """The numbers of concepts that have the words or a code that begins so; each once."""
     low, high = csid << SHIFT, (csid + 1) << SHIFT
     whole = " AND ".join(f'"{word}"' for word in query.words)
-    begun = " AND ".join(f'"{word}" *' for word in query.words)
+    begun = " AND ".join(_begun(connection, csid, word) for word in query.words)
     asked: tuple[tuple[str, tuple[int | str, ...]], ...] = (
         (_BY_CODE, (csid, query.text, query.text + _LAST, CANDIDATES)),
         (_MATCH, (whole, low, high, CANDIDATES)),
@@ -45,6 +47,14 @@ def found_terms(connection: apsw.Connection, csid: int, query: Query) -> Iterato
             if cid not in seen and len(seen) < CANDIDATES:
                 seen.add(cid)
                 yield cid
+
+
+def _begun(connection: apsw.Connection, csid: int, word: str) -> str:
+    """What finds words that begin so: these words themselves, which is quicker, if few."""
+    words = [text for (text,) in connection.execute(_WORDS, (csid, word, word + _LAST))]
+    if len(words) > _FEW or not words:
+        return f'"{word}" *'
+    return "(" + " OR ".join(f'"{text}"' for text in words) + ")"
 
 
 def _known(connection: apsw.Connection, csid: int, word: str) -> str:
