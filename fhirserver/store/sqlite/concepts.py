@@ -56,6 +56,13 @@ class StoredSource:
     def __init__(self, connection: apsw.Connection, names: Dictionary) -> None:
         self._connection = connection
         self._names = names
+        self._open: list[apsw.Cursor] = []
+
+    def release(self) -> None:
+        """Ends what a question has not read to its end: it would hold on to an old snapshot."""
+        for cursor in self._open:
+            cursor.close(True)
+        self._open.clear()
 
     def code_systems(self, url: str) -> Sequence[System]:
         return self._systems(_SYSTEMS, url)
@@ -88,7 +95,7 @@ class StoredSource:
     def _systems(self, statement: str, url: str) -> list[System]:
         rows = list(self._connection.execute(statement, (url,)))
         return [
-            StoredSystem(self._connection, csid, _info(csid, info), state, concepts)
+            StoredSystem(self._connection, csid, _info(csid, info), state, concepts, self._open)
             for csid, state, concepts, info in rows
             if concepts or _content(state, _info(csid, info)) != "not-present"
         ]
@@ -98,8 +105,15 @@ class StoredSystem:
     """A `fhirserver.terminology.source.System` whose concepts are rows."""
 
     def __init__(
-        self, connection: apsw.Connection, csid: int, info: SystemInfo, state: str, concepts: int
+        self,
+        connection: apsw.Connection,
+        csid: int,
+        info: SystemInfo,
+        state: str,
+        concepts: int,
+        opened: list[apsw.Cursor],
     ) -> None:
+        self._open = opened
         self._connection = connection
         self._csid = csid
         self._info = info
@@ -157,7 +171,7 @@ class StoredSystem:
 
     def search(self, query: Query, filters: Sequence[Filter]) -> Iterator[Concept]:
         for cid in found_terms(self._connection, self._csid, query):
-            for row in self._connection.execute(_ONE, (cid,)):
+            for row in list(self._connection.execute(_ONE, (cid,))):
                 concept = _concept(*row)
                 if all(meets(item, concept, self) for item in filters):
                     yield concept
@@ -196,6 +210,7 @@ class StoredSystem:
     def _rows(self, statement: str, *args: int | str) -> Iterator[tuple]:  # type: ignore[type-arg]
         """Rows read one by one, so that who needs few reads few."""
         cursor = self._connection.cursor()
+        self._open.append(cursor)
         cursor.execute(statement, args)
         return cursor
 

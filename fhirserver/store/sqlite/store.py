@@ -172,7 +172,10 @@ class SqliteStore:
     async def ask(self, question: Callable[[Source], _T]) -> _T:
         def whole(reader: Reader) -> _T:
             with reader.connection.snapshot():
-                return question(reader.terminology)
+                try:
+                    return question(reader.terminology)
+                finally:
+                    reader.terminology.release()
 
         return await self._bounded(whole)
 

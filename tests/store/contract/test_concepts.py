@@ -190,3 +190,20 @@ async def test_a_question_that_fails_tells_it(store: SqliteStore) -> None:
 
     with pytest.raises(FhirError, match="no"):
         await store.ask(question)
+
+
+async def test_a_question_that_is_broken_off_holds_no_old_snapshot(store: SqliteStore) -> None:
+    await store.commit([change(system({"code": "a"}, {"code": "b"}), 1)])
+    kept: list[Any] = []
+
+    def question(source: Source) -> None:
+        (found,) = source.code_systems(URL)
+        kept.append(found.select(()))
+        next(kept[0])
+
+    await store.ask(question)
+    await store.commit([change(system({"code": "c"}), 2)])
+    assert await known(store) == ["c"]
+    version = await store.read("CodeSystem", "s")
+    assert version is not None
+    assert version.version == 2
