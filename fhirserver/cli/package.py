@@ -11,7 +11,7 @@ import typer
 from fhirserver.cli.configuration import refuse, settings_of
 
 if TYPE_CHECKING:
-    from fhirserver.packages.install import Dispatch
+    from fhirserver.packages.install import Dispatch, Outcome
 
 _T = TypeVar("_T")
 
@@ -27,6 +27,7 @@ def install(
     data: Data = None,
 ) -> None:
     """Install a package; a running server has it at once."""
+    from fhirserver.definitions.packaged import packaged
     from fhirserver.packages.archive import NotAPackage, files_of
     from fhirserver.packages.install import install as install_package
     from fhirserver.packages.install import installed, missing
@@ -37,12 +38,14 @@ def install(
     except NotAPackage as error:
         refuse(str(error))
 
-    async def work(dispatch: Dispatch) -> tuple[int, list[str]]:
-        count = await install_package(dispatch, found)
-        return count, missing(found, await installed(dispatch))
+    async def work(dispatch: Dispatch) -> tuple[Outcome, list[str]]:
+        outcome = await install_package(dispatch, found, packaged())
+        return outcome, missing(found, await installed(dispatch))
 
-    count, lacking = _run(data, work)
-    typer.echo(f"{found.name}#{found.version}: {count} definitions installed.")
+    outcome, lacking = _run(data, work)
+    typer.echo(f"{found.name}#{found.version}: {outcome.number} definitions installed.")
+    for key, reason in outcome.left_out.items():
+        typer.echo(f"  left out {key}: {reason}")
     for name in lacking:
         typer.echo(f"  needs {name}, which is not installed.")
 

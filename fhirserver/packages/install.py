@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
+from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Conflict, Gone, NotFound
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource, decode
 from fhirserver.packages.package import Package
+from fhirserver.search.parameter_check import TYPE, check_parameter, is_active
 
 Dispatch: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
@@ -41,6 +43,13 @@ class Installed:
     dependencies: tuple[str, ...]
 
 
+class Outcome(NamedTuple):
+    """How many definitions were installed, and which were left out and why."""
+
+    number: int
+    left_out: dict[str, str]
+
+
 async def installed(dispatch: Dispatch) -> list[Installed]:
     """The packages, by name and version."""
     pairs = (("identifier", f"{SYSTEM}|"), ("_count", str(_PAGE)))
@@ -61,17 +70,21 @@ def missing(package: Package, known: Sequence[Installed]) -> list[str]:
     ]
 
 
-async def install(dispatch: Dispatch, package: Package) -> int:
-    """Installs the package, or brings it to what the file has; how many resources it is.
+async def install(dispatch: Dispatch, package: Package, definitions: Definitions) -> Outcome:
+    """Installs the package, or brings it to what the file has.
 
-    Raises what the gate raises: then nothing of it was written.
+    Search parameters that cannot take effect beside the standard ones are left out. Raises what
+    the gate raises: then nothing was written.
     """
+    left_out = dict(_useless(package, definitions))
     before = next(
         (item for item in await installed(dispatch) if _is(item, package.name, package.version)),
         None,
     )
     entries, written = [], []
     for resource in package.resources:
+        if f"{resource['resourceType']}/{resource['id']}" in left_out:
+            continue
         id = await _id(dispatch, resource)
         key = f"{resource['resourceType']}/{id}"
         if key in written:
@@ -83,7 +96,16 @@ async def install(dispatch: Dispatch, package: Package) -> int:
     gone = [key for key in (before.resources if before else ()) if key not in written]
     entries += [{"request": {"method": "DELETE", "url": key}} for key in gone]
     await _transact(dispatch, entries)
-    return len(written)
+    return Outcome(len(written), left_out)
+
+
+def _useless(package: Package, definitions: Definitions) -> Iterator[tuple[str, str]]:
+    """The search parameters that the server would refuse: most repeat a standard one."""
+    for resource in package.resources:
+        if resource["resourceType"] == TYPE and is_active(resource):
+            issues = check_parameter(definitions, resource)
+            if issues:
+                yield f"{TYPE}/{resource['id']}", issues[0].text
 
 
 async def remove(dispatch: Dispatch, name: str, version: str | None = None) -> list[Installed]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from interactions.client import Client, open_context
 
+from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, NotFound
 from fhirserver.operations.table import OPERATIONS
 from fhirserver.packages.archive import NotAPackage, files_of
@@ -60,7 +61,7 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
 async def test_what_is_installed_takes_effect_at_once(client: Client, tmp_path: Path) -> None:
     dispatch = client.gate.dispatch
     found = made(tmp_path / "p.tgz", SYSTEM)
-    assert await install(dispatch, found) == 1
+    assert await install(dispatch, found, packaged()) == (1, {})
     known = await installed(dispatch)
     assert [(item.name, item.version, item.resources) for item in known] == [
         ("example.colours", "1.0.0", ("CodeSystem/colours",))
@@ -72,7 +73,7 @@ async def test_what_is_installed_takes_effect_at_once(client: Client, tmp_path: 
 
 async def test_what_is_removed_is_gone(client: Client, tmp_path: Path) -> None:
     dispatch = client.gate.dispatch
-    await install(dispatch, made(tmp_path / "p.tgz", SYSTEM))
+    await install(dispatch, made(tmp_path / "p.tgz", SYSTEM), packaged())
     assert [item.version for item in await remove(dispatch, "example.colours")] == ["1.0.0"]
     assert await installed(dispatch) == []
     with pytest.raises(NotFound):
@@ -83,8 +84,8 @@ async def test_what_is_removed_is_gone(client: Client, tmp_path: Path) -> None:
 
 async def test_what_two_packages_have_stays_with_one(client: Client, tmp_path: Path) -> None:
     dispatch = client.gate.dispatch
-    await install(dispatch, made(tmp_path / "a.tgz", SYSTEM))
-    await install(dispatch, made(tmp_path / "b.tgz", SYSTEM, version="1.1.0"))
+    await install(dispatch, made(tmp_path / "a.tgz", SYSTEM), packaged())
+    await install(dispatch, made(tmp_path / "b.tgz", SYSTEM, version="1.1.0"), packaged())
     await remove(dispatch, "example.colours", "1.0.0")
     assert (await client.get("CodeSystem/colours"))["url"] == SYSTEM["url"]
 
@@ -92,8 +93,8 @@ async def test_what_two_packages_have_stays_with_one(client: Client, tmp_path: P
 async def test_a_new_edition_leaves_nothing_of_the_old_one(client: Client, tmp_path: Path) -> None:
     dispatch = client.gate.dispatch
     other = SYSTEM | {"id": "shades", "url": "http://example.org/shades"}
-    await install(dispatch, made(tmp_path / "a.tgz", SYSTEM, other))
-    await install(dispatch, made(tmp_path / "b.tgz", SYSTEM))
+    await install(dispatch, made(tmp_path / "a.tgz", SYSTEM, other), packaged())
+    await install(dispatch, made(tmp_path / "b.tgz", SYSTEM), packaged())
     with pytest.raises(FhirError):
         await client.get("CodeSystem/shades")
 
@@ -101,7 +102,7 @@ async def test_a_new_edition_leaves_nothing_of_the_old_one(client: Client, tmp_p
 async def test_nothing_is_half_installed(client: Client, tmp_path: Path) -> None:
     broken = SYSTEM | {"id": "broken", "url": "http://example.org/broken", "unknown": 1}
     with pytest.raises(FhirError):
-        await install(client.gate.dispatch, made(tmp_path / "p.tgz", SYSTEM, broken))
+        await install(client.gate.dispatch, made(tmp_path / "p.tgz", SYSTEM, broken), packaged())
     assert await installed(client.gate.dispatch) == []
     with pytest.raises(FhirError):
         await client.get("CodeSystem/colours")
@@ -110,7 +111,7 @@ async def test_nothing_is_half_installed(client: Client, tmp_path: Path) -> None
 async def test_a_definition_of_others_is_not_written_over(client: Client, tmp_path: Path) -> None:
     mine = SYSTEM | {"url": "http://example.org/mine"}
     await client.ask("PUT", "CodeSystem/colours", resource=mine)
-    await install(client.gate.dispatch, made(tmp_path / "p.tgz", SYSTEM))
+    await install(client.gate.dispatch, made(tmp_path / "p.tgz", SYSTEM), packaged())
     assert (await client.get("CodeSystem/colours"))["url"] == "http://example.org/mine"
     (entry,) = (await client.get("CodeSystem?url=http://example.org/colours"))["entry"]
     assert entry["resource"]["id"].startswith("colours-")
@@ -184,3 +185,30 @@ def test_a_folder_is_read_as_its_archive(tmp_path: Path) -> None:
 def test_examples_are_left_out(tmp_path: Path) -> None:
     patient = {"resourceType": "Patient", "id": "x"}
     assert made(tmp_path / "p.tgz", SYSTEM, patient).resources == (SYSTEM,)
+
+
+async def test_search_parameters_that_repeat_standard_ones_are_left_out(
+    client: Client, tmp_path: Path
+) -> None:
+    def parameter(code: str, expression: str) -> dict[str, Any]:
+        return {
+            "resourceType": "SearchParameter",
+            "id": code,
+            "url": f"http://example.org/{code}",
+            "name": code,
+            "status": "active",
+            "description": code,
+            "code": code,
+            "base": ["Patient"],
+            "type": "string",
+            "expression": expression,
+        }
+
+    found = made(
+        tmp_path / "p.tgz",
+        parameter("birthdate", "Patient.birthDate"),
+        parameter("nickname", "Patient.name.where(use='nickname').given"),
+    )
+    outcome = await install(client.gate.dispatch, found, packaged())
+    assert outcome.number == 1
+    assert list(outcome.left_out) == ["SearchParameter/birthdate"]
