@@ -23,7 +23,7 @@ from fhirserver.interactions.request import Answer, Handling, Pairs, Request
 from fhirserver.model.json import Resource, decode, encode
 from fhirserver.model.outcome import Issue, operation_outcome
 from fhirserver.search.compile import compile_search
-from fhirserver.search.contained import is_contained, part
+from fhirserver.search.contained import MARK, held, is_contained, local_id
 from fhirserver.search.expression import Cursor, Query, TextIs
 from fhirserver.search.request import Limits, SearchRequest
 from fhirserver.search.score import score, shown
@@ -142,7 +142,7 @@ async def _entries(
 ) -> list[Entry]:
     base, issues = request.base, list(search.ignored)
     texts = search.texts
-    versions = [_alone(item) if is_contained(item.type) else item for item in versions]
+    versions = _alone(versions)
     whole = search.summary is None and not search.elements and not texts
     if whole and not search.includes:
         entries = [Entry(full_url(base, item), item.body, "match") for item in versions]
@@ -174,10 +174,22 @@ def _score(texts: tuple[TextIs, ...], resource: Resource) -> float:
     return shown(score(texts, words_of(resource, tuple(text.param for text in texts))))
 
 
-def _alone(version: Version) -> Version:
-    """A contained resource without what it was found in."""
-    found = part(decode(version.body or b"{}"), version.id)
-    return version._replace(body=encode(found))
+def _alone(versions: Sequence[Version]) -> Sequence[Version]:
+    """The versions; contained resources without what they were found in.
+
+    A container is decoded once, however many of its resources were found.
+    """
+    containers: dict[str, dict[str, Resource]] = {}
+    alone = []
+    for item in versions:
+        if is_contained(item.type):
+            container = item.id.partition(MARK)[0]
+            if container not in containers:
+                containers[container] = held(decode(item.body or b"{}"))
+            found = containers[container][local_id(item.id)]
+            item = item._replace(body=encode(found))
+        alone.append(item)
+    return alone
 
 
 def _shaped(

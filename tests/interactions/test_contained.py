@@ -5,10 +5,13 @@ https://hl7.org/fhir/R4/search.html#contained
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from interactions.client import BASE, Client, ids, link
 
 from fhirserver.errors import Invalid
+from fhirserver.interactions.context import Context, Policy
 from fhirserver.model.json import Resource
 
 ACME = {"resourceType": "Organization", "id": "o1", "name": "Acme"}
@@ -251,3 +254,17 @@ async def test_walks_stay_exact_while_containers_change(pharmacy: Client) -> Non
             "MedicationRequest/2#m1",
             "MedicationRequest/2#m2",
         }
+
+
+async def test_an_id_that_cannot_be_one_is_found_as_it_is(context: Context) -> None:
+    client = Client(replace(context, policy=Policy(validation="off")))
+    await client.put(request("1", medication("a#b", "x"), medication("b", "y")))
+    found = await client.get("Medication?_contained=true&_containedType=contained&_id=a%23b")
+    assert [entry["resource"]["code"]["coding"] for entry in found["entry"]] == [[{"code": "x"}]]
+
+
+async def test_many_of_one_container_are_found_alone(client: Client) -> None:
+    many = [medication(f"m{n}", "x") for n in range(300)]
+    await client.put(request("1", *many))
+    found = await client.get("Medication?_contained=true&_containedType=contained&_count=300")
+    assert [entry["resource"] for entry in found["entry"]] == many

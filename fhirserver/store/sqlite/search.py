@@ -11,6 +11,7 @@ from heapq import merge
 from itertools import islice
 
 from fhirserver.errors import Invalid
+from fhirserver.search.contained import is_contained
 from fhirserver.search.expression import EVERYTHING, Cursor, Expression, Query
 from fhirserver.store.bounds import check_size
 from fhirserver.store.port import Key, SearchPage, Version
@@ -24,7 +25,7 @@ from fhirserver.store.sqlite.plan import Planner
 from fhirserver.store.sqlite.sort import Sorter
 from fhirserver.store.sqlite.walk import Walker
 
-_VERSION = """SELECT r.tid, r.id, v.version, v.instant, v.method, v.body
+_VERSION = """SELECT r.tid, r.id, v.vid, v.version, v.instant, v.method, v.body
     FROM resource r CROSS JOIN version v ON v.vid=r.vid WHERE r.rid=?"""
 _KEY = "SELECT tid, id FROM resource WHERE rid=?"
 
@@ -130,10 +131,19 @@ class Searcher:
         return found[:limit]
 
     def _versions(self, rids: Sequence[int]) -> list[Version]:
+        """The current versions; of what one resource contains, all have the same body."""
         name = self._names.type_name
+        bodies: dict[int, bytes] = {}
         return [
-            Version(name(tid), id, version, instant * 1000, METHODS[method], body)
-            for tid, id, version, instant, method, body in self._connection.executemany(
+            Version(
+                type_ := name(tid),
+                id,
+                version,
+                instant * 1000,
+                METHODS[method],
+                bodies.setdefault(vid, body) if is_contained(type_) else body,
+            )
+            for tid, id, vid, version, instant, method, body in self._connection.executemany(
                 _VERSION, [(rid,) for rid in rids]
             )
         ]
