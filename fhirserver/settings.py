@@ -134,6 +134,13 @@ class Settings(BaseSettings):
         description="Most resources that a deletion with `_cascade=delete` takes along; 0: none.",
     )
 
+    max_expansion: int = Field(
+        default=10_000,
+        ge=1,
+        description="Most concepts of an expansion that is not asked for in pages; more are "
+        "refused as too costly.",
+    )
+
     # house rules
     full_text: Literal["all", "narrative", "none"] = Field(
         default="all",

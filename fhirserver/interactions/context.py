@@ -16,6 +16,7 @@ from fhirserver.jobs.table import JobTable
 from fhirserver.search.expression import Cursor
 from fhirserver.search.index import Indexer
 from fhirserver.search.text import FullText
+from fhirserver.store.concepts import NO_CONCEPTS, ConceptStore
 from fhirserver.store.port import Store, Unchanged
 
 
@@ -36,6 +37,7 @@ class Policy:
     full_text: FullText = "all"
     max_bundle_entries: int = 10_000
     max_conditional_deletes: int = 1000
+    max_expansion: int = 10_000
     max_cascaded_deletes: int = 1000
 
 
@@ -64,8 +66,8 @@ class Context:
     which re-enters it for the entries of a batch, and `admit`, which raises what it would
     raise for a request that a transaction plans itself. `contended` is held by those who plan
     a write again because others were faster, so that they do not outrun each other.
-    `operations` are those that the gate serves, `stored` the definitions to validate by.
-    `operations` are those that the gate serves. `unchanged` is what a commit states that was
+    `operations` are those that the gate serves, `stored` the definitions to validate by,
+    `concepts` the code systems of the store. `unchanged` is what a commit states that was
     prepared by these definitions and this indexer. `jobs` are those of the server, if it does
     any.
     """
@@ -82,5 +84,6 @@ class Context:
     contended: asyncio.Lock = field(default_factory=asyncio.Lock)
     operations: tuple[OperationRow, ...] = ()
     stored: StoredDefinitions = field(default_factory=StoredDefinitions)
+    concepts: ConceptStore = NO_CONCEPTS
     unchanged: Unchanged | None = None
     jobs: JobTable | None = None
