@@ -1,6 +1,6 @@
 """Loading the Synthea bundles: resources a second, where the time goes, bytes on disk.
 
-    python benchmarks/load.py [folder, default ../shared/data/synthea] [--rounds 3] [--in-flight 4]
+    python benchmarks/load.py [folder, default ../shared/data/synthea] [--rounds 3] [--in-flight 8]
                               [--url] [--profile 25]
 
 Loads through the gate into a new store, as `fhirserver load --data` does; `--url` also loads
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
-import gc
 import pstats
 import statistics
 import tempfile
@@ -26,7 +25,7 @@ from typing import NamedTuple
 import apsw
 from server_process import fhirserver
 
-from fhirserver.cli.load import into_server, into_store
+from fhirserver.cli.load import into_server, into_store, tune
 from fhirserver.load.finding import Refusal
 from fhirserver.load.journal import Journal
 from fhirserver.load.reading import units
@@ -61,7 +60,7 @@ class Measured(NamedTuple):
 def main() -> None:
     options = _options()
     found, _ = sources([options.folder])
-    gc.set_threshold(50_000, 20, 50)
+    tune()
     rates = []
     with tempfile.TemporaryDirectory() as name:
         for number in range(options.rounds):
@@ -165,7 +164,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=DEFAULT)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--in-flight", type=int, default=4)
+    parser.add_argument("--in-flight", type=int, default=8)
     parser.add_argument("--url", action="store_true")
     parser.add_argument("--profile", type=int, default=0, metavar="N")
     return parser.parse_args()

@@ -43,13 +43,15 @@ class Databases:
 
     @cache  # noqa: B019 - these objects last as long as a module of tests
     def _models(self) -> dict[str, list[IndexModel]]:
-        """The store's indexes by collection; whole ones on FerretDB, which has no partial ones."""
+        """The store's indexes by collection; plain ones on FerretDB, which has no others."""
         from fhirserver.store.mongo.indexes import INDEXES
 
-        is_ferretdb = "ferretdb" in self._client.server_info()
+        is_ferretdb = "ferretdbVersion" in self._client.server_info()
         models: dict[str, list[IndexModel]] = {}
         for index in INDEXES:
-            model = replace(index, partial=None).model if is_ferretdb else index.model
+            model = (
+                replace(index, partial=None, expires=False).model if is_ferretdb else index.model
+            )
             models.setdefault(index.collection, []).append(model)
         return models
 

@@ -151,6 +151,8 @@ def _of_mongodb(settings: Settings) -> Iterator[Finding]:
     yield Finding("ok", f"{sum(found.counts.values()):,} resources")
     for type, count in found.counts.items():
         yield Finding("ok", f"{type}: {count:,}")
+    if all(state.is_there for state in found.states):
+        yield from _of_index(settings)
 
 
 def _shown(name: str, settings: Settings) -> object:

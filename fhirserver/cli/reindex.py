@@ -40,7 +40,7 @@ def reindex(
     from fhirserver.errors import FhirError
 
     settings = settings_of(data=data)
-    if not settings.database.exists():
+    if not settings.is_mongodb and not settings.database.exists():
         refuse(f"{settings.database} is not there: nothing is stored yet.")
     try:
         job = asyncio.run(_reindex(settings, type or [], parameter or []))

@@ -54,9 +54,9 @@ def check_fragments(resource: Resource, encoded: bytes) -> None:
 
     `encoded` is the resource as compact JSON, in which most show that they have none.
     """
-    fragments = set(_FRAGMENT.findall(encoded))
-    if not fragments:
+    if _SIGN not in encoded:
         return
+    fragments = set(_FRAGMENT.findall(encoded))
     if resource["resourceType"] not in _HOLDERS and fragments <= {
         id.encode() for id in _contained_ids(resource)
     }:
@@ -66,6 +66,7 @@ def check_fragments(resource: Resource, encoded: bytes) -> None:
         raise Unprocessable("A reference points to nothing.", issues=issues)
 
 
+_SIGN: Final = b'"reference":"#'
 _FRAGMENT: Final = re.compile(rb'"reference":"#([^"]*)"')
 _HOLDERS: Final = frozenset({"Bundle", "Parameters"})  # resources that hold whole others
 

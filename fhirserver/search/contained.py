@@ -25,7 +25,7 @@ CONTAINER = "_container"
 """Of a contained resource: the reference to its container."""
 
 LOCAL_ID = "_id"
-"""Of a contained resource: its id within the container, as a token."""
+"""Of a contained resource: its whole id and that within the container, as tokens."""
 
 MARK = "#"
 """What the type of a contained resource begins with, and parts its id from the container's."""
@@ -71,6 +71,12 @@ def local_id(id: str) -> str:
     """The id within the container; that of a resource that is not contained is its own."""
     _, mark, local = id.partition(MARK)  # what stands behind it may be anything
     return local if mark else id
+
+
+def container_key(id: str) -> tuple[str, str]:
+    """The type and id of what the contained resource `Container/id#local` is in."""
+    type_, _, rest = id.partition("/")
+    return type_, rest.partition(MARK)[0]
 
 
 def _typed(contained: Any) -> Iterator[tuple[Resource, str, str]]:

@@ -166,7 +166,7 @@ class Missing:
 class IdIs:
     """The logical id is one of `ids` (none of them: nothing matches).
 
-    That of a contained resource is its id within the container.
+    A contained resource has its id within the container as well as its whole one.
     """
 
     ids: tuple[str, ...]

@@ -19,7 +19,6 @@ those of their container: see `fhirserver.search.contained`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from copy import copy
 from typing import Any
@@ -109,7 +108,7 @@ class Indexer:
     def _part(self, item: Part, container: Reference, home: Home, resource: Resource) -> Contained:
         out = self._entries(Scope(item.resource, container=resource), home)
         out[CONTAINER] = (container,)
-        out[LOCAL_ID] = (Token("", item.resource["id"]),)
+        out[LOCAL_ID] = (Token("", item.resource["id"]), Token("", item.reference.id))
         return Contained(*item.reference, out)
 
     def _entries(
@@ -168,17 +167,15 @@ def _uncovered(urls: Iterable[str], home: Home, covered: Collection[Entry]) -> t
     return tuple(entry for entry in found if entry not in covered)
 
 
-_URL = re.compile(rb'"reference":"([^"\\]*)(.)', re.DOTALL)
-
-
 def _urls_in(resource: Resource, encoded: bytes) -> list[str]:
     """As `_urls`, read from the JSON where that is plain: no other resource, no escapes."""
-    found = _URL.findall(encoded)
+    _, *found = encoded.split(b'"reference":"')
     if not found:
         return []
-    if b'"resource":{' in encoded or any(end != b'"' for _, end in found):
+    urls = [text[: text.index(b'"')].decode() for text in found]
+    if b'"resource":{' in encoded or "\\" in "".join(urls):
         return _urls(resource)
-    return [url.decode() for url, _ in found]
+    return urls
 
 
 def _urls(resource: Resource) -> list[str]:

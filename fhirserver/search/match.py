@@ -102,7 +102,7 @@ def match(expression: Expression, document: Document, world: World = EMPTY_WORLD
         case Not(part):
             return not match(part, document, world)
         case IdIs(ids):
-            return local_id(document.id) in ids
+            return document.id in ids or local_id(document.id) in ids
         case TypeIs(types):
             return document.type in types
         case Missing(param, _, missing):

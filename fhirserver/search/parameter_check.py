@@ -37,6 +37,9 @@ def is_active(resource: Resource) -> bool:
 
 def concrete(definitions: Definitions, base: Collection[str]) -> list[str]:
     """The resource types that a base stands for: `Resource` for all of them."""
+    named = definitions.resource_types.intersection(base)
+    if len(named) == len(base):
+        return sorted(named)
     return sorted(
         type_
         for type_ in definitions.resource_types

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 import serving
@@ -11,14 +12,16 @@ from indexing.server import EYES, found, patient, put, when_indexed
 from typer import Typer
 from typer.testing import CliRunner
 
+from fhirserver.cli.export import export
+from fhirserver.cli.load import load
 from fhirserver.cli.reindex import reindex
 from fhirserver.store.port import Entered
 from fhirserver.store.sqlite import SqliteStore
 
 
-def run(*arguments: str) -> tuple[int, str]:
+def run(*arguments: str, command: Any = reindex) -> tuple[int, str]:
     app = Typer()
-    app.command()(reindex)
+    app.command()(command)
     result = CliRunner().invoke(app, arguments)
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result.exit_code, result.output
@@ -49,6 +52,25 @@ async def test_while_a_server_runs(tmp_path: Path) -> None:
         code, told = await asyncio.to_thread(run, "--data", str(tmp_path))
         assert code == 0, told
         assert len(await when_indexed(client, "Patient?eye-colour=green")) == 30
+
+
+async def test_what_was_restored_waits_for_its_own_parameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with serving.client(tmp_path / "one") as client:
+        await put(client, EYES, patient("a", "green"))
+        await when_indexed(client, "Patient?eye-colour=green")
+    async with serving.client(tmp_path / "two"):
+        pass  # it was started once, so that its empty store is marked as wholly indexed
+    for command, *arguments in (
+        (export, "out", "--data", "one", "--history"),
+        (load, "out", "--data", "two", "--restore"),
+    ):
+        code, told = await asyncio.to_thread(run, *arguments, command=command)
+        assert code == 0, told
+    async with serving.client(tmp_path / "two") as client:
+        assert await when_indexed(client, "Patient?eye-colour=green") == ["a"]
 
 
 def test_where_nothing_is_stored(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import httpx2
+import pytest
 from e2e.server import FHIR_JSON, Server, check_file, serving
 from indexing.server import EYES, URL, patient
 
@@ -49,6 +50,7 @@ def progress_of(answer: httpx2.Response) -> int:
     return int(words[-1].replace(",", "")) if words[-1][0].isdigit() else 0
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with serving(data, FHIRSERVER_JOB_SHARE="0.05") as server:

@@ -121,6 +121,19 @@ async def test_of_all_types(client: httpx2.AsyncClient) -> None:
     assert await found(client, "Observation?language-of=fi") == []
 
 
+async def test_what_others_contain_is_found_as_well(client: httpx2.AsyncClient) -> None:
+    group = {
+        "resourceType": "Observation",
+        "id": "o",
+        "status": "final",
+        "code": {"text": "x"},
+        "contained": [patient("inside", "green")],
+        "subject": {"reference": "#inside"},
+    }
+    await put(client, group, EYES)
+    assert await when_indexed(client, "Observation?subject:Patient.eye-colour=green") == ["o"]
+
+
 async def test_composites_of_standard_and_custom_parts(client: httpx2.AsyncClient) -> None:
     both = parameter(
         "eye-gender",

@@ -26,7 +26,7 @@ def told(step: Resource, name: str) -> list[str | int]:
     ]
 
 
-async def test_a_search_is_explained(client: Client) -> None:
+async def test_a_search_is_explained(client: Client, each_store: str) -> None:
     for n in range(3):
         patient = {"resourceType": "Patient", "gender": "male", "name": [{"family": f"Secret{n}"}]}
         await client.ask("POST", "Patient", resource=patient)
@@ -35,12 +35,14 @@ async def test_a_search_is_explained(client: Client) -> None:
     assert told(step, "total") == [1]
     (plan,) = told(step, "plan")
     assert told(plan, "type") == ["Patient"]
-    assert any("string_value" in line for line in told(plan, "access"))
-    (source,) = told(plan, "source")
-    assert told(source, "condition") == ["StringIs name"]
-    assert told(source, "rows") == [1]
-    (sought,) = told(plan, "sought")
-    assert told(sought, "condition") == ["TokenIs gender"]
+    conditions = {found for part in told(plan, "source") for found in told(part, "condition")}
+    assert "StringIs name" in conditions
+    if each_store == "sqlite":  # MongoDB's planner chooses among the sources; the wire has no plans
+        assert any("string_value" in line for line in told(plan, "access"))
+        (source,) = told(plan, "source")
+        assert told(source, "rows") == [1]
+        (sought,) = told(plan, "sought")
+        assert told(sought, "condition") == ["TokenIs gender"]
     assert b"Secret" not in encode(step)
     assert b"secret1" not in encode(step)
 

@@ -14,7 +14,7 @@ from strategies.holding import holding
 
 from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
-from fhirserver.model.json import Resource, decode
+from fhirserver.model.json import Resource, decode, encode
 from fhirserver.search.contained import CONTAINED, CONTAINER
 from fhirserver.search.entry import (
     Composite,
@@ -304,3 +304,29 @@ def test_synthetic_patients(
         for entry in decode(gzip.decompress(file.read_bytes()))["entry"]:
             resource = entry["resource"]
             check(definitions, resource["resourceType"], indexer.entries(resource, BASE))
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"resourceType": "Patient", "link": [{"other": {"reference": 'Patient/a"b\\c'}}]},
+        {"resourceType": "Basic", "author": {"reference": "Practitioner/ä", "display": "x"}},
+        {"resourceType": "Basic", "extension": [{"valueString": '"reference":"Patient/a"'}]},
+        {
+            "resourceType": "Parameters",
+            "parameter": [
+                {"resource": {"resourceType": "Basic", "author": {"reference": "Patient/a"}}},
+                {"valueReference": {"reference": "Patient/b"}},
+            ],
+        },
+        {"resourceType": "Basic", "subject": {"reference": ""}, "author": {"reference": "#x"}},
+    ],
+)
+def test_entries_are_the_same_from_the_encoded_form(
+    indexer: Indexer, resource: dict[str, Any]
+) -> None:
+    entries = indexer.entries(resource, BASE)
+    again = indexer.entries(resource, BASE, encoded=encode(resource))
+    assert {name: set(some) for name, some in again.items()} == {
+        name: set(some) for name, some in entries.items()
+    }

@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,7 +19,7 @@ from fhirserver.search.expression import Query, TokenIs, TokenValue
 from fhirserver.store.mongo import MongoStore
 from fhirserver.store.mongo.batch import Batch, Stored
 from fhirserver.store.mongo.connection import Connection
-from fhirserver.store.mongo.guard import Guard, _pending
+from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.indexes import INDEXES, create, states
 from fhirserver.store.port import Committed, Expectation, HistoryQuery, Key, Stale
 
@@ -69,6 +70,52 @@ async def test_commits_of_several_servers_have_one_order(several: list[MongoStor
     assert await several[1].counts() == {"Patient": 60}
 
 
+async def test_who_asked_for_its_turn_is_not_overtaken(several: list[MongoStore]) -> None:
+    first, other, _ = several
+    await first.commit([put("Patient", "0")])
+    await first._guard.ask_for_turn()
+    await other._guard.ask_for_turn()  # too late
+    late = asyncio.create_task(other.commit([put("Patient", "late")]))
+    await asyncio.sleep(0.05)
+    done = await first.commit([put("Patient", "1")])
+    assert done.number == 2
+    assert (await late).number == 3
+
+
+async def test_a_turn_that_is_not_taken_ends(several: list[MongoStore]) -> None:
+    await several[0].commit([put("Patient", "0")])
+    await several[1]._guard.ask_for_turn()
+    assert (await several[0].commit([put("Patient", "1")])).number == 2
+
+
+async def test_a_slow_commit_is_not_starved_by_fast_ones(
+    several: list[MongoStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, *fast = several
+    prepare = slow._writer._batch
+
+    async def slowly(*arguments: Any, **more: Any) -> Batch:
+        batch = await prepare(*arguments, **more)
+        await asyncio.sleep(0.05)
+        return batch
+
+    monkeypatch.setattr(slow._writer, "_batch", slowly)
+    is_over = asyncio.Event()
+
+    async def hurry(store: MongoStore, name: str) -> int:
+        count = 0
+        while not is_over.is_set():
+            count += 1
+            await store.commit([put("Patient", f"{name}{count}")])
+        return count
+
+    others = [asyncio.create_task(hurry(store, f"s{n}-")) for n, store in enumerate(fast)]
+    for n in range(3):
+        await slow.commit([put("Patient", f"slow{n}")])
+    is_over.set()
+    assert sum(await asyncio.gather(*others)) > 10
+
+
 async def test_of_updates_on_several_servers_one_wins(several: list[MongoStore]) -> None:
     await several[0].commit([put("Patient", "1")])
 
@@ -87,12 +134,14 @@ async def _leave_half_done(url: str, steps: int, version: int) -> None:
     connection = Connection(url)
     guard = Guard(connection, "default", atomic=False)
     head = await guard.settled()
-    known = {Key("Patient", "1"): Stored(version - 1, 1, is_live=True)} if version > 1 else {}
+    stored = Stored(version - 1, 1, is_live=True, parts={})
+    known = {Key("Patient", "1"): stored} if version > 1 else {}
     batch = Batch("default", "dead", head, head.instant, known)
     batch.stage([put("Patient", "1", version, CODE)])
     batch.keep()
-    pending = _pending(batch)
-    await guard._advance(batch, {"pending": pending}, None)
+    writing = batch.writing()
+    pending = writing.pending
+    await guard._advance(writing, {"pending": pending}, None)
     if steps:
         await guard._apply({**pending, "resources": pending["resources"][: steps - 1]}, None)
     await connection.close()

@@ -241,8 +241,9 @@ def holding(draw: st.DrawFn, container: Document, params: tuple[str, ...]) -> Do
     for type_, local in draw(st.lists(keys, min_size=1, max_size=2, unique_by=lambda key: key[1])):
         found = dict(draw(entries(params)))
         found[CONTAINER] = (Reference(container.type, container.id),)
-        found[LOCAL_ID] = (Token("", local),)
-        parts.append(Contained(type_, f"{container.type}/{container.id}{MARK}{local}", found))
+        whole = f"{container.type}/{container.id}{MARK}{local}"
+        found[LOCAL_ID] = (Token("", local), Token("", whole))
+        parts.append(Contained(type_, whole, found))
     types = dict.fromkeys(Token("", part.type.removeprefix(MARK)) for part in parts)
     return replace(
         container,
@@ -332,7 +333,7 @@ def _conditions_on(param: str) -> SearchStrategy[Expression]:
 _ELSEWHERE: SearchStrategy[Expression] = st.one_of(
     leaves("_lastUpdated", "date"),
     _some(_TARGETS).map(lambda targets: ReferenceIs(None, targets)),
-    st.lists(st.sampled_from(IDS), max_size=3).map(lambda ids: IdIs(tuple(ids))),
+    st.lists(st.sampled_from((*IDS, "Patient/1#a")), max_size=3).map(lambda ids: IdIs(tuple(ids))),
     st.lists(st.sampled_from(TYPES + CONTAINED_TYPES), max_size=2).map(
         lambda types: TypeIs(tuple(types))
     ),

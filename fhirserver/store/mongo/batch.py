@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 from bson import Int64
 
-from fhirserver.search.match import Document
-from fhirserver.store.mongo.document import Json, resource_document, version_document
+from fhirserver.search.contained import CONTAINED
+from fhirserver.search.entry import Contained
+from fhirserver.search.match import Document, contained_in
+from fhirserver.store.mongo.document import Json, Stamp, resource_document, version_document
 from fhirserver.store.mongo.document import field as field_name
 from fhirserver.store.mongo.links import Unwritten
 from fhirserver.store.port import (
@@ -43,11 +45,13 @@ class Head(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What the store knows of a resource: its version, and the number of its first one."""
+    """What the store knows of a resource: its version, and the number of its first one; what it
+    contains, with the numbers by which that was first there."""
 
     version: int
     created: int
     is_live: bool
+    parts: Mapping[Key, int]
 
 
 class Found(NamedTuple):
@@ -57,43 +61,80 @@ class Found(NamedTuple):
     key: Key
 
 
-class Gone(NamedTuple):
-    """Versions, and resources of which none is left, that are taken out for good, by their keys."""
+class Writing(NamedTuple):
+    """What is to be written, from the number `start` on; it has one effect however often it is
+    written. Without versions it takes others out (`expunged`, by k, i, v).
 
-    versions: tuple[Json, ...] = ()
-    resources: tuple[Json, ...] = ()
+    `latest` are the last numbers of types, `over` stored versions that come to an end, `gone`
+    documents of `resource` that go unless they are newer than m.
+    """
+
+    group: str
+    start: int
+    number: int
+    instant: int
+    counted: Mapping[str, int]
+    latest: Mapping[str, int]
+    versions: Sequence[Json] = ()
+    over: Sequence[Json] = ()
+    resources: Sequence[Json] = ()
+    gone: Sequence[Json] = ()
+    expunged: Sequence[Json] = ()
+
+    @property
+    def pending(self) -> Json:
+        """The documents as they stand in the head of a store without transactions."""
+        return {
+            "w": self.group,
+            "from": Int64(self.start),
+            "n": Int64(self.number),
+            "last": {type_: Int64(number) for type_, number in self.latest.items()},
+            "versions": list(self.versions),
+            "over": list(self.over),
+            "resources": list(self.resources),
+            "gone": list(self.gone),
+            "expunged": list(self.expunged),
+        }
 
 
 @dataclass(slots=True)
 class _Placed:
-    """`follows` is the version of the resource before it, 0 where there is none."""
-
     change: Change
     number: int
-    created: int
-    was_live: bool
+    last: int
     instant: int
-    follows: int
+    created: int
+    before: Stored
+    parts: dict[Key, int]
+
+    @property
+    def key(self) -> Key:
+        return Key(self.change.type, self.change.id)
+
+    @property
+    def after(self) -> Stored:
+        is_live = self.change.body is not None
+        return Stored(self.change.version, self.created, is_live, self.parts)
+
+    @property
+    def document(self) -> Document | None:
+        if self.change.body is None:
+            return None
+        return Document(*self.key, self.instant, self.change.entries)
 
 
-_NOTHING = Gone()
-_NEVER = Stored(0, 0, is_live=False)
+_NEVER = Stored(0, 0, is_live=False, parts={})
 
 
 @dataclass(slots=True)
 class Batch:
-    """Commits that will be written together. `known` is what the store has of their resources.
-
-    What is `gone` is not written with others; it takes a number, so that who did not know of it
-    loses.
-    """
+    """Commits that will be written together. `known` is what the store has of their resources."""
 
     tenant: str
     group: str
     head: Head
     instant: int
     known: Mapping[Key, Stored]
-    gone: Gone = _NOTHING
     _kept: list[_Placed] = field(default_factory=list)
     _staged: list[_Placed] = field(default_factory=list)
     _overlay: dict[Key, _Placed] = field(default_factory=dict)
@@ -101,7 +142,7 @@ class Batch:
     @property
     def number(self) -> int:
         """The last number given to what is kept."""
-        return self.head.number + (1 if self.gone.versions else len(self._kept))
+        return self._kept[-1].last if self._kept else self.head.number
 
     @property
     def is_empty(self) -> bool:
@@ -110,12 +151,18 @@ class Batch:
     @property
     def types(self) -> tuple[str, ...]:
         """All types that the tenant has, with the batch."""
-        return tuple(dict.fromkeys([*self.head.types, *(key.type for key in self.unwritten())]))
+        changed = (item.change.type for item in (*self._overlay.values(), *self._staged))
+        return tuple(dict.fromkeys([*self.head.types, *changed]))
 
     @property
     def latest(self) -> dict[str, int]:
         """The last number of each type, with the batch."""
         return {**self.head.latest, **{item.change.type: item.number for item in self._kept}}
+
+    @property
+    def left(self) -> Head:
+        """Where the tenant stands once the batch is written."""
+        return Head(self.number, self.instant, self.types, self.latest)
 
     def check(self, unchanged: Unchanged | None) -> None:
         """Raises `Outdated` when it does not hold."""
@@ -125,30 +172,14 @@ class Batch:
     def stage(self, changes: Sequence[Change]) -> None:
         """Puts a commit on top. Raises `Stale` when a precondition does not hold."""
         staged = []
-        for number, change in enumerate(changes, self.number + 1):
-            key = Key(change.type, change.id)
-            stored = self._stored(key)
-            if stored.version != change.version - 1:
+        last = self.number
+        for change in changes:
+            before = self._stored(Key(change.type, change.id))
+            if before.version != change.version - 1:
                 raise Stale(f"{change.type}/{change.id} was changed meanwhile. Read it again.")
-            created = stored.created or number
-            follows = stored.version
-            placed = _Placed(change, number, created, stored.is_live, self.instant, follows)
-            staged.append(placed)
+            staged.append(_placed(change, before, last, self.instant))
+            last = staged[-1].last
         self._staged = staged
-
-    def restore(self, change: Change, instant: int) -> None:
-        """Takes a version as another store numbered and dated it.
-
-        Raises `Stale` where it is not newer than what is there.
-        """
-        key = Key(change.type, change.id)
-        stored, number = self._stored(key), self.number + 1
-        if change.version <= stored.version:
-            raise Stale(f"{change.type}/{change.id} has that version already, or a later one.")
-        created = stored.created or number
-        placed = _Placed(change, number, created, stored.is_live, instant, stored.version)
-        self._kept.append(placed)
-        self._overlay[key] = placed
 
     def drop(self) -> None:
         """Takes the staged commit off again."""
@@ -157,78 +188,130 @@ class Batch:
     def keep(self) -> Committed:
         """Makes the staged commit a part of the batch."""
         self._kept += self._staged
-        for item in self._staged:
-            self._overlay[Key(item.change.type, item.change.id)] = item
+        self._overlay |= {item.key: item for item in self._staged}
         self._staged = []
         return Committed(self.number, self.instant if self._kept else self.head.instant)
 
-    def unwritten(self) -> dict[Key, Unwritten]:
-        """The changed resources as they will be."""
-        states = self._overlay | {
-            Key(item.change.type, item.change.id): item for item in self._staged
-        }
-        return {
-            key: Unwritten(self._document(key, item), item.created) for key, item in states.items()
-        }
+    def restore(self, change: Change, instant: int) -> None:
+        """Puts a version on top as another store numbered and dated it.
 
-    def resources(self) -> list[Json]:
-        """The newest document of each resource, with the version it follows."""
+        Raises `Stale` where it is not newer than what is there.
+        """
+        before = self._stored(Key(change.type, change.id))
+        if change.version <= before.version:
+            raise Stale(f"{change.type}/{change.id} is there already.")
+        if instant < (self._kept[-1].instant if self._kept else self.head.instant):
+            raise Stale("The store has later commits than what is to be restored.")
+        self._staged = [_placed(change, before, self.number, instant)]
+        self.instant = instant
+        self.keep()
+
+    def unwritten(self) -> dict[Key, Unwritten]:
+        """The changed resources as they will be, with what they contain."""
+        out: dict[Key, Unwritten] = {}
+        for key, item in (self._overlay | {item.key: item for item in self._staged}).items():
+            document = item.document
+            out |= dict.fromkeys(self.known.get(key, _NEVER).parts, Unwritten(None, 0))
+            out[key] = Unwritten(document, item.created)
+            for part in contained_in(document) if document else ():
+                place = Key(part.type, part.id)
+                out[place] = Unwritten(part, item.parts[place])
+        return out
+
+    def writing(self) -> Writing:
+        """What is kept, as it is written."""
+        return Writing(
+            self.group,
+            self.head.number,
+            self.number,
+            self.instant,
+            self._counted(),
+            self.latest,
+            self._versions(),
+            self._superseded(),
+            [document for item in self._overlay.values() for document in self._resources(item)],
+            self._gone(),
+        )
+
+    def _resources(self, item: _Placed) -> list[Json]:
+        """The newest documents of a resource and of what it contains."""
+        stamp = Stamp(item.change.version, item.number, item.instant)
+        entries = None if item.change.body is None else item.change.entries
+        out = resource_document(self.tenant, item.key, item.created, stamp, entries)
+        if item.parts:
+            out["p"] = [{"k": k, "i": i, "n": Int64(n)} for (k, i), n in item.parts.items()]
+        documents = [out]
+        for part in item.change.entries.get(CONTAINED, ()):
+            assert isinstance(part, Contained)
+            key = Key(part.type, part.id)
+            created = item.parts[key]
+            documents.append(resource_document(self.tenant, key, created, stamp, part.entries))
+        return documents
+
+    def _gone(self) -> list[Json]:
+        """What the stored resources contain, and contain no more."""
         return [
-            resource_document(self.tenant, item.change, item.created, item.number, item.instant)
-            for item in self._overlay.values()
+            {"k": part.type, "i": part.id, "m": Int64(item.number - 1)}
+            for key, item in self._overlay.items()
+            for part in self.known.get(key, _NEVER).parts
+            if part not in item.parts
         ]
 
-    def versions(self) -> list[Json]:
+    def _versions(self) -> list[Json]:
         """All new versions; one that was superseded in the batch says so."""
+        following = {(item.key, item.before.version): item for item in self._kept}
         out = []
-        following = {
-            (Key(item.change.type, item.change.id), item.follows): item for item in self._kept
-        }
         for item in self._kept:
             document = version_document(
                 self.tenant, item.change, item.number, item.instant, self.group
             )
-            after = following.get((Key(item.change.type, item.change.id), item.change.version))
-            if after is not None:
-                document |= {"e": Int64(after.instant), "x": Int64(after.number)}
+            then = following.get((item.key, item.change.version))
+            if then is not None:
+                document |= {"e": Int64(then.instant), "x": Int64(then.number)}
             out.append(document)
         return out
 
-    def superseded(self) -> list[Json]:
+    def _superseded(self) -> list[Json]:
         """The stored versions that come to an end."""
-        seen: set[Key] = set()
-        out: list[Json] = []
-        for item in self._kept:
-            key = Key(item.change.type, item.change.id)
-            if key not in seen and item.follows:
-                out.append({
-                    "k": key.type,
-                    "i": key.id,
-                    "v": Int64(item.follows),
-                    "e": Int64(item.instant),
-                    "x": Int64(item.number),
-                })  # fmt: skip
-            seen.add(key)
-        return out
+        first = {item.key: item for item in reversed(self._kept)}
+        return [
+            {
+                "k": key.type,
+                "i": key.id,
+                "v": Int64(item.before.version),
+                "e": Int64(item.instant),
+                "x": Int64(item.number),
+            }
+            for key, item in first.items()
+            if item.before.version
+        ]
 
-    def counted(self) -> Counter[str]:
+    def _counted(self) -> Counter[str]:
         """By how much the number of current resources changes, by type."""
         out: Counter[str] = Counter()
         for item in self._kept:
             is_live = item.change.body is not None
-            out[field_name(item.change.type)] += int(is_live) - int(item.was_live)
+            out[field_name(item.change.type)] += int(is_live) - int(item.before.is_live)
         return out
 
     def _stored(self, key: Key) -> Stored:
         item = self._overlay.get(key)
-        if item is None:
-            return self.known.get(key, _NEVER)
-        return Stored(item.change.version, item.created, item.change.body is not None)
+        return self.known.get(key, _NEVER) if item is None else item.after
 
-    def _document(self, key: Key, item: _Placed) -> Document | None:
-        if item.change.body is None:
-            return None
-        return Document(key.type, key.id, self.instant, item.change.entries)
+
+def _placed(change: Change, before: Stored, last: int, instant: int) -> _Placed:
+    """A change with the numbers after `last`: one for its version, one for each new part."""
+    number = last = last + 1
+    parts: dict[Key, int] = {}
+    for part in change.entries.get(CONTAINED, ()):
+        assert isinstance(part, Contained)
+        key = Key(part.type, part.id)
+        if key in before.parts:
+            parts[key] = before.parts[key]
+        elif key not in parts:
+            last += 1
+            parts[key] = last
+    return _Placed(change, number, last, instant, before.created or number, before, parts)
 
 
 def check(expected: Expectation, found: Iterable[Found]) -> None:

@@ -6,8 +6,10 @@ each version, with the bytes to be served, which are written once and never move
     both      t tenant, k type, i id, v version, u instant (microseconds)
     resource  n number of its first version, m of its current one, l true unless deleted,
               q texts and w words (see `keys`), r ranges {p,v,w,s,c,u} and places {p,v,w}
-              (latitude, longitude), x tuples {p,a,b,d}, o order {a,d}; g, where they were
-              made anew, the number of the last SearchParameter by which they were
+              (latitude, longitude), x tuples {p,a,b,d}, o order {a,d}, z how many words,
+              p what it contains {k,i,n}; that has documents of its own, with the v, m and u
+              of its container; g, where the entries were made anew, the number of the last
+              SearchParameter by which they were
     version   n number in the tenant's total order, h method, b body unless a deletion,
               w the group of commits that wrote it, and once superseded: e instant and
               x number of the version that followed
@@ -17,14 +19,17 @@ Numbers are 64-bit. Values of one parameter are of one BSON type, so that compar
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias, assert_never
+from collections import Counter
+from typing import Any, Final, NamedTuple, TypeAlias, assert_never
 
 from bson import Int64
 from bson.binary import Binary
 from pymongo import UpdateOne
 
+from fhirserver.search.contained import MARK, is_contained
 from fhirserver.search.entry import (
     Composite,
+    Contained,
     Date,
     Entries,
     Entry,
@@ -39,44 +44,65 @@ from fhirserver.search.entry import (
     Words,
 )
 from fhirserver.store.mongo.keys import keys, words
-from fhirserver.store.port import Change, Entered, Method, Version
+from fhirserver.store.port import Change, Entered, Key, Method, Version
 
 Json: TypeAlias = dict[str, Any]
 
-_INDEXED: Final = ("q", "w", "r", "x", "o")
+_INDEXED: Final = ("q", "w", "z", "r", "x", "o")
 
 COMPONENTS: Final = ("a", "b", "d")
 """Where the components of a tuple stand."""
 
 
-def resource_document(tenant: str, change: Change, created: int, number: int, at: int) -> Json:
-    """What a change makes of its resource; of a deleted one only that it was there."""
-    out: Json = {
-        "t": tenant,
-        "k": change.type,
-        "i": change.id,
-        "v": Int64(change.version),
-        "n": Int64(created),
-        "m": Int64(number),
-        "u": Int64(at),
-    }
-    if change.body is not None:
-        out["l"] = True
-        out |= indexed(change.entries)
-    return out
-
-
-def reentered(tenant: str, entered: Entered, number: int) -> UpdateOne:
-    """The write that gives a version other entries, if it is current and none were made later.
+def reentered(
+    tenant: str, entered: Entered, number: int, part: Contained | None = None
+) -> UpdateOne:
+    """The write that gives a version other entries, if it is current and none were made later;
+    or those of a part that it contains.
 
     `number` is that of the last SearchParameter by which they are made.
     """
-    which: Json = {"t": tenant, "k": entered.type, "i": entered.id, "v": Int64(entered.version)}
+    key = Key(part.type, part.id) if part else Key(entered.type, entered.id)
+    which: Json = {"t": tenant, "k": key.type, "i": key.id, "v": Int64(entered.version)}
     which |= {"l": True, "$or": [{"g": {"$exists": False}}, {"g": {"$lte": Int64(number)}}]}
-    fields = indexed(entered.entries)
+    fields = indexed(part.entries if part else entered.entries)
     gone = {name: "" for name in _INDEXED if name not in fields}
     write: Json = {"$set": {**fields, "g": Int64(number)}}
     return UpdateOne(which, write | ({"$unset": gone} if gone else {}))
+
+
+class Stamp(NamedTuple):
+    """The version, number and instant of a change."""
+
+    version: int
+    number: int
+    instant: int
+
+
+def resource_document(
+    tenant: str, key: Key, created: int, stamp: Stamp, entries: Entries | None
+) -> Json:
+    """What a change makes of a resource; of a deleted one (None) only that it was there."""
+    out: Json = {
+        "t": tenant,
+        "k": key.type,
+        "i": key.id,
+        "v": Int64(stamp.version),
+        "n": Int64(created),
+        "m": Int64(stamp.number),
+        "u": Int64(stamp.instant),
+    }
+    if entries is not None:
+        out["l"] = True
+        out |= indexed(entries)
+    return out
+
+
+def container_of(found: Json) -> Key:
+    """The resource whose versions are those of a document: itself, or what contains it."""
+    if not is_contained(found["k"]):
+        return Key(found["k"], found["i"])
+    return Key(*found["i"].rpartition(MARK)[0].split("/", 1))
 
 
 def version_document(tenant: str, change: Change, number: int, at: int, group: str) -> Json:
@@ -124,7 +150,10 @@ def indexed(entries: Entries) -> Json:
                 tuples.append({"p": param, **dict(zip(COMPONENTS, parts, strict=False))})
             elif isinstance(entry, Date | Number | Quantity | Position):
                 ranges.append({"p": param, **_component(entry)})
-    out: Json = {"q": keys(entries), "w": words(entries), "r": ranges, "x": tuples, "o": order}
+    told = words(entries)
+    counts = Counter(word[0] for word in told)
+    out: Json = {"q": keys(entries), "w": told, "z": dict(counts), "r": ranges}
+    out |= {"x": tuples, "o": order}
     return {name: value for name, value in out.items() if value}
 
 
@@ -170,7 +199,7 @@ def _rank(entry: Entry) -> int | float | str | None:
             return float(low)
         case Uri(value):
             return value
-        case Composite() | Position() | Words():
+        case Composite() | Position() | Words() | Contained():
             return None
         case _:
             assert_never(entry)

@@ -1,145 +1,133 @@
-"""Versions taken out of the database for good (docs/adr/0028-expunge.md).
+"""Versions taken out for good (docs/adr/0028-expunge.md), as a commit of its own.
 
-An expunge is a commit of its own: it moves the head, so that a writer who started from the
-state before it starts again. What the server itself keeps of deleted documents (its log of
-operations, free blocks, backups) is not in reach of a client.
+It takes a number of the head, so that nothing is written meanwhile; what it is to remove stands
+in the head of a store without transactions as a commit does. The server gives the space back
+to later documents; what its files still hold is its own business (docs/stores.md).
 """
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any, Final
 
 from bson import Int64
 
-from fhirserver.store.mongo.batch import Batch, Gone
+from fhirserver.store.mongo.batch import Head, Writing
 from fhirserver.store.mongo.connection import Connection, unavailable
 from fhirserver.store.mongo.document import Json
 from fhirserver.store.mongo.guard import Guard, Lost
 from fhirserver.store.port import Expunge, Key
 
+_PAGE: Final = 500
 _AT_ONCE: Final = 1000  # versions of one commit
 _LOSSES: Final = 60
-_PATIENT_FOR: Final = 4
-_PAUSE: Final = 0.02
-
-
-class _Chosen(NamedTuple):
-    versions: list[Json]
-    resources: list[Json]
+_KEY: Final = {"_id": 0, "k": 1, "i": 1, "v": 1}
 
 
 class Expunger:
-    """Takes out what a tenant no longer is to have."""
+    """Expunges in one tenant."""
 
     def __init__(self, connection: Connection, tenant: str, guard: Guard) -> None:
-        self._connection = connection
+        self._versions = connection.version
+        self._resources = connection.resource
         self._tenant = tenant
         self._guard = guard
 
     async def expunge(self, what: Expunge) -> int:
-        """As `Store.expunge`."""
-        gone = 0
-        while gone < what.limit:
-            wanted = min(_AT_ONCE, what.limit - gone)
-            count = await self._expunge(what, wanted)
-            gone += count
-            if count < wanted:
+        """As `Store.expunge`, in commits of bounded size."""
+        count = 0
+        while count < what.limit:
+            most = min(_AT_ONCE, what.limit - count)
+            went = await self._expunge(replace(what, limit=most))
+            count += went
+            if went < most:
                 break
-        return gone
+        return count
 
-    async def _expunge(self, what: Expunge, most: int) -> int:
+    async def _expunge(self, what: Expunge) -> int:
         for losses in range(_LOSSES):
-            if losses >= _PATIENT_FOR:
+            if losses:
                 await self._guard.ask_for_turn()
             head = await self._guard.settled()
-            chosen = await self._chosen(what, most)
-            if not chosen.versions:
+            chosen, gone = await self._chosen(what)
+            if not chosen:
                 return 0
-            batch = Batch(
-                tenant=self._tenant,
-                group=secrets.token_hex(8),
-                head=head,
-                instant=head.instant,
-                known={},
-                gone=Gone(tuple(chosen.versions), tuple(chosen.resources)),
-            )
             try:
-                await self._guard.write(batch)
+                await self._guard.write(
+                    _writing(head, chosen, gone), head._replace(number=head.number + 1)
+                )
             except Lost:
-                await asyncio.sleep(_PAUSE)
                 continue
-            return len(chosen.versions)
+            return len(chosen)
         raise unavailable("Too many writers at once. Try again.")
 
-    async def _chosen(self, what: Expunge, most: int) -> _Chosen:
-        chosen = _Chosen([], [])
+    async def _chosen(self, what: Expunge) -> tuple[list[Json], list[Json]]:
+        """The versions to remove, and the resources of which none is left."""
+        chosen: list[Json] = []
+        gone: list[Json] = []
         if what.deleted:
-            await self._choose_deleted(what, most, chosen)
-        if what.previous and len(chosen.versions) < most:
-            await self._choose_previous(what, most, chosen)
-        return chosen
+            async for resource in self._deleted(what):
+                left = what.limit - len(chosen)
+                if left <= 0:
+                    break
+                wanted = {"t": self._tenant, "k": resource["k"], "i": resource["i"]}
+                cursor = self._versions.find(wanted, _KEY, sort=[("v", 1)], limit=left)
+                versions = await cursor.to_list(None)
+                chosen += versions
+                if not versions or versions[-1]["v"] == resource["v"]:
+                    gone.append({name: resource[name] for name in ("k", "i", "m")})
+        if what.previous:
+            async for version in self._previous(what):
+                if len(chosen) >= what.limit:
+                    break
+                chosen.append(version)
+        return chosen, gone
 
-    def _scope(self, what: Expunge) -> Json:
-        scope: Json = {"t": self._tenant}
-        if what.type is not None:
-            scope["k"] = what.type
-        if what.id is not None:
-            scope["i"] = what.id
-        return scope
+    def _deleted(self, what: Expunge) -> Any:
+        wanted = self._scope(what) | {"l": None}
+        return self._resources.find(wanted, {**_KEY, "m": 1}, sort=[("n", 1)], limit=what.limit)
 
-    async def _choose_deleted(self, what: Expunge, most: int, chosen: _Chosen) -> None:
-        """Adds versions of deleted resources; a resource goes with its last one."""
-        wanted = {**self._scope(what), "l": {"$exists": False}}
-        deleted = self._connection.resource.find(wanted, {"_id": 0, "k": 1, "i": 1}, limit=most)
-        for resource in await deleted.to_list(None):
-            room = most - len(chosen.versions)
-            if not room:
-                return
-            key = {"k": resource["k"], "i": resource["i"]}
-            found = self._connection.version.find(
-                {"t": self._tenant, **key},
-                {"_id": 0, "v": 1},
-                sort=[("v", 1)],
-                limit=room + 1,
-            )
-            numbers = [one["v"] for one in await found.to_list(None)]
-            chosen.versions.extend({**key, "v": Int64(number)} for number in numbers[:room])
-            if len(numbers) <= room:
-                chosen.resources.append(key)
-
-    async def _choose_previous(self, what: Expunge, most: int, chosen: _Chosen) -> None:
-        """Adds superseded versions of resources that are not deleted, the oldest first."""
-        after = 0
+    async def _previous(self, what: Expunge) -> AsyncIterator[Json]:
+        """Superseded versions of resources that are not deleted, the oldest first."""
+        last = 0
         while True:
-            wanted: dict[str, Any] = {
-                **self._scope(what),
-                "x": {"$exists": True},
-                "n": {"$gt": Int64(after)},
-            }
-            shown = {"_id": 0, "k": 1, "i": 1, "v": 1, "n": 1}
-            found = self._connection.version.find(wanted, shown, sort=[("n", 1)], limit=most)
-            page = await found.to_list(None)
-            live = await self._live({Key(one["k"], one["i"]) for one in page})
-            for one in page:
+            wanted = self._scope(what) | {"x": {"$exists": True}, "n": {"$gt": Int64(last)}}
+            cursor = self._versions.find(wanted, {**_KEY, "n": 1}, sort=[("n", 1)], limit=_PAGE)
+            found = await cursor.to_list(None)
+            live = await self._live({Key(one["k"], one["i"]) for one in found})
+            for one in found:
                 if Key(one["k"], one["i"]) in live:
-                    chosen.versions.append({"k": one["k"], "i": one["i"], "v": one["v"]})
-                    if len(chosen.versions) == most:
-                        return
-            if len(page) < most:
+                    yield one
+            if len(found) < _PAGE:
                 return
-            after = int(page[-1]["n"])
+            last = int(found[-1]["n"])
 
     async def _live(self, keys: set[Key]) -> set[Key]:
         by_type: dict[str, list[str]] = {}
         for key in keys:
             by_type.setdefault(key.type, []).append(key.id)
-        live = set()
-        for type_, ids in by_type.items():
-            found = self._connection.resource.find(
-                {"t": self._tenant, "k": type_, "i": {"$in": ids}, "l": True},
-                {"_id": 0, "i": 1},
-            )
-            live |= {Key(type_, one["i"]) for one in await found.to_list(None)}
-        return live
+        if not by_type:
+            return set()
+        parts = [{"t": self._tenant, "k": k, "i": {"$in": i}} for k, i in by_type.items()]
+        cursor = self._resources.find({"l": True, "$or": parts}, _KEY)
+        return {Key(one["k"], one["i"]) for one in await cursor.to_list(None)}
+
+    def _scope(self, what: Expunge) -> Json:
+        named = {"k": what.type, "i": what.id}
+        return {"t": self._tenant} | {name: value for name, value in named.items() if value}
+
+
+def _writing(head: Head, chosen: list[Json], gone: list[Json]) -> Writing:
+    expunged = [{name: one[name] for name in ("k", "i", "v")} for one in chosen]
+    return Writing(
+        secrets.token_hex(8),
+        head.number,
+        head.number + 1,
+        head.instant,
+        {},
+        {},
+        gone=gone,
+        expunged=expunged,
+    )

@@ -28,7 +28,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMo
 from pymongo.read_concern import ReadConcern
 
 from fhirserver.errors import Unavailable
-from fhirserver.store.mongo.batch import Batch, Head
+from fhirserver.store.mongo.batch import Head, Writing
 from fhirserver.store.mongo.connection import MAJORITY, Connection, is_passing
 from fhirserver.store.mongo.document import Json
 
@@ -95,9 +95,10 @@ class Guard:
             {"$set": {"turn": {"w": self._name, "until": Int64(_milliseconds() + _TURN)}}},
         )
 
-    async def write(self, batch: Batch) -> None:
-        """Commits the batch. Raises `Lost` when another commit came first.
+    async def write(self, batch: Writing, left: Head) -> None:
+        """Commits what is to be written, by which the head becomes `left`.
 
+        Raises `Lost` when another commit came first.
         After a failure of the network or a change of the primary it is found out whether the
         commit was made; it is repeated until that is certain.
         """
@@ -108,9 +109,9 @@ class Guard:
             if not is_passing(error):
                 raise
             await self._make_certain(batch)
-        self._own = Head(batch.number, batch.instant, batch.types, batch.latest)
+        self._own = left
 
-    async def _make_certain(self, batch: Batch) -> None:
+    async def _make_certain(self, batch: Writing) -> None:
         """Finds out what became of a commit, and repeats it. Raises `Lost` when it never can be.
 
         Raises `Unavailable` when that takes too long; without Retry-After, as a create must not
@@ -148,9 +149,9 @@ class Guard:
             if error.code != _DUPLICATE:
                 raise
 
-    async def _in_transaction(self, batch: Batch) -> None:
+    async def _in_transaction(self, batch: Writing) -> None:
         """Raises `Lost` for what is certain not to be committed."""
-        pending = _pending(batch)
+        pending = batch.pending
         try:
             async with self._connection.client.start_session() as session:
                 await session.start_transaction(
@@ -174,12 +175,14 @@ class Guard:
                 raise Lost from error
             raise
 
-    async def _in_steps(self, batch: Batch) -> None:
-        pending = _pending(batch)
+    async def _in_steps(self, batch: Writing) -> None:
+        pending = batch.pending
         await self._advance(batch, {"pending": pending}, None)
         await self._finish(pending)
 
-    async def _advance(self, batch: Batch, more: Json, session: AsyncClientSession | None) -> None:
+    async def _advance(
+        self, batch: Writing, more: Json, session: AsyncClientSession | None
+    ) -> None:
         """The compare-and-set."""
         change: Json = {
             "$set": {
@@ -190,10 +193,10 @@ class Guard:
             },
             "$unset": {"turn": ""},
         }
-        counted = {f"live.{type_}": Int64(more) for type_, more in batch.counted().items()}
+        counted = {f"live.{type_}": Int64(step) for type_, step in batch.counted.items()}
         if counted:
             change["$inc"] = counted
-        is_there: Json = {"n": Int64(batch.head.number), "pending": {"$exists": False}}
+        is_there: Json = {"n": Int64(batch.start), "pending": {"$exists": False}}
         done = await self._connection.tenant.update_one(
             {"_id": self._tenant, **is_there, **self._is_free()}, change, session=session
         )
@@ -235,6 +238,10 @@ class Guard:
             )
             for over in pending["over"]
         ]
+        versions += [
+            DeleteOne({"t": tenant, "k": old["k"], "i": old["i"], "v": old["v"]})
+            for old in pending["expunged"]
+        ]
         await self._bulk(self._connection.version, versions, session)
         resources: list[Any] = []
         for document in pending["resources"]:
@@ -244,13 +251,11 @@ class Guard:
                 key = {"t": tenant, "k": document["k"], "i": document["i"]}
                 older = {**key, "m": {"$lt": document["m"]}}
                 resources.append(ReplaceOne(older, document))
+        resources += [
+            DeleteOne({"t": tenant, "k": old["k"], "i": old["i"], "m": {"$lte": old["m"]}})
+            for old in pending["gone"]
+        ]
         await self._bulk(self._connection.resource, resources, session)
-        for collection, kind in (
-            (self._connection.version, "gone"),
-            (self._connection.resource, "gone_resources"),
-        ):
-            deletions = [DeleteOne({"t": tenant, **key}) for key in pending.get(kind, ())]
-            await self._bulk(collection, deletions, session)
 
     async def _bulk(
         self, collection: Any, writes: Sequence[Any], session: AsyncClientSession | None
@@ -266,18 +271,17 @@ class Guard:
             if error.details.get("writeConcernErrors"):
                 raise AutoReconnect("a write did not reach the majority") from error
 
-    async def _outcome(self, batch: Batch) -> bool | None:
+    async def _outcome(self, batch: Writing) -> bool | None:
         """Whether the batch was committed after all; None while that can still change.
 
         It is decided once the head has moved in the majority's eyes: the batch moved it, and
         left its mark, or never can. It is whole when this says so.
         """
-        if (await self.settled()).number == batch.head.number:
+        if (await self.settled()).number == batch.start:
             return None
-        versions = batch.versions()
-        if not versions:
-            return False  # an expunge leaves no mark: what is still there is looked for again
-        first = versions[0]
+        if not batch.versions:
+            return False  # to be done again, which does no harm
+        first = batch.versions[0]
         key = {name: first[name] for name in ("t", "k", "i", "v")}
         return await self._connection.version.find_one({**key, "w": batch.group}) is not None
 
@@ -309,20 +313,6 @@ def _pauses() -> Iterator[float]:
 def _milliseconds() -> int:
     """The time by which turns end; clocks that differ between servers only make them unfair."""
     return time.time_ns() // 1_000_000
-
-
-def _pending(batch: Batch) -> Json:
-    return {
-        "w": batch.group,
-        "from": Int64(batch.head.number),
-        "n": Int64(batch.number),
-        "versions": batch.versions(),
-        "over": batch.superseded(),
-        "resources": batch.resources(),
-        "last": {type_: Int64(number) for type_, number in batch.latest.items()},
-        "gone": list(batch.gone.versions),
-        "gone_resources": list(batch.gone.resources),
-    }
 
 
 def _last(pending: Json) -> Json:

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from typing import Any, Final, NamedTuple
 
 from fhirserver.errors import TooCostly
+from fhirserver.search.contained import is_contained
 from fhirserver.search.distance import distance
 from fhirserver.search.expression import (
     EVERYTHING,
@@ -31,11 +32,11 @@ from fhirserver.search.expression import (
     TypeIs,
 )
 from fhirserver.search.match import Document, match
-from fhirserver.store.mongo.condition import Filter, negated
+from fhirserver.store.mongo.condition import Filter
 from fhirserver.store.mongo.connection import Connection, within
 from fhirserver.store.mongo.document import Json, indexed
 from fhirserver.store.mongo.keys import references
-from fhirserver.store.mongo.lower import bound, is_plain, lower
+from fhirserver.store.mongo.lower import bound, is_plain
 from fhirserver.store.port import Key
 
 FEW: Final = 1000
@@ -105,7 +106,7 @@ class Linker:
         targets = {
             Key(*pair): None for found in few for pair in references(found.get("q", []), has.param)
         }
-        if len(targets) > _FEW_TARGETS:
+        if len(targets) > _FEW_TARGETS or any(is_contained(key.type) for key in targets):
             return has
         return any_of_keys(targets)
 
@@ -134,10 +135,14 @@ class Linker:
             return True
         return int(count) > FEW
 
-    def filter(self, types: Sequence[str], where: Expression) -> Filter:
-        """The written resources of the types within the bounds of the condition."""
+    def filter(
+        self, types: Sequence[str], where: Expression, ids: Sequence[str] | None = None
+    ) -> Filter:
+        """The written resources of the types (and ids) within the bounds of the condition."""
         of_type: Any = types[0] if len(types) == 1 else {"$in": list(types)}
-        parts = [bound(where), self._written(types)]
+        among: Filter = {} if ids is None else {"i": {"$in": list(ids)}}
+        inside = any(map(is_contained, types))
+        parts = [among, bound(where, inside), self._written(types)]
         return {
             "t": self._tenant,
             "k": of_type,
@@ -147,18 +152,24 @@ class Linker:
 
     def _written(self, types: Sequence[str]) -> Filter:
         keys = [key for key in self._unwritten if key.type in types]
-        return negated(lower(any_of_keys(keys))) if keys else {}
+        parts: list[Filter] = [{"k": type_, "i": {"$in": ids}} for type_, ids in _chunks(keys)]
+        return {"$nor": parts} if parts else {}
 
     async def unwritten(self, types: Sequence[str], where: Expression) -> list[Json]:
         """The unwritten resources of the types that fulfil the condition."""
         plain, rest = split(where)
-        return await self.kept(rest, self._unwritten_within(types, plain))
+        return await self.kept(rest, self._unwritten_within(types, plain, None))
 
-    def _unwritten_within(self, types: Sequence[str], plain: Expression) -> list[Json]:
+    def _unwritten_within(
+        self, types: Sequence[str], plain: Expression, ids: Sequence[str] | None
+    ) -> list[Json]:
         return [
             {"k": key.type, "i": key.id, "n": number, **indexed(document.entries)}
             for key, (document, number) in self._unwritten.items()
-            if key.type in types and document is not None and match(plain, document)
+            if key.type in types
+            and (ids is None or key.id in ids)
+            and document is not None
+            and match(plain, document)
         ]
 
     async def kept(self, where: Expression, batch: Sequence[Json]) -> list[Json]:
@@ -201,8 +212,7 @@ class Linker:
         """Which of the resources fulfil a plain condition."""
         holding: set[Key] = set()
         for type_, ids in _chunks(docs):
-            wanted = And((IdIs(tuple(ids)), where))
-            async for batch in self._find((type_,), wanted, {"k": 1, "i": 1}):
+            async for batch in self._find((type_,), where, ids, {"k": 1, "i": 1}):
                 holding |= {_key(found) for found in batch}
         return holding
 
@@ -215,8 +225,7 @@ class Linker:
         rest = split(chain.where)[1]
         holding: set[Key] = set()
         for type_, ids in _chunks(targets):
-            wanted = And((IdIs(tuple(ids)), chain.where))
-            async for batch in self._find((type_,), wanted):
+            async for batch in self._find((type_,), chain.where, ids):
                 for found in await self.kept(rest, batch):
                     holding.update(targets[_key(found)])
         return holding
@@ -237,13 +246,17 @@ class Linker:
         return holding
 
     async def _find(
-        self, types: Sequence[str], where: Expression, fields: Json | None = None
+        self,
+        types: Sequence[str],
+        where: Expression,
+        ids: Sequence[str] | None = None,
+        fields: Json | None = None,
     ) -> AsyncGenerator[list[Json], None]:
         """Current resources within the bounds of the condition, a batch at a time."""
         if self._unwritten:
-            yield self._unwritten_within(types, split(where)[0])
+            yield self._unwritten_within(types, split(where)[0], ids)
         cursor = self._resources.find(
-            self.filter(types, where),
+            self.filter(types, where, ids),
             {"_id": 0, **(fields or LOOKED_FOR)},
             batch_size=_BATCH,
         )

@@ -10,6 +10,7 @@ from typing import Final, assert_never
 
 from bson import Int64
 
+from fhirserver.search.contained import LOCAL_ID
 from fhirserver.search.expression import (
     And,
     Chain,
@@ -81,32 +82,39 @@ def is_plain(where: Expression) -> bool:
             return True
 
 
-def bound(where: Expression) -> Filter:
-    """A filter that holds of all that the expression means, and perhaps of more."""
+def bound(where: Expression, inside: bool = False) -> Filter:
+    """A filter that holds of all that the expression means, and perhaps of more.
+
+    `inside`: contained resources are looked at as well.
+    """
     match where:
         case _ if is_plain(where):
-            return lower(where)
+            return lower(where, inside)
         case And(parts):
-            return all_of([bound(part) for part in parts])
+            return all_of([bound(part, inside) for part in parts])
         case Or(parts):
-            return any_of([bound(part) for part in parts])
+            return any_of([bound(part, inside) for part in parts])
         case Near(param):
             return {"r": {"$elemMatch": {"p": param, **box_condition(where)}}}
         case _:
             return {}
 
 
-def lower(where: Expression) -> Filter:
-    """The filter that holds of exactly the resources that the expression means."""
+def lower(where: Expression, inside: bool = False) -> Filter:
+    """The filter that holds of exactly the resources that the expression means.
+
+    `inside`: contained ones among them, whose id within the container is a token.
+    """
     match where:
         case And(parts):
-            return all_of([lower(part) for part in parts])
+            return all_of([lower(part, inside) for part in parts])
         case Or(parts):
-            return any_of([lower(part) for part in parts])
+            return any_of([lower(part, inside) for part in parts])
         case Not(part):
-            return negated(lower(part))
+            return negated(lower(part, inside))
         case IdIs(ids):
-            return {"i": {"$in": list(ids)}}
+            own: Filter = {"i": {"$in": list(ids)}}
+            return any_of([own, _one_of([first(LOCAL_ID, id_) for id_ in ids])]) if inside else own
         case TypeIs(types):
             return {"k": {"$in": list(types)}}
         case Missing(param, kind, missing):

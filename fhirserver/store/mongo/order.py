@@ -15,9 +15,11 @@ from typing import Any, NamedTuple, TypeAlias
 from bson import Int64, MaxKey
 
 from fhirserver.errors import Invalid
-from fhirserver.search.expression import Cursor, SortKey
+from fhirserver.search.expression import Cursor, SortKey, TextIs
+from fhirserver.search.score import SCORE, asked_words
 from fhirserver.store.mongo.condition import Filter, all_of, any_of
 from fhirserver.store.mongo.document import Json, field
+from fhirserver.store.mongo.keys import WORDS_OF
 
 SortValue: TypeAlias = int | float | str | None
 
@@ -26,11 +28,12 @@ _OWN = {"_id": "i", "_lastUpdated": "u"}
 
 
 class Column(NamedTuple):
-    """A field to sort by. `is_total`: every resource has it."""
+    """A field to sort by. `is_total`: every resource has it. `computed`: what it is made from."""
 
     path: str
     is_descending: bool
     is_total: bool = False
+    computed: Any = None
 
 
 class Phase(NamedTuple):
@@ -77,15 +80,29 @@ def columns_of(sort: Sequence[SortKey]) -> list[Column]:
     for key in sort:
         if key.param in _OWN:
             out.append(Column(_OWN[key.param], key.descending, is_total=True))
+        elif key.param == SCORE:
+            out.append(Column("score", key.descending, is_total=True, computed=_score(key.texts)))
         elif key.kind != "composite":
             least = "d" if key.descending else "a"
             out.append(Column(f"o.{field(key.param)}.{least}", key.descending))
     return out
 
 
+def _score(texts: Sequence[TextIs]) -> Json:
+    """As `fhirserver.search.score`, on the words and their number."""
+    parts = []
+    for text in texts:
+        letter = WORDS_OF[text.param]
+        asked = [letter + word for word in asked_words(text)]
+        found = {"$size": {"$setIntersection": [{"$ifNull": ["$w", []]}, asked]}}
+        size = {"$sqrt": {"$multiply": [len(asked), {"$ifNull": [f"$z.{letter}", 1]}]}}
+        parts.append({"$divide": [found, size]})
+    return {"$divide": [{"$add": [0.0, *parts]}, len(texts)]}
+
+
 def is_timeless(columns: Sequence[Column]) -> bool:
     """Whether a resource that changes can still be put where it was."""
-    return all(column.is_total for column in columns)
+    return all(column.is_total and column.computed is None for column in columns)
 
 
 def phases(columns: Sequence[Column], place: Place | None) -> list[Phase]:
@@ -106,7 +123,9 @@ def _phase(columns: Sequence[Column], where: Filter, place: Place | None) -> Pha
     computed: Json = {}
     for n, column in enumerate(columns):
         path = column.path
-        if n and not column.is_total and not column.is_descending:
+        if column.computed is not None:
+            computed[path] = column.computed
+        elif n and not column.is_total and not column.is_descending:
             path = f"s{n}"
             computed[path] = {"$ifNull": [f"${column.path}", MaxKey()]}
         sort.append((path, -1 if column.is_descending else 1))

@@ -19,7 +19,7 @@ from fhirserver.store.bounds import check_size
 from fhirserver.store.mongo.batch import Found
 from fhirserver.store.mongo.condition import Filter, all_of
 from fhirserver.store.mongo.connection import Connection, within
-from fhirserver.store.mongo.document import Json, version_of
+from fhirserver.store.mongo.document import Json, container_of, version_of
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.links import LOOKED_FOR, Linker, Unwritten, batches, split
 from fhirserver.store.mongo.order import (
@@ -40,6 +40,9 @@ from fhirserver.store.port import Key, SearchPage, Version
 _PATIENCE: Final = 30.0  # seconds that a search may take in all
 _BATCH: Final = 500  # candidates that are looked at together
 _BODIES: Final = 500
+_COUNTED: Final = 10_000  # matches that an estimate counts
+_WINDOWS: Final = 128
+_WIDTH: Final = 64
 _FIELDS: Final = ("k", "i", "n", "m")
 
 
@@ -61,9 +64,13 @@ class _Question:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What the server is asked for a part of a question; `most` resources, or with 0 all."""
+    """What the server is asked for a part of a question; `most` resources, or with 0 all.
+
+    `then` is asked once the computed fields are there.
+    """
 
     filter: Filter
+    then: Filter
     sort: list[tuple[str, int]]
     computed: Json
     projection: Json
@@ -75,11 +82,19 @@ class Ask:
         return min(self.most, _BATCH) or _BATCH
 
     @property
+    def whole(self) -> Filter:
+        """What is asked, when nothing is computed."""
+        if not self.then:
+            return self.filter
+        return {**self.filter, "$and": [*self.filter.get("$and", ()), self.then]}
+
+    @property
     def steps(self) -> list[Json]:
         """As an aggregation, for an order with fields that are computed."""
         return [
             {"$match": self.filter},
             {"$addFields": self.computed},
+            *([{"$match": self.then}] if self.then else []),
             {"$sort": dict(self.sort)},
             *([{"$limit": self.most}] if self.most else []),
             {"$project": self.projection},
@@ -90,7 +105,7 @@ class Ask:
         if self.computed:
             return {"aggregate": collection, "pipeline": self.steps, "cursor": {}}
         limit = {"limit": self.most} if self.most else {}
-        return {"find": collection, "filter": self.filter, "sort": dict(self.sort), **limit}
+        return {"find": collection, "filter": self.whole, "sort": dict(self.sort), **limit}
 
 
 class Searcher:
@@ -118,11 +133,14 @@ class Searcher:
         )
         total = place.total if place else None
         if query.total and total is None:
-            total = await self._count(question)
+            total = await (self._estimate if query.estimate else self._count)(question)
         if not query.count:
             return SearchPage((), total, None)
         rows = await self._rows(question, place, query.count + 1)
         shown = rows[: query.count]
+        if query.estimate and total is not None:
+            is_all = place is None and len(rows) <= query.count
+            total = len(rows) if is_all else max(total, len(rows))
         cursor = None
         if len(rows) > query.count:
             last = shown[-1]
@@ -165,17 +183,18 @@ class Searcher:
         by_number: dict[int, Version] = {}
         for start in range(0, len(found), _BODIES):
             some = found[start : start + _BODIES]
+            owners = {container_of(one) for one in some}
             cursor = self._connection.version.find(
                 {
                     "t": self._tenant,
-                    "n": {"$in": [one["m"] for one in some]},
-                    "k": {"$in": list({one["k"] for one in some})},
-                    "i": {"$in": list({one["i"] for one in some})},
+                    "n": {"$in": list({one["m"] for one in some})},
+                    "k": {"$in": list({key.type for key in owners})},
+                    "i": {"$in": list({key.id for key in owners})},
                 },
                 {"_id": 0, "e": 0, "x": 0, "w": 0},
             )
             by_number |= {int(one["n"]): version_of(one) for one in await cursor.to_list(None)}
-        return [by_number[int(one["m"])] for one in found]
+        return [by_number[int(one["m"])]._replace(type=one["k"], id=one["i"]) for one in found]
 
     async def _question(
         self,
@@ -199,6 +218,21 @@ class Searcher:
             async for rows in stream:
                 total += len(rows)
         return total
+
+    async def _estimate(self, question: _Question) -> int:
+        """Few are counted; of many, those in ranges that lie evenly over all numbers."""
+        if not question.is_plain:
+            return await self._count(question)
+        resources = self._connection.resource
+        few = int(await resources.count_documents(question.filter, limit=_COUNTED + 1))
+        if few <= _COUNTED:
+            return few
+        head = await self._guard.position()
+        starts = [head.number * n // _WINDOWS for n in range(_WINDOWS)]
+        ranges = [{"n": {"$gt": Int64(n), "$lte": Int64(n + _WIDTH)}} for n in starts]
+        parts = [*question.filter.get("$and", ()), {"$or": ranges}]
+        hits = int(await resources.count_documents({**question.filter, "$and": parts}))
+        return max(few, round(hits * head.number / (_WINDOWS * _WIDTH)))
 
     async def _rows(self, question: _Question, place: Place | None, limit: int) -> list[Ranked]:
         """The next resources in the order of the question."""
@@ -227,7 +261,7 @@ class Searcher:
             )
         else:
             cursor = self._connection.resource.find(
-                ask.filter,
+                ask.whole,
                 ask.projection,
                 sort=ask.sort,
                 limit=ask.most,
@@ -255,9 +289,9 @@ class Searcher:
             async for rows in stream:
                 then = await self._instants(rows, place.snapshot)
                 moved = [
-                    Ranked(one, values_of({**one, "u": then[_key(one)]}, columns))
+                    Ranked(one, values_of({**one, "u": then[container_of(one)]}, columns))
                     for one, _ in rows
-                    if _key(one) in then
+                    if container_of(one) in then
                 ]
                 joined += [row for row in moved if is_after(row, columns, place)]
                 joined = in_order(joined, columns)[:limit]
@@ -265,11 +299,12 @@ class Searcher:
 
     async def _instants(self, rows: Sequence[Ranked], snapshot: int) -> dict[Key, int]:
         """When the versions that were current at a snapshot had been committed."""
+        owners = {container_of(row.found) for row in rows}
         cursor = self._connection.version.find(
             {
                 "t": self._tenant,
-                "k": {"$in": list({row.found["k"] for row in rows})},
-                "i": {"$in": [row.found["i"] for row in rows]},
+                "k": {"$in": list({key.type for key in owners})},
+                "i": {"$in": list({key.id for key in owners})},
                 "n": {"$lte": Int64(snapshot)},
                 "x": {"$gt": Int64(snapshot)},
             },
@@ -279,15 +314,12 @@ class Searcher:
 
 
 def _ask(question: _Question, phase: Phase, limit: int | None) -> Ask:
-    wanted = dict(question.filter)
-    if phase.where:
-        wanted["$and"] = [*wanted.get("$and", ()), phase.where]
     projection: Json = {"_id": 0, **dict.fromkeys(_FIELDS, 1)}
     projection |= {column.path: 1 for column in question.columns}
     if not question.is_plain:
         projection |= LOOKED_FOR
     most = limit if question.is_plain and limit else 0
-    return Ask(wanted, phase.sort, phase.computed, projection, most)
+    return Ask(question.filter, phase.where, phase.sort, phase.computed, projection, most)
 
 
 def _lasting(columns: Sequence[Column], place: Place | None) -> Filter:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from fhirserver.errors import Unavailable
+from fhirserver.search.contained import CONTAINED
+from fhirserver.search.entry import Contained
 from fhirserver.search.expression import Query
 from fhirserver.store.mongo.connection import Connection, translated
 from fhirserver.store.mongo.document import reentered, version_of
@@ -58,14 +60,14 @@ class MongoStore:
         patience: float,
     ) -> None:
         self.atomic = atomic
-        self.records = MongoRecords(connection, tenant, clock)
         self._connection = connection
         self._tenant = tenant
+        self.records = MongoRecords(connection, tenant, clock)
         self._guard = Guard(connection, tenant, atomic=atomic)
         self._searcher = Searcher(connection, tenant, self._guard, patience)
+        self._expunger = Expunger(connection, tenant, self._guard)
         self._explainer = Explainer(connection, self._searcher, patience)
         self._historian = Historian(connection, tenant, self._guard, patience)
-        self._expunger = Expunger(connection, tenant, self._guard)
         self._writer = Writer(connection, tenant, self._guard, self._searcher, clock, atomic=atomic)
 
     @classmethod
@@ -169,10 +171,18 @@ class MongoStore:
                 raise Outdated(f"A {unchanged.type} was changed meanwhile.")
             number = unchanged.number if unchanged else 0
             writes = [reentered(self._tenant, item, number) for item in entered]
+            parts = [
+                reentered(self._tenant, item, number, part)
+                for item in entered
+                for part in item.entries.get(CONTAINED, ())
+                if isinstance(part, Contained)
+            ]
+            resources = self._connection.resource
+            if parts:
+                await resources.bulk_write(parts, ordered=False)
             if not writes:
                 return 0
-            done = await self._connection.resource.bulk_write(writes, ordered=False)
-        return done.matched_count
+            return (await resources.bulk_write(writes, ordered=False)).matched_count
 
     async def latest(self, type: str) -> int:
         with translated():
@@ -183,9 +193,8 @@ class MongoStore:
             return await self._expunger.expunge(what)
 
     async def restore(self, versions: Sequence[Kept]) -> None:
-        if versions:
-            with translated():
-                await self._writer.restore(versions)
+        with translated():
+            await self._writer.restore(versions)
 
     async def log(self, query: LogQuery) -> AsyncIterator[Version]:
         place: Place | None = Place(0, None)

@@ -22,7 +22,7 @@ from fhirserver.store.mongo.batch import Batch, Head, Stored, check, looked_for
 from fhirserver.store.mongo.connection import Connection, refusal, unavailable
 from fhirserver.store.mongo.guard import Existing, Guard, Lost
 from fhirserver.store.mongo.search import Searcher
-from fhirserver.store.port import Change, Committed, Expectation, Kept, Key, Stale, Unchanged
+from fhirserver.store.port import Change, Committed, Expectation, Kept, Key, Unchanged
 
 _GROUP_REQUESTS: Final = 256
 _GROUP_CHANGES: Final = 2000
@@ -102,32 +102,24 @@ class Writer:
         return await asyncio.shield(done)
 
     async def restore(self, versions: Sequence[Kept]) -> None:
-        """As `Store.restore`; the store has no other writer meanwhile."""
-        changes = [_restored(kept) for kept in versions]
-        if _size_of(changes) > _LARGEST:
-            raise TooLarge("These are more versions than the store takes at once.")
-        keys = {Key(change.type, change.id) for change in changes}
+        """As `Store.restore`. Without transactions, all must fit into one document."""
+        changes = [(_change_of(one), one.version.last_updated) for one in versions]
+        if _size_of([change for change, _ in changes]) > _LARGEST and not self._atomic:
+            raise TooLarge("Restore fewer versions at once: this store has no transactions.")
+        keys = {Key(change.type, change.id) for change, _ in changes}
         for _ in range(_LOSSES):
             head = await self._guard.settled()
-            last, known = head.instant, await self._known(keys)
-            batch = Batch(
-                tenant=self._tenant,
-                group=secrets.token_hex(8),
-                head=head,
-                instant=max(head.instant, versions[-1].version.last_updated),
-                known=known,
-            )
-            for (version, _), change in zip(versions, changes, strict=True):
-                if version.last_updated < last:
-                    raise Stale("The store has later commits than what is to be restored.")
-                last = version.last_updated
-                batch.restore(change, last)
+            known = await self._known(keys)
+            batch = Batch(self._tenant, secrets.token_hex(8), head, head.instant, known)
+            for change, instant in changes:
+                batch.restore(change, instant)
             try:
-                await self._guard.write(batch)
+                if not batch.is_empty:
+                    await self._guard.write(batch.writing(), batch.left)
             except Lost:
                 continue
             return
-        raise unavailable("Others write to the store. Restore into one that nobody uses.")
+        raise unavailable("Others write to this store meanwhile.")
 
     async def close(self) -> None:
         """Finishes what waits."""
@@ -173,7 +165,7 @@ class Writer:
             outcomes = await self._admit_all(batch, group)
             try:
                 if not batch.is_empty:
-                    await self._guard.write(batch)
+                    await self._guard.write(batch.writing(), batch.left)
             except Lost as lost:
                 are_new_looked_for |= isinstance(lost, Existing)
                 await asyncio.sleep(pause * random.random())  # noqa: S311 - no secret
@@ -215,11 +207,16 @@ class Writer:
             return {}
         found = self._connection.resource.find(
             {"$or": [{"t": self._tenant, "k": k, "i": {"$in": i}} for k, i in by_type.items()]},
-            {"_id": 0, "k": 1, "i": 1, "v": 1, "n": 1, "l": 1},
+            {"_id": 0, "k": 1, "i": 1, "v": 1, "n": 1, "l": 1, "p": 1},
             batch_size=_GROUP_CHANGES + 1,
         )
         return {
-            Key(one["k"], one["i"]): Stored(int(one["v"]), int(one["n"]), one.get("l", False))
+            Key(one["k"], one["i"]): Stored(
+                int(one["v"]),
+                int(one["n"]),
+                one.get("l", False),
+                {Key(part["k"], part["i"]): int(part["n"]) for part in one.get("p", ())},
+            )
             async for one in found
         }
 
@@ -256,10 +253,10 @@ class Writer:
         )
 
 
-def _restored(kept: Kept) -> Change:
-    type, id, number, instant, method, body = kept.version
-    draft = None if body is None else redrafted(body, type, id, number, instant)
-    return Change(type, id, number, method, draft, kept.entries)
+def _change_of(kept: Kept) -> Change:
+    type_, id_, number, instant, method, body = kept.version
+    draft = None if body is None else redrafted(body, type_, id_, number, instant)
+    return Change(type_, id_, number, method, draft, kept.entries)
 
 
 def _size_of(changes: Sequence[Change]) -> int:

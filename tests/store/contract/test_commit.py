@@ -12,7 +12,10 @@ from fhirserver.search.entry import Reference, Token
 from fhirserver.search.expression import (
     EVERYTHING,
     NOTHING,
+    Chain,
+    Has,
     IdIs,
+    Not,
     Query,
     ReferenceIs,
     Target,
@@ -205,3 +208,28 @@ async def test_a_closed_store_refuses(store: Store) -> None:
     await store.close()
     with pytest.raises(Exception, match="closed"):
         await store.commit([put("Patient", "1")])
+
+
+async def test_an_expectation_follows_links_to_what_the_same_commit_changes(store: Store) -> None:
+    needs_transactions(store)
+    refers = {"subject": (Reference("Patient", "1"),)}
+    await store.commit([put("Observation", "1", entries=refers), put("Patient", "1")])
+    of_coded = Chain("subject", ("Patient",), HAS_CODE)
+    observed = Has("Observation", "subject", EVERYTHING)
+    coded = Expectation(("Observation",), of_coded, (Key("Observation", "1"),))
+    changes = [put("Patient", "1", 2, CODE), put("Patient", "2")]
+    with pytest.raises(Stale):
+        await store.commit(changes, before=[coded])
+    with pytest.raises(Stale):
+        await store.commit(changes, after=[Expectation(("Observation",), Not(of_coded), coded.ids)])
+    nobody_else = Expectation(("Patient",), Not(observed), (Key("Patient", "2"),))
+    await store.commit(changes, after=[coded, nobody_else])
+    moved = put("Observation", "1", 2, {"subject": (Reference("Patient", "2"),)})
+    other = Expectation(("Patient",), observed, (Key("Patient", "2"),))
+    with pytest.raises(Stale):
+        await store.commit([moved], before=[other])
+    await store.commit([moved], after=[other])
+    await store.commit(
+        [removal("Observation", "1", 3), removal("Patient", "2", 2)],
+        after=[Expectation(("Patient",), observed, ()), Expectation((), of_coded, ())],
+    )

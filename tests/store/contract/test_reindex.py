@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from store.making import Clock, put, removal, walk
 
-from fhirserver.search.entry import Reference, String, Token, Words
+from fhirserver.search.entry import Contained, Entries, Reference, String, Token, Words
 from fhirserver.search.expression import (
     IdIs,
     Query,
@@ -167,3 +167,15 @@ async def test_a_commit_that_fails_changes_nothing_to_rest_on(store: Store) -> N
 
     await asyncio.gather(fail(), store.commit([put("Patient", "1")], unchanged=start))
     assert await store.read(*Key("Patient", "1")) is not None
+
+
+async def test_what_is_contained_gets_other_entries_too(store: Store) -> None:
+    def holding(value: str) -> Entries:
+        part = Contained("#Patient", "Observation/1#p", {"code": (Token("s", value),)})
+        return {"_contained": (part,), "_contained:type": (Token("", "Patient"),)}
+
+    await store.commit([put("Observation", "1", entries=holding("a"))])
+    assert await store.reindex([Entered("Observation", "1", 1, holding("b"))]) == 1
+    for value, expected in (("a", []), ("b", ["Observation/1#p"])):
+        where = TokenIs("code", (TokenValue("s", value),))
+        assert await found(store, Query(("#Patient",), where)) == expected
