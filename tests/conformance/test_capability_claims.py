@@ -258,6 +258,18 @@ async def call_expunge(client: Client, url: str) -> None:
     assert (await client.get(f"{url}/_history"))["total"] == 1
 
 
+async def call_reindex(client: Client, url: str) -> None:
+    assert (await client.call(f"{url}/$reindex"))["issue"][0]["severity"] == "information"
+    await queue_reindex(client, f"{url.partition('/')[0]}/$reindex")
+
+
+async def queue_reindex(client: Client, url: str) -> None:
+    """Starts the job, and asks for its state where the answer says."""
+    accepted = await client.ask("POST", url, resource={"resourceType": "Parameters"})
+    assert accepted.status == 202
+    assert (await client.ask("GET", accepted.headers["Content-Location"])).status == 202
+
+
 OPERATION_CALLS: dict[str, Callable[[Client, str], Awaitable[None]]] = {
     "meta": call_meta,
     "meta-add": call_meta_add,
@@ -271,6 +283,7 @@ OPERATION_CALLS: dict[str, Callable[[Client, str], Awaitable[None]]] = {
     "lastn": call_lastn,
     "stats": call_stats,
     "document": call_document,
+    "reindex": call_reindex,
 }
 
 
@@ -293,6 +306,8 @@ async def test_every_operation_of_the_system(client: Client) -> None:
     for stated in (await served(client))["operation"]:
         if stated["name"] == "expunge":
             assert await client.call("$expunge", deleted)
+        elif stated["name"] == "reindex":
+            await queue_reindex(client, "$reindex")
         else:
             assert await client.get(calls[stated["name"]])
 

@@ -177,7 +177,7 @@ async def test_operations_in_a_batch_and_a_transaction(http: httpx2.AsyncClient)
 
 async def test_they_are_stated(http: httpx2.AsyncClient) -> None:
     (rest,) = (await http.get("/fhir/metadata")).json()["rest"]
-    assert {item["name"] for item in rest["operation"]} == {"meta", "graphql"}
+    assert {item["name"] for item in rest["operation"]} == {"meta", "graphql", "reindex"}
     (patient,) = (item for item in rest["resource"] if item["type"] == "Patient")
     assert {"everything", "match", "merge", "validate", "graphql"} <= {
         item["name"] for item in patient["operation"]
