@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from fhirserver.errors import Unavailable
+from fhirserver.errors import Throttled
 from fhirserver.jobs.job import Job, decode, encode
 from fhirserver.store.port import Stale
 from fhirserver.store.records import ABSENT, MAX_LISTED, Records
@@ -49,12 +49,12 @@ class JobTable:
     async def create(
         self, kind: str, arguments: Mapping[str, Any] | None = None, *, subject: str = ""
     ) -> Job:
-        """A new job, queued. Raises `Unavailable` while `MOST` are not finished."""
+        """A new job, queued. Raises `Throttled` while `MOST` are not finished."""
         waiting = 0
         async for held in self.unfinished():
             waiting += not held.job.id.startswith(SOLE)
             if waiting >= MOST:
-                raise Unavailable(
+                raise Throttled(
                     "Too many jobs are waiting. Try again later.", headers={"Retry-After": "60"}
                 )
         job = self._job(self._new_id(), kind, arguments, subject)
