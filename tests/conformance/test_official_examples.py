@@ -130,7 +130,7 @@ async def check(files: Sequence[Path], folder: Path) -> None:
             try:
                 await client.ask("PUT", f"{type}/{id}", resource=resource)
             except FhirError as error:
-                issue = issues_of(error)[0]
+                issue = next(issue for issue in issues_of(error) if issue.is_error)
                 refused[path.name] = f"{issue.expression}: {issue.text}"
                 continue
             if not is_same(await client.get(f"{type}/{id}"), resource):
