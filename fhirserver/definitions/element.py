@@ -28,11 +28,14 @@ class TypeRef:
     """A type that an element may have, e.g. `Reference` to `target_profiles`.
 
     A FHIRPath system type is given as the FHIR primitive it stands for (`id`, `uri`, `string`).
+    `aggregation` tells how a reference may lead to its target, `versioning` whether to a version.
     """
 
     code: str
     profiles: tuple[str, ...] = ()
     target_profiles: tuple[str, ...] = ()
+    aggregation: tuple[str, ...] = ()
+    versioning: str = "either"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,8 @@ def _type_ref(definition: Resource, type_: Resource) -> TypeRef:
         type_code(definition, type_),
         tuple(type_.get("profile", ())),
         tuple(type_.get("targetProfile", ())),
+        tuple(type_.get("aggregation", ())),
+        type_.get("versioning", "either"),
     )
 
 

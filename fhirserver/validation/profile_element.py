@@ -30,7 +30,7 @@ from fhirserver.validation.member import Item, Member
 from fhirserver.validation.pattern import has_pattern, in_words, is_fixed
 from fhirserver.validation.scope import NOWHERE, Scope
 from fhirserver.validation.slicing import ItemCheck, Slice, Slicing
-from fhirserver.validation.target import target_types, targets
+from fhirserver.validation.target import aggregated, target_types, targets, versioned
 from fhirserver.validation.tree import Node, Unusable
 
 if TYPE_CHECKING:
@@ -223,6 +223,19 @@ class Compiler:
             if narrowed and child.type == "Reference":
                 rules.append(targets(narrowed))
                 rules.append(self._target_of(wanted))
+        if types and child.type == "Reference":
+            rules += self._ways(types)
+        return rules
+
+    @staticmethod
+    def _ways(types: list[TypeRef]) -> list[Check | None]:
+        """How a reference leads to its target, where all types agree."""
+        rules: list[Check | None] = []
+        if all(type.aggregation for type in types):
+            rules.append(aggregated(frozenset(way for type in types for way in type.aggregation)))
+        versionings = {type.versioning for type in types}
+        if len(versionings) == 1 and "either" not in versionings:
+            rules.append(versioned(versionings.pop()))
         return rules
 
     def _one_of(self, urls: tuple[str, ...]) -> Check:

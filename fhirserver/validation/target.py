@@ -68,3 +68,45 @@ def _by_type(value: Any, types: frozenset[str]) -> Found:
     if type is None or type in types:
         return None
     return [error("value", f"Expected {', '.join(sorted(types))}, found '{type}'.", ".type")]
+
+
+def aggregated(ways: frozenset[str]) -> Check:
+    """The check that a reference leads to its target in one of some ways.
+
+    https://hl7.org/fhir/R4/valueset-resource-aggregation-mode.html. One that is bundled is
+    referenced as well.
+    """
+
+    def check(value: Any, scope: Scope = NOWHERE) -> Found:
+        reference = value.get("reference")
+        if reference is None:
+            return None
+        if reference[:1] == "#":
+            known = {"contained"}
+        elif scope.target(reference) is not None:
+            known = {"bundled", "referenced"}
+        else:
+            known = {"referenced"}
+        if not ways.isdisjoint(known):
+            return None
+        wanted = " or ".join(sorted(ways))
+        return [error("value", f"Expected a {wanted} target, found a {min(known)} one.")]
+
+    return check
+
+
+def versioned(versioning: str) -> Check:
+    """The check that a reference names a version (`specific`) or none (`independent`).
+
+    https://hl7.org/fhir/R4/valueset-reference-version-rules.html
+    """
+    wanted = versioning == "specific"
+
+    def check(value: Any, scope: Scope = NOWHERE) -> Found:
+        reference = value.get("reference")
+        if reference is None or reference[:1] == "#" or ("/_history/" in reference) is wanted:
+            return None
+        text = "a version" if wanted else "no version"
+        return [error("value", f"Expected a reference to {text}, found '{reference[:80]}'.")]
+
+    return check

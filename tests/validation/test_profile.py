@@ -308,6 +308,41 @@ def test_a_faulty_rule_of_a_profile_is_told() -> None:
         assert [issue.severity for issue in issues] in ([], ["warning"])
 
 
+@pytest.mark.parametrize(
+    ("rule", "reference", "is_right"),
+    [
+        ({"aggregation": ["contained"]}, "#o", True),
+        ({"aggregation": ["contained"]}, "Organization/1", False),
+        ({"aggregation": ["referenced"]}, "#o", False),
+        ({"aggregation": ["referenced", "contained"]}, "#o", True),
+        ({"aggregation": ["bundled"]}, "Organization/1", False),
+        ({"versioning": "specific"}, "Organization/1/_history/2", True),
+        ({"versioning": "specific"}, "Organization/1", False),
+        ({"versioning": "independent"}, "Organization/1/_history/2", False),
+        ({"versioning": "either"}, "Organization/1/_history/2", True),
+    ],
+)
+def test_how_a_reference_leads_to_its_target(
+    rule: Resource, reference: str, is_right: bool
+) -> None:
+    wanted = profile(at("Patient.managingOrganization", type=[{"code": "Reference"} | rule]))
+    organization = {"resourceType": "Organization", "id": "o", "name": "O"}
+    patient = PATIENT | {"managingOrganization": {"reference": reference}}
+    if reference == "#o":
+        patient |= {"contained": [organization]}
+    found = errors(patient, wanted)
+    assert found == ([] if is_right else [("value", "Patient.managingOrganization")])
+
+
+def test_the_version_of_a_canonical_is_not_that_of_a_reference() -> None:
+    path = "PlanDefinition.library"
+    wanted = profile(
+        at(path, type=[{"code": "canonical", "versioning": "specific"}]), type="PlanDefinition"
+    )
+    plan = PATIENT | {"resourceType": "PlanDefinition", "status": "draft", "library": ["http://l"]}
+    assert errors(plan, wanted) == []
+
+
 def test_a_hostile_rule_ends_in_time() -> None:
     expression = "name.text.matches('^(a+)+$')"
     rule = {"key": "x-1", "severity": "error", "human": "h", "expression": expression}
