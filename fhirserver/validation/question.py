@@ -84,9 +84,12 @@ class ReferenceQuestion(Question):
     reference: str
     types: frozenset[str]
 
-    def refused(self, type: str) -> Issue:
+    def under(self, place: str) -> Self:
+        return type(self)(place + self.expression, self.reference, self.types)  # frequent, so soon
+
+    def refused(self, found: str) -> Issue:
         """The finding that it is another type."""
-        return wrong_target(type, self.types, self.expression)
+        return wrong_target(found, self.types, self.expression)
 
 
 @dataclass(frozen=True, slots=True)
