@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fhirserver.store.port import Store
+from fhirserver.store.port import ServerStore
 
 if TYPE_CHECKING:
     from pymongo import IndexModel
@@ -107,7 +107,7 @@ def url_of(place: Path) -> str | None:
     return _places[file]
 
 
-async def open_store(file: Path, clock: Callable[[], int]) -> Store:
+async def open_store(file: Path, clock: Callable[[], int]) -> ServerStore:
     """The store of a file, or what stands for it."""
     url = url_of(file)
     if url is None:
