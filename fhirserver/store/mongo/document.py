@@ -20,6 +20,7 @@ Numbers are 64-bit. Values of one parameter are of one BSON type, so that compar
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeAlias, assert_never
 
 from bson import Int64
@@ -64,11 +65,16 @@ def reentered(
     """
     key = Key(part.type, part.id) if part else Key(entered.type, entered.id)
     which: Json = {"t": tenant, "k": key.type, "i": key.id, "v": Int64(entered.version)}
-    which |= {"l": True, "$or": [{"g": {"$exists": False}}, {"g": {"$lte": Int64(number)}}]}
+    which |= {"l": True, **entered_before(number)}
     fields = indexed(part.entries if part else entered.entries)
     gone = {name: "" for name in _INDEXED if name not in fields}
     write: Json = {"$set": {**fields, "g": Int64(number)}}
     return UpdateOne(which, write | ({"$unset": gone} if gone else {}))
+
+
+def entered_before(number: int) -> Json:
+    """That the entries of a document were not made by a later SearchParameter."""
+    return {"$or": [{"g": {"$exists": False}}, {"g": {"$lte": Int64(number)}}]}
 
 
 class Stamp(NamedTuple):
@@ -96,6 +102,12 @@ def resource_document(
         out["l"] = True
         out |= indexed(entries)
     return out
+
+
+def contained_field(parts: Mapping[Key, int]) -> Json:
+    """The field that lists what a resource contains, with the numbers of that."""
+    listed = [{"k": k, "i": i, "n": Int64(number)} for (k, i), number in parts.items()]
+    return {"p": listed} if listed else {}
 
 
 def container_of(found: Json) -> Key:

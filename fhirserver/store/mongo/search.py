@@ -108,6 +108,10 @@ class Ask:
         return {"find": collection, "filter": self.whole, "sort": dict(self.sort), **limit}
 
 
+class _Expunged(Exception):
+    """What was found is no more: to be looked for again."""
+
+
 class Searcher:
     """Answers queries of one tenant."""
 
@@ -122,7 +126,11 @@ class Searcher:
     async def page(self, query: Query) -> SearchPage:
         """As `Store.search`."""
         with within(self._patience):
-            return await self._page(query)
+            while True:
+                try:
+                    return await self._page(query)
+                except _Expunged:
+                    continue
 
     async def _page(self, query: Query) -> SearchPage:
         columns = tuple(columns_of(query.sort))
@@ -171,15 +179,26 @@ class Searcher:
             found += await question.linker.unwritten(question.types, question.where)
         return sorted(Found(int(one["n"]), _key(one)) for one in found)[:limit]
 
-    async def following(self, types: Sequence[str], number: int, limit: int) -> list[Json]:
-        """The documents of the next resources after a number."""
+    async def following(
+        self, types: Sequence[str], number: int, limit: int
+    ) -> tuple[list[Version], int | None]:
+        """The next resources after a number, and the number after which there are more."""
         head = await self._guard.position()
         question = await self._question(tuple(types) or head.types, EVERYTHING, ())
         place = Place(head.number, None, number, ())
-        return [row.found for row in await self._rows(question, place, limit)]
+        while True:
+            found = [row.found for row in await self._rows(question, place, limit)]
+            try:
+                versions = await self.versions(found)
+            except _Expunged:
+                continue
+            return versions, int(found[-1]["n"]) if len(found) == limit else None
 
     async def versions(self, found: Sequence[Json]) -> list[Version]:
-        """The current versions that the documents tell of, in their order."""
+        """The current versions that the documents tell of, in their order.
+
+        Raises `_Expunged` for one that has been superseded and taken out since.
+        """
         by_number: dict[int, Version] = {}
         for start in range(0, len(found), _BODIES):
             some = found[start : start + _BODIES]
@@ -194,6 +213,8 @@ class Searcher:
                 {"_id": 0, "e": 0, "x": 0, "w": 0},
             )
             by_number |= {int(one["n"]): version_of(one) for one in await cursor.to_list(None)}
+        if any(int(one["m"]) not in by_number for one in found):
+            raise _Expunged
         return [by_number[int(one["m"])]._replace(type=one["k"], id=one["i"]) for one in found]
 
     async def _question(

@@ -6,11 +6,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from fhirserver.errors import Unavailable
-from fhirserver.search.contained import CONTAINED
-from fhirserver.search.entry import Contained
 from fhirserver.search.expression import Query
 from fhirserver.store.mongo.connection import Connection, translated
-from fhirserver.store.mongo.document import reentered, version_of
+from fhirserver.store.mongo.document import version_of
 from fhirserver.store.mongo.explain import Explainer
 from fhirserver.store.mongo.expunge import Expunger
 from fhirserver.store.mongo.guard import Guard
@@ -18,6 +16,7 @@ from fhirserver.store.mongo.history import Historian
 from fhirserver.store.mongo.indexes import states
 from fhirserver.store.mongo.log import Place, log_page
 from fhirserver.store.mongo.records import MongoRecords
+from fhirserver.store.mongo.reindex import Reindexer
 from fhirserver.store.mongo.search import Searcher
 from fhirserver.store.mongo.writer import Writer
 from fhirserver.store.port import (
@@ -32,7 +31,6 @@ from fhirserver.store.port import (
     Kept,
     Key,
     LogQuery,
-    Outdated,
     SearchPage,
     Unchanged,
     Version,
@@ -65,6 +63,7 @@ class MongoStore:
         self.records = MongoRecords(connection, tenant, clock)
         self._guard = Guard(connection, tenant, atomic=atomic)
         self._searcher = Searcher(connection, tenant, self._guard, patience)
+        self._reindexer = Reindexer(connection, tenant, self._guard)
         self._expunger = Expunger(connection, tenant, self._guard)
         self._explainer = Explainer(connection, self._searcher, patience)
         self._historian = Historian(connection, tenant, self._guard, patience)
@@ -161,28 +160,8 @@ class MongoStore:
         return await self._writer.commit(changes, before, after, unchanged)
 
     async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
-        """As `Store.reindex`.
-
-        A document tells by what number its entries were made, and takes none that were made by
-        an earlier one: the head is looked at before, and may move on.
-        """
         with translated():
-            if unchanged and await self.latest(unchanged.type) != unchanged.number:
-                raise Outdated(f"A {unchanged.type} was changed meanwhile.")
-            number = unchanged.number if unchanged else 0
-            writes = [reentered(self._tenant, item, number) for item in entered]
-            parts = [
-                reentered(self._tenant, item, number, part)
-                for item in entered
-                for part in item.entries.get(CONTAINED, ())
-                if isinstance(part, Contained)
-            ]
-            resources = self._connection.resource
-            if parts:
-                await resources.bulk_write(parts, ordered=False)
-            if not writes:
-                return 0
-            return (await resources.bulk_write(writes, ordered=False)).matched_count
+            return await self._reindexer.reindex(entered, unchanged)
 
     async def latest(self, type: str) -> int:
         with translated():
@@ -207,16 +186,12 @@ class MongoStore:
 
     async def scan(self, type: str | None = None) -> AsyncIterator[Version]:
         types = (type,) if type else ()
-        last = 0
-        while True:
+        place: int | None = 0
+        while place is not None:
             with translated():
-                found = await self._searcher.following(types, last, _SCAN_PAGE)
-                versions = await self._searcher.versions(found)
+                versions, place = await self._searcher.following(types, place, _SCAN_PAGE)
             for version in versions:
                 yield version
-            if len(found) < _SCAN_PAGE:
-                return
-            last = int(found[-1]["n"])
 
     async def counts(self) -> dict[str, int]:
         with translated():
