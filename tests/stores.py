@@ -35,10 +35,13 @@ class Databases:
 
     def fresh(self) -> str:
         """The URL of a new one."""
+        from fhirserver.store.mongo.layout import COLLECTION, layout_document
+
         name = f"fhirserver_test_{uuid.uuid4().hex[:12]}"
         self._made.append(name)
         for collection, models in self._models().items():
             self._client[name][collection].create_indexes(models)
+        self._client[name][COLLECTION].insert_one(layout_document())
         return url_of_database(self._address, name)
 
     @cache  # noqa: B019 - these objects last as long as a module of tests

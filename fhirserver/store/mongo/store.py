@@ -13,7 +13,8 @@ from fhirserver.store.mongo.explain import Explainer
 from fhirserver.store.mongo.expunge import Expunger
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.history import Historian
-from fhirserver.store.mongo.indexes import states
+from fhirserver.store.mongo.indexes import missing
+from fhirserver.store.mongo.layout import check_layout, layout_of
 from fhirserver.store.mongo.log import Place, log_page
 from fhirserver.store.mongo.records import MongoRecords
 from fhirserver.store.mongo.reindex import Reindexer
@@ -81,22 +82,14 @@ class MongoStore:
         """The tenant's store at `mongodb://HOST/DATABASE`.
 
         `clock` gives microseconds since 1970; a search may take `patience` seconds. Raises
-        `Unavailable` when the server cannot be reached, or its indexes are not all there.
+        `Unavailable` when the server cannot be reached, or the database has another layout or
+        not all indexes.
         """
         connection = Connection(url)
         try:
             with translated():
                 atomic = await connection.has_transactions()
-                missing = [
-                    state.index.name
-                    for state in await states(connection.database)
-                    if not state.is_there
-                ]
-            if missing:
-                raise Unavailable(
-                    f"The database '{connection.place.database}' lacks indexes "
-                    f"({', '.join(missing)}). Make them: fhirserver store init"
-                )
+                await _check(connection)
         except BaseException:
             await connection.close()
             raise
@@ -200,3 +193,19 @@ class MongoStore:
     async def close(self) -> None:
         await self._writer.close()
         await self._connection.close()
+
+
+async def _check(connection: Connection) -> None:
+    """Raises `Unavailable` for a database that is not made ready for this server."""
+    name = connection.place.database
+    layout = await layout_of(connection.database)
+    check_layout(name, layout)
+    if lacking := [index.name for index in await missing(connection.database)]:
+        raise Unavailable(
+            f"The database '{name}' lacks indexes ({', '.join(lacking)}). "
+            "Make them: fhirserver store init"
+        )
+    if layout is None:
+        raise Unavailable(
+            f"The database '{name}' does not tell its layout. Say it: fhirserver store init"
+        )
