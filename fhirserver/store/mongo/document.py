@@ -20,7 +20,7 @@ Numbers are 64-bit. Values of one parameter are of one BSON type, so that compar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias, assert_never
 
 from bson import Int64
@@ -51,6 +51,9 @@ Json: TypeAlias = dict[str, Any]
 
 _INDEXED: Final = ("q", "w", "z", "r", "x", "o")
 
+SHOWN: Final = {"_id": 0, "e": 0, "x": 0, "w": 0}
+"""The projection that leaves of a version what `version_of` reads."""
+
 COMPONENTS: Final = ("a", "b", "d")
 """Where the components of a tuple stand."""
 
@@ -75,6 +78,14 @@ def reentered(
 def entered_before(number: int) -> Json:
     """That the entries of a document were not made by a later SearchParameter."""
     return {"$or": [{"g": {"$exists": False}}, {"g": {"$lte": Int64(number)}}]}
+
+
+def keyed(tenant: str, keys: Iterable[Key]) -> list[Json]:
+    """Filters that each find the documents of some keys of one type."""
+    by_type: dict[str, list[str]] = {}
+    for key in keys:
+        by_type.setdefault(key.type, []).append(key.id)
+    return [{"t": tenant, "k": type_, "i": {"$in": ids}} for type_, ids in by_type.items()]
 
 
 class Stamp(NamedTuple):

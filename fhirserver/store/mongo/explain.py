@@ -88,17 +88,31 @@ class Explainer:
             told = await self._connection.database.command(command)
         except OperationFailure as error:
             return [("access", f"not told by this server (code {error.code})")]
-        figures: list[Figure] = [("access", line) for line in _stages(told)]
-        stats = told.get("executionStats", {})
-        return figures + [(name, int(stats[name])) for name in _COUNTED if name in stats]
+        return access(told)
 
 
-def _stages(told: Json) -> list[str]:
-    """The stages of the plan that won, outermost first, with the indexes they use."""
-    planners = [told.get("queryPlanner", {})]
-    stages = told.get("stages", ())
-    planners += [stage.get("$cursor", {}).get("queryPlanner", {}) for stage in stages]
-    return [line for planner in planners for line in _lines(planner.get("winningPlan", {}))]
+def access(told: Json) -> list[Figure]:
+    """The stages of the plans that won, outermost first, with the indexes they use, and how much
+    was looked at; of what a server answers to `explain`, from one shard or from several."""
+    figures: list[Figure] = []
+    counted: dict[str, int] = {}
+    for part in _parts(told):
+        plan = part.get("queryPlanner", {}).get("winningPlan", {})
+        figures += [("access", line) for line in _lines(plan)]
+        stats = part.get("executionStats", {})
+        for name in _COUNTED:
+            if name in stats:
+                counted[name] = counted.get(name, 0) + int(stats[name])
+    return figures + list(counted.items())
+
+
+def _parts(told: Json) -> Iterator[Json]:
+    """What has a plan: a find, the beginning of an aggregation, each of several shards."""
+    yield told
+    for stage in told.get("stages", ()):
+        yield stage.get("$cursor", {})
+    for shard in told.get("shards", {}).values():
+        yield from _parts(shard)
 
 
 def _lines(plan: Any) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from bson import Int64
 
 from fhirserver.store.mongo.connection import Connection
-from fhirserver.store.mongo.document import version_of
+from fhirserver.store.mongo.document import SHOWN, version_of
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.port import LogQuery, Version
 
@@ -44,8 +44,7 @@ async def log_page(
     if query.current:
         wanted["b"] = {"$exists": True}
         wanted["$or"] = [{"x": {"$exists": False}}, {"x": {"$gt": Int64(until)}}]
-    shown = {"_id": 0, "e": 0, "x": 0, "w": 0}
-    cursor = connection.version.find(wanted, shown, sort=[("n", 1)], limit=_PAGE)
+    cursor = connection.version.find(wanted, SHOWN, sort=[("n", 1)], limit=_PAGE)
     found = await cursor.to_list(None)
     versions = [version_of(one) for one in found]
     if len(found) < _PAGE:

@@ -21,6 +21,7 @@ from fhirserver.store.mongo.document import (
     Json,
     Stamp,
     contained_field,
+    keyed,
     reentered,
     resource_document,
 )
@@ -93,13 +94,10 @@ class Reindexer:
     async def _current(self, entered: Iterable[Entered]) -> dict[Key, _Current]:
         """Those of which that version is the current one."""
         versions = {Key(item.type, item.id): item.version for item in entered}
-        by_type: dict[str, list[str]] = {}
-        for key in versions:
-            by_type.setdefault(key.type, []).append(key.id)
-        if not by_type:
+        wanted = keyed(self._tenant, versions)
+        if not wanted:
             return {}
-        which = [{"t": self._tenant, "k": k, "i": {"$in": i}} for k, i in by_type.items()]
-        found = await self._resources.find({"l": True, "$or": which}, _FIELDS).to_list(None)
+        found = await self._resources.find({"l": True, "$or": wanted}, _FIELDS).to_list(None)
         return {
             key: _Current(int(one["n"]), stamp, parts)
             for one in found

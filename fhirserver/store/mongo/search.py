@@ -19,7 +19,7 @@ from fhirserver.store.bounds import check_size
 from fhirserver.store.mongo.batch import Found
 from fhirserver.store.mongo.condition import Filter, all_of
 from fhirserver.store.mongo.connection import Connection, within
-from fhirserver.store.mongo.document import Json, container_of, version_of
+from fhirserver.store.mongo.document import SHOWN, Json, container_of, version_of
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.links import LOOKED_FOR, Linker, Unwritten, batches, split
 from fhirserver.store.mongo.order import (
@@ -37,7 +37,6 @@ from fhirserver.store.mongo.order import (
 )
 from fhirserver.store.port import Key, SearchPage, Version
 
-_PATIENCE: Final = 30.0  # seconds that a search may take in all
 _BATCH: Final = 500  # candidates that are looked at together
 _BODIES: Final = 500
 _COUNTED: Final = 10_000  # matches that an estimate counts
@@ -115,9 +114,7 @@ class _Expunged(Exception):
 class Searcher:
     """Answers queries of one tenant."""
 
-    def __init__(
-        self, connection: Connection, tenant: str, guard: Guard, patience: float = _PATIENCE
-    ) -> None:
+    def __init__(self, connection: Connection, tenant: str, guard: Guard, patience: float) -> None:
         self._connection = connection
         self._tenant = tenant
         self._guard = guard
@@ -210,7 +207,7 @@ class Searcher:
                     "k": {"$in": list({key.type for key in owners})},
                     "i": {"$in": list({key.id for key in owners})},
                 },
-                {"_id": 0, "e": 0, "x": 0, "w": 0},
+                SHOWN,
             )
             by_number |= {int(one["n"]): version_of(one) for one in await cursor.to_list(None)}
         if any(int(one["m"]) not in by_number for one in found):

@@ -8,7 +8,7 @@ from typing import Final
 from fhirserver.errors import Unavailable
 from fhirserver.search.expression import Query
 from fhirserver.store.mongo.connection import Connection, translated
-from fhirserver.store.mongo.document import version_of
+from fhirserver.store.mongo.document import SHOWN, keyed, version_of
 from fhirserver.store.mongo.explain import Explainer
 from fhirserver.store.mongo.expunge import Expunger
 from fhirserver.store.mongo.guard import Guard
@@ -43,7 +43,6 @@ _PATIENCE: Final = 30.0  # seconds that a search may take
 _SCAN_PAGE: Final = 200
 _IDS: Final = 500
 _GREATEST: Final = 2**63 - 1  # what a number of the server can be
-_SHOWN: Final = {"_id": 0, "e": 0, "x": 0, "w": 0}
 
 
 class MongoStore:
@@ -102,30 +101,19 @@ class MongoStore:
         if version is not None:
             wanted["v"] = version  # type: ignore[assignment]
         with translated():
-            found = await self._connection.version.find_one(wanted, _SHOWN, sort=[("v", -1)])
+            found = await self._connection.version.find_one(wanted, SHOWN, sort=[("v", -1)])
         return version_of(found) if found else None
 
     async def read_many(self, keys: Sequence[Key]) -> Sequence[Version]:
-        by_type: dict[str, list[str]] = {}
-        for type_, id_ in keys:
-            by_type.setdefault(type_, []).append(id_)
         current: dict[Key, Version] = {}
         with translated():
-            for type_, ids in by_type.items():
-                for start in range(0, len(ids), _IDS):
-                    some = ids[start : start + _IDS]
+            for start in range(0, len(keys), _IDS):
+                for wanted in keyed(self._tenant, keys[start : start + _IDS]):
                     cursor = self._connection.version.find(
-                        {
-                            "t": self._tenant,
-                            "k": type_,
-                            "i": {"$in": some},
-                            "x": {"$exists": False},
-                        },
-                        _SHOWN,
-                        sort=[("i", 1), ("v", 1)],
+                        {**wanted, "x": {"$exists": False}}, SHOWN, sort=[("i", 1), ("v", 1)]
                     )
                     for found in await cursor.to_list(None):
-                        current[Key(type_, found["i"])] = version_of(found)
+                        current[Key(found["k"], found["i"])] = version_of(found)
         found_ones = (current.get(Key(*key)) for key in keys)
         return [version for version in found_ones if version and version.body is not None]
 

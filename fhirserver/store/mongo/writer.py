@@ -20,6 +20,7 @@ from fhirserver.errors import NotSupported, TooLarge, Unavailable
 from fhirserver.model.resource import redrafted
 from fhirserver.store.mongo.batch import Batch, Head, Stored, check, looked_for
 from fhirserver.store.mongo.connection import Connection, refusal, unavailable
+from fhirserver.store.mongo.document import keyed
 from fhirserver.store.mongo.guard import Existing, Guard, Lost
 from fhirserver.store.mongo.search import Searcher
 from fhirserver.store.port import Change, Committed, Expectation, Kept, Key, Unchanged
@@ -207,13 +208,11 @@ class Writer:
         return max(self._clock() // 1000 * 1000, head.instant)
 
     async def _known(self, keys: Iterable[Key]) -> dict[Key, Stored]:
-        by_type: dict[str, list[str]] = {}
-        for key in keys:
-            by_type.setdefault(key.type, []).append(key.id)
-        if not by_type:
+        wanted = keyed(self._tenant, keys)
+        if not wanted:
             return {}
         found = self._connection.resource.find(
-            {"$or": [{"t": self._tenant, "k": k, "i": {"$in": i}} for k, i in by_type.items()]},
+            {"$or": wanted},
             {"_id": 0, "k": 1, "i": 1, "v": 1, "n": 1, "l": 1, "p": 1},
             batch_size=_GROUP_CHANGES + 1,
         )
