@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from bson import Int64
 
+from fhirserver.store.log import LogPage, Place
 from fhirserver.store.mongo.connection import Connection
 from fhirserver.store.mongo.document import SHOWN, version_of
 from fhirserver.store.mongo.guard import Guard
-from fhirserver.store.port import LogQuery, Version
+from fhirserver.store.port import LogQuery
 
 _PAGE: Final = 200
-
-
-class Place(NamedTuple):
-    """The number after which a page begins, and where the snapshot ends, once that is chosen."""
-
-    after: int
-    until: int | None
-
-
-class LogPage(NamedTuple):
-    """`next` is None on the last page."""
-
-    versions: list[Version]
-    next: Place | None
 
 
 async def log_page(

@@ -7,6 +7,7 @@ from typing import Final
 
 from fhirserver.errors import Unavailable
 from fhirserver.search.expression import Query
+from fhirserver.store.log import Place
 from fhirserver.store.mongo.connection import Connection, translated
 from fhirserver.store.mongo.document import SHOWN, keyed, version_of
 from fhirserver.store.mongo.explain import Explainer
@@ -15,7 +16,7 @@ from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.history import Historian
 from fhirserver.store.mongo.indexes import missing
 from fhirserver.store.mongo.layout import check_layout, layout_of
-from fhirserver.store.mongo.log import Place, log_page
+from fhirserver.store.mongo.log import log_page
 from fhirserver.store.mongo.records import MongoRecords
 from fhirserver.store.mongo.reindex import Reindexer
 from fhirserver.store.mongo.search import Searcher
