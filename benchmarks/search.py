@@ -37,6 +37,7 @@ from shown_plan import told
 from fhirserver.app import open_gate, whole_store
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError
+from fhirserver.indexing.marks import without_custom
 from fhirserver.interactions.query import query_pairs
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.route import route
@@ -106,6 +107,7 @@ async def _ready(settings: Settings, patients: int) -> None:
     """Fills the store unless it holds the population."""
     each = 10 if settings.is_mongodb else 200
     async with whole_store(settings) as store:
+        await without_custom(store, store.records, settings.full_text)  # marks it as indexed
         if (await store.counts()).get("Patient", 0) < patients:
             began, cpu = time.perf_counter(), time.process_time()
             await fill(store, patients, each)

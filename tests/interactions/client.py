@@ -21,6 +21,7 @@ from fhirserver.interactions.query import query_pairs
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.route import BUNDLE, bundle_interaction, route
 from fhirserver.interactions.seal import AesSealer
+from fhirserver.jobs.table import JobTable
 from fhirserver.model.json import Resource, decode
 from fhirserver.search.index import Indexer
 
@@ -33,9 +34,11 @@ KEY = bytes(32)
 async def open_context(path: Path, policy: Policy | None = None) -> AsyncIterator[Context]:
     """What the gate works with: the store of the file, with an id from a counter for each new."""
     numbers = count(1)
+    job_numbers = count(1)
     store = await open_store(path, now)
     try:
         yield Context(
+            concepts=store.concepts,
             store=store,
             definitions=packaged(),
             indexer=_indexer(),
@@ -43,6 +46,7 @@ async def open_context(path: Path, policy: Policy | None = None) -> AsyncIterato
             sealer=AesSealer(KEY, now=now, random=os.urandom),
             now=now,
             new_id=lambda: f"new-{next(numbers)}",
+            jobs=JobTable(store.records, now=now, new_id=lambda: f"job-{next(job_numbers)}"),
         )
     finally:
         await store.close()

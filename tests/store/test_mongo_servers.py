@@ -11,10 +11,20 @@ from store.conftest import FreshDatabase
 from store.making import Clock, put, walk
 from wire.server import REPLICA_SET
 
-from fhirserver.search.entry import Token
+from fhirserver.search.entry import Contained, Entries, Token
 from fhirserver.search.expression import EVERYTHING, IdIs, Query, TokenIs, TokenValue
 from fhirserver.store.mongo import MongoStore
-from fhirserver.store.port import Expectation, Expunge, Key, LogQuery, Outdated, Stale, Unchanged
+from fhirserver.store.mongo.connection import Connection
+from fhirserver.store.port import (
+    Entered,
+    Expectation,
+    Expunge,
+    Key,
+    LogQuery,
+    Outdated,
+    Stale,
+    Unchanged,
+)
 
 pytestmark = pytest.mark.mongodb
 
@@ -134,6 +144,37 @@ async def test_a_task_that_is_cancelled_ends(two: tuple[MongoStore, MongoStore])
         done, _ = await asyncio.wait((task,), timeout=5)
         assert done, "the driver swallowed it"
         assert task.cancelled()
+
+
+async def test_without_transactions_parts_of_a_dead_server_are_finished(
+    fresh_database: FreshDatabase, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = fresh_database(REPLICA_SET)
+    one, other = [
+        MongoStore(Connection(url), clock=clock, tenant="default", atomic=False, patience=30)
+        for _ in range(2)
+    ]
+
+    def holding(*names: str) -> Entries:
+        parts = tuple(Contained("#Patient", f"Group/1#{name}", CODE) for name in names)
+        return {"_contained": parts, "_contained:type": (Token("", "Patient"),)}
+
+    async def die(pending: Any) -> None:
+        raise RuntimeError("killed")
+
+    try:
+        await one.commit([put("Group", "1", entries=holding("a", "b"))])
+        monkeypatch.setattr(one._guard, "_finish", die)
+        with pytest.raises(RuntimeError):
+            await one.reindex([Entered("Group", "1", 1, holding("b", "c"))])
+        await other.commit([put("Patient", "1")])
+        found = await walk(other, Query(("#Patient",), HAS_CODE))
+        assert found == [Key("#Patient", "Group/1#b"), Key("#Patient", "Group/1#c")]
+        await other.commit([put("Group", "1", 2)])
+        assert await walk(other, Query(("#Patient",), HAS_CODE)) == []
+    finally:
+        await one.close()
+        await other.close()
 
 
 async def test_pages_walked_on_one_server_while_another_writes(

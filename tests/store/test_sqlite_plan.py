@@ -18,6 +18,7 @@ from fhirserver.search.expression import (
     DateIs,
     Expression,
     Has,
+    IdIs,
     Not,
     NumberIs,
     Or,
@@ -126,6 +127,16 @@ async def test_the_most_selective_condition_leads(store: SqliteStore, name: str)
     _, made = _plan(store, where)
     assert made.lead == lead
     assert made.is_selective
+
+
+@pytest.mark.parametrize("count", [2, 8, 40])
+async def test_ids_are_looked_up_and_not_come_upon(store: SqliteStore, count: int) -> None:
+    planner, made = _plan(store, IdIs(tuple(map(str, range(0, COUNT, COUNT // count)))))
+    rows = planner.select(made)
+    steps = store._reader.connection.execute(
+        f"EXPLAIN QUERY PLAN {rows.text} ORDER BY 1 LIMIT ?", (*rows.args, 51)
+    ).fetchall()
+    assert "USING INDEX resource_id (tid=? AND id=?)" in steps[0][3]
 
 
 async def test_of_broad_conditions_an_ordered_one_leads(store: SqliteStore) -> None:

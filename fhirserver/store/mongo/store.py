@@ -7,6 +7,7 @@ from typing import Final
 
 from fhirserver.errors import Unavailable
 from fhirserver.search.expression import Query
+from fhirserver.store.concepts import NO_CONCEPTS
 from fhirserver.store.log import Place
 from fhirserver.store.mongo.connection import Connection, translated
 from fhirserver.store.mongo.document import SHOWN, keyed, version_of
@@ -62,6 +63,7 @@ class MongoStore:
         self._connection = connection
         self._tenant = tenant
         self.records = MongoRecords(connection, tenant, clock)
+        self.concepts = NO_CONCEPTS
         self._guard = Guard(connection, tenant, atomic=atomic)
         self._searcher = Searcher(connection, tenant, self._guard, patience)
         self._reindexer = Reindexer(connection, tenant, self._guard)

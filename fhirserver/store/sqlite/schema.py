@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 
 from fhirserver.errors import Unavailable
+from fhirserver.store.sqlite.concept_schema import CONCEPTS
 from fhirserver.store.sqlite.connection import Connection
 
 APPLICATION_ID = 0x46484952  # "FHIR"
@@ -125,7 +126,7 @@ INSERT INTO floor VALUES (0, 0, 0, 0);
 """
 """The last numbers given before the last expunge, and whether it left traces in the file."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _FLOOR, _RECORDS)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _FLOOR, _RECORDS, CONCEPTS)
 """The script at place n brings a file from schema n to n + 1."""
 
 

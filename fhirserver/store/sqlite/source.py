@@ -358,9 +358,9 @@ def local_ids(part: IdIs) -> TokenIs:
 
 
 def _ids(ids: Sequence[str], tid: int, alias: str) -> Source:
+    # Without the index named, SQLite walks all resources to have them in the order of rid.
     where = (sql(f"{alias}.tid=?", tid), one_of(f"{alias}.id", ids), sql(f"{alias}.live"))
-    branch = Branch(sql(f"resource {alias}"), f"{alias}.rid", all_of(where))
-    return Source((branch,), is_distinct=True)
+    return Source((_branch("resource", "resource_id", alias, *where),), is_distinct=True)
 
 
 def _present(part: Missing, tid: int, names: Dictionary, alias: str) -> Source | None:
