@@ -23,8 +23,6 @@ COMPARATORS: Sequence[Comparator] = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "
 DAY_40 = And((
     DateIs("date", "ge", 40 * DAY, 40 * DAY + 1), DateIs("date", "lt", 41 * DAY, 42 * DAY)
 ))  # fmt: skip
-    (DateIs("date", "ge", 40 * DAY, 40 * DAY + 1), DateIs("date", "lt", 41 * DAY, 42 * DAY))
-)
 
 
 def _plan(store: SqliteStore, where: Expression) -> Plan:
