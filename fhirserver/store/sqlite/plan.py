@@ -118,7 +118,7 @@ class Planner:
             if isinstance(part, DateIs) and part.comparator != "ne":
                 by_param.setdefault(part.param, []).append(part)
         for param, some in by_param.items():
-            if len(some) > 1 and self._is_single(param, tid):
+            if len(some) > 1 and self.is_single(param, tid):
                 parts = (*(part for part in parts if part not in some), And(tuple(some)))
         return parts
 
@@ -129,7 +129,7 @@ class Planner:
             return ()
         return (where,)
 
-    def _is_single(self, param: str, tid: int) -> bool:
+    def is_single(self, param: str, tid: int) -> bool:
         """Whether no resource of the type has two dates under a parameter."""
         return param == LAST_UPDATED or not self._names.has_several(self._names.param(tid, param))
 

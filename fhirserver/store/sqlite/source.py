@@ -183,7 +183,7 @@ def _range(
     greatest = TRUE if bounds.greatest is None else sql(f"{alias}.low<=?", bounds.greatest)
     branches = [_branch(table, f"{table}_value", alias, is_param, least, greatest, is_it)]
     if bounds.longer is not None:
-        is_long = sql(_LONG[table].format(a=alias))
+        is_long = sql(LONG[table].format(a=alias))
         after = Sql(f"{alias}.{bounds.longer.text}", bounds.longer.args)
         below = sql(f"{alias}.low<?", bounds.least)
         branches.append(
@@ -193,7 +193,7 @@ def _range(
 
 
 _TABLES: dict[type, str] = {DateIs: "date", NumberIs: "number", QuantityIs: "quantity"}
-_LONG = {
+LONG = {
     "date": "{a}.high - {a}.low > 86400000000",
     "number": "{a}.high > {a}.low",
     "quantity": "{a}.high > {a}.low",
