@@ -16,8 +16,9 @@ from fhirserver.validation.finding import Check, Finding, Found, always, error, 
 from fhirserver.validation.question import ExtensionQuestion, Standing
 from fhirserver.validation.scope import NOWHERE, Scope
 
-# Where R4's own definitions use an extension, other than its context says.
+# Where R4's own definitions and those of US Core use an extension, other than its context says.
 _ALSO: Final = {
+    "http://hl7.org/fhir/StructureDefinition/capabilitystatement-expectation": {"Element"},
     "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type": {
         "ElementDefinition.type"
     },
