@@ -68,7 +68,7 @@ def observation(id: str, code: str) -> Resource:
 
 
 @pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
+async def client(each_store: str, tmp_path: Path) -> AsyncIterator[Client]:
     async with open_context(tmp_path / "fhir.db") as context:
         client = Client(context, OPERATIONS)
         cats = {"system": URL, "concept": [{"code": "cat"}]}

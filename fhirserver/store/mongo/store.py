@@ -9,7 +9,7 @@ from fhirserver.errors import Unavailable
 from fhirserver.search.contained import CONTAINED
 from fhirserver.search.entry import Contained
 from fhirserver.search.expression import Query
-from fhirserver.store.concepts import NO_CONCEPTS
+from fhirserver.store.mongo.concepts import MongoConcepts
 from fhirserver.store.mongo.connection import Connection, translated
 from fhirserver.store.mongo.document import reentered, version_of
 from fhirserver.store.mongo.explain import Explainer
@@ -64,8 +64,8 @@ class MongoStore:
         self._connection = connection
         self._tenant = tenant
         self.records = MongoRecords(connection, tenant, clock)
-        self.concepts = NO_CONCEPTS
         self._guard = Guard(connection, tenant, atomic=atomic)
+        self.concepts = MongoConcepts(connection, tenant, self._guard, patience)
         self._searcher = Searcher(connection, tenant, self._guard, patience)
         self._expunger = Expunger(connection, tenant, self._guard)
         self._explainer = Explainer(connection, self._searcher, patience)
@@ -226,4 +226,5 @@ class MongoStore:
 
     async def close(self) -> None:
         await self._writer.close()
+        await self.concepts.close()
         await self._connection.close()
