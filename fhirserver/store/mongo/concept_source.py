@@ -8,8 +8,9 @@ deletion: nothing has to be switched.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -17,15 +18,31 @@ from pymongo.database import Database
 
 from fhirserver.model.json import Resource, decode
 from fhirserver.store.concepts import SystemCount
-from fhirserver.store.mongo.concept_system import StoredSystem
+from fhirserver.store.mongo.concept_system import StoredSystem, known_word
 from fhirserver.store.mongo.document import Json
 from fhirserver.store.mongo.indexes import CODE_SYSTEM, RESOURCE, VERSION
 from fhirserver.store.mongo.keys import first
 from fhirserver.terminology.concept import SystemInfo, concept_set
 from fhirserver.terminology.in_memory import MemorySystem
 from fhirserver.terminology.source import System
+from fhirserver.terminology.words import Query, words_of
 
 _KEPT: Final = 64 * 1024 * 1024
+
+
+class ResourceSystem(MemorySystem):
+    """The concepts of a CodeSystem that holds them itself; misspelt words are put right."""
+
+    def corrected(self, query: Query) -> Query:
+        return query.corrected(tuple(known_word(word, self._uses) for word in query.words))
+
+    def _uses(self, text: str) -> Iterator[tuple[str, int]]:
+        return ((word, count) for word, count in self._words.items() if word.startswith(text))
+
+    @cached_property
+    def _words(self) -> Counter[str]:
+        names = (term for concept in self.select(()) for term in concept.terms())
+        return Counter(word for term in names for word in words_of(term))
 
 
 class Read(NamedTuple):
@@ -34,7 +51,7 @@ class Read(NamedTuple):
     place: str
     number: int
     resource: Resource
-    system: MemorySystem | None
+    system: ResourceSystem | None
 
 
 class Shelf:
@@ -58,7 +75,7 @@ class Shelf:
     def put(self, type: str, place: str, number: int, body: bytes) -> Read:
         """Keeps a definition of a type; the least used ones go."""
         resource = decode(body)
-        system = MemorySystem(concept_set(resource)) if type == "CodeSystem" else None
+        system = ResourceSystem(concept_set(resource)) if type == "CodeSystem" else None
         read = Read(place, number, resource, system)
         with self._lock:
             before = self._read.pop((place, number), None)

@@ -9,7 +9,7 @@ preferred one has (`z`). `concept_word` has each word of a set with its number o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from pymongo.database import Database
@@ -152,24 +152,35 @@ class StoredSystem:
         return out
 
     def _known(self, word: str) -> str:
-        """The word, if a name has one that begins so; else the one nearest to it, if there is."""
-        if self._words.find_one(self._beginning(word), {"_id": 1}) is not None:
-            return word
-        candidates: dict[str, int] = {}
-        for start in dict.fromkeys((word[:2], word[:1], word[1:2])):
-            for row in self._words.find(self._beginning(start), {"w": 1, "u": 1}):
-                if abs(len(row["w"]) - len(word)) <= _ALIKE:
-                    candidates[row["w"]] = int(row["u"])
-            found = nearest(word, candidates)
-            if found:
-                return found[0]
-        return word
+        return known_word(word, self._uses)
+
+    def _uses(self, text: str) -> Iterator[tuple[str, int]]:
+        for row in self._words.find(self._beginning(text), {"w": 1, "u": 1}):
+            yield row["w"], int(row["u"])
 
     def _beginning(self, text: str) -> Json:
         return {"s": self._token, "w": {"$gte": text, "$lt": text + _LAST}}
 
 
 _ALIKE: Final = 2
+
+
+def known_word(word: str, uses: Callable[[str], Iterable[tuple[str, int]]]) -> str:
+    """The word, if a name has one that begins so; else the one nearest to it, if there is.
+
+    `uses` gives the words that begin so, with their number of uses.
+    """
+    if next(iter(uses(word)), None) is not None:
+        return word
+    candidates: dict[str, int] = {}
+    for start in dict.fromkeys((word[:2], word[:1], word[1:2])):
+        candidates |= {
+            text: count for text, count in uses(start) if abs(len(text) - len(word)) <= _ALIKE
+        }
+        found = nearest(word, candidates)
+        if found:
+            return found[0]
+    return word
 
 
 def _concept(row: Json) -> Concept:
