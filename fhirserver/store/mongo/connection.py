@@ -73,7 +73,7 @@ class Connection:
     def __init__(self, url: str, *, waits: bool = False) -> None:
         """`waits`: for an answer of any duration, as of the making of an index."""
         self.place = place_of(url)
-        options = _options(url) | ({"socketTimeoutMS": None} if waits else {})
+        options = client_options(url) | ({"socketTimeoutMS": None} if waits else {})
         with translated():
             self.client: AsyncMongoClient[Json] = AsyncMongoClient(url, **options)
         self.database: AsyncDatabase[Json] = self.client.get_database(
@@ -183,8 +183,8 @@ def is_passing(error: PyMongoError) -> bool:
     return isinstance(error, OperationFailure) and error.code in _PASSING
 
 
-def _options(url: str) -> dict[str, Any]:
-    """What the URL does not say itself."""
+def client_options(url: str) -> dict[str, Any]:
+    """The options of a client: what the URL does not say itself."""
     said = url.lower()
     options: dict[str, Any] = {
         "appname": "fhirserver",

@@ -7,8 +7,8 @@ from typing import Final
 
 from fhirserver.errors import Unavailable
 from fhirserver.search.expression import Query
-from fhirserver.store.concepts import NO_CONCEPTS
 from fhirserver.store.log import Place
+from fhirserver.store.mongo.concepts import MongoConcepts
 from fhirserver.store.mongo.connection import Connection, translated
 from fhirserver.store.mongo.document import SHOWN, keyed, version_of
 from fhirserver.store.mongo.explain import Explainer
@@ -63,8 +63,8 @@ class MongoStore:
         self._connection = connection
         self._tenant = tenant
         self.records = MongoRecords(connection, tenant, clock)
-        self.concepts = NO_CONCEPTS
         self._guard = Guard(connection, tenant, atomic=atomic)
+        self.concepts = MongoConcepts(connection, tenant, self._guard, patience)
         self._searcher = Searcher(connection, tenant, self._guard, patience)
         self._reindexer = Reindexer(connection, tenant, self._guard)
         self._expunger = Expunger(connection, tenant, self._guard)
@@ -183,6 +183,7 @@ class MongoStore:
 
     async def close(self) -> None:
         await self._writer.close()
+        await self.concepts.close()
         await self._connection.close()
 
 
