@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 import serving
-from indexing.server import EYES, FHIR, found, patient, put, when_indexed
+from indexing.server import EYES, FHIR, found, parameter, patient, put, when_indexed
 
 from fhirserver.indexing import marks
 from fhirserver.search import rules
@@ -179,3 +179,35 @@ async def test_jobs_of_the_server_are_not_shown(client: httpx2.AsyncClient) -> N
     await put(client, patient("a", "green"), EYES)
     await when_indexed(client, "Patient?eye-colour=green")
     assert (await client.get("/fhir/__async-status/sole-reindex")).status_code == 404
+
+
+COSTLY = parameter(
+    "costly", "string", "Patient.name.given.where(%resource.name.given.where($this = 'x').empty())"
+)
+
+
+async def test_a_parameter_that_costs_too_much_stays_unusable(client: httpx2.AsyncClient) -> None:
+    large = patient("large", "green", name=[{"given": [f"n{n}" for n in range(400)]}])
+    await put(client, patient("small", "green", name=[{"given": ["a"]}]), large)
+    await put(client, COSTLY, EYES)
+    assert sorted(await when_indexed(client, "Patient?eye-colour=green")) == ["large", "small"]
+    answer = await client.get("/fhir/Patient?costly=a")
+    assert answer.status_code == 503
+    assert sorted(await found(client, "Patient?_include=*")) == ["large", "small"]
+    answer = await client.put("/fhir/Patient/large", json=large | {"active": True}, headers=FHIR)
+    assert answer.status_code == 403
+    (issue,) = answer.json()["issue"]
+    assert issue["code"] == "too-costly"
+    assert COSTLY["url"] in issue["diagnostics"]
+    answer = await client.post("/fhir/Patient/large/$reindex", headers=FHIR)
+    assert answer.status_code == 403
+    address = (await client.post("/fhir/$reindex", headers=ASYNC)).headers["content-location"]
+    done = await outcome(client, address)
+    assert done.status_code == 500
+    text = done.json()["issue"][0]["diagnostics"]
+    assert COSTLY["url"] in text
+    assert "Patient/large" in text
+    await client.delete("/fhir/Patient/large")
+    address = (await client.post("/fhir/$reindex", headers=ASYNC)).headers["content-location"]
+    assert (await outcome(client, address)).status_code == 200
+    assert await found(client, "Patient?costly=a") == ["small"]
