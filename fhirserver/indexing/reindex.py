@@ -65,8 +65,8 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
 class Reindexing:
     """The work of `REINDEX` jobs.
 
-    Arguments: `base`, the service base URL that references to this server may have; `types`,
-    those to be done, if not all that is not wholly indexed.
+    Arguments: `base`, the service base URL under which it was asked for, where no other is kept;
+    `types`, those to be done, if not all that is not wholly indexed.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Reindexing:
         )
 
     async def _walk(self, task: Task, place: _Place) -> _Place:
-        base = task.job.arguments.get("base", "")
+        base = await self._registry.base(task.job.arguments.get("base", ""))
         while place.left:
             after: Cursor | None = tuple(place.cursor) if place.cursor is not None else None
             page = await self._store.search(_query(place, after))

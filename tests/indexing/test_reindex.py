@@ -211,3 +211,25 @@ async def test_a_parameter_that_costs_too_much_stays_unusable(client: httpx2.Asy
     address = (await client.post("/fhir/$reindex", headers=ASYNC)).headers["content-location"]
     assert (await outcome(client, address)).status_code == 200
     assert await found(client, "Patient?costly=a") == ["small"]
+
+
+@pytest.mark.parametrize("address", ["/fhir/Observation/o/$reindex", "/fhir/$reindex"])
+@pytest.mark.parametrize("fixed", [None, "http://localhost/fhir"])
+async def test_references_keep_their_meaning_whoever_asks(
+    tmp_path: Path, address: str, fixed: str | None
+) -> None:
+    observation = {
+        "resourceType": "Observation",
+        "id": "o",
+        "status": "final",
+        "code": {"text": "x"},
+        "subject": {"reference": "http://localhost/fhir/Patient/a"},
+    }
+    async with serving.client(tmp_path) as client:
+        await put(client, patient("a"), observation)
+    async with serving.client(tmp_path, base_url=fixed) as client:
+        answer = await client.post(f"http://127.0.0.1{address}", headers=FHIR)
+        if answer.status_code == 202:
+            answer = await outcome(client, answer.headers["content-location"])
+        assert answer.status_code == 200
+        assert await found(client, "Observation?subject=Patient/a") == ["o"]
