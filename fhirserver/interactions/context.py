@@ -71,7 +71,8 @@ class Context:
     may use its terminology, and a grant that narrows this is to be applied where the gate guards
     the store (`Gate._guarded`), by a `ConceptStore` of `access.guard`. `unchanged` is what a
     commit states that was prepared by these definitions and this indexer. `jobs` are those of
-    the server, if it does any.
+    the server, if it does any. `base` is the service base URL that the store is indexed by, as
+    far as it is known.
     """
 
     store: Store
@@ -89,3 +90,4 @@ class Context:
     concepts: ConceptStore = NO_CONCEPTS
     unchanged: Unchanged | None = None
     jobs: JobTable | None = None
+    base: str = ""

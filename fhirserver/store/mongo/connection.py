@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
@@ -128,14 +129,26 @@ def unavailable(text: str) -> Unavailable:
 def translated() -> Iterator[None]:
     """Makes the driver's errors refusals; lets unknown ones through.
 
-    A text that is not Unicode (a lone surrogate) is `Invalid`.
+    A text that is not Unicode (a lone surrogate) is `Invalid`. Of a task that is cancelled
+    meanwhile the driver makes a lost connection, and may go on with another; here it ends.
     """
+    cancelled = _cancelled()
     try:
         yield
     except UnicodeEncodeError as error:
         raise Invalid("The request has characters that are not Unicode text.") from error
     except PyMongoError as error:
+        if _cancelled() > cancelled:
+            raise asyncio.CancelledError from error
         raise refusal(error) from error
+    if _cancelled() > cancelled:
+        raise asyncio.CancelledError
+
+
+def _cancelled() -> int:
+    """How often the task that runs was asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
 
 
 def refusal(error: PyMongoError) -> FhirError | PyMongoError:

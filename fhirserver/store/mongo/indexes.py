@@ -130,6 +130,11 @@ async def states(database: AsyncDatabase[Json]) -> list[State]:
     return out
 
 
+async def missing(database: AsyncDatabase[Json]) -> list[Index]:
+    """What is to be made, in that order."""
+    return [state.index for state in await states(database) if not state.is_there]
+
+
 async def making(database: AsyncDatabase[Json], index: Index) -> AsyncIterator[str]:
     """Makes an index; tells now and then how far the server is, where it says so."""
     work = asyncio.ensure_future(database[index.collection].create_indexes([index.model]))
@@ -156,14 +161,3 @@ async def _progress(database: AsyncDatabase[Json], index: Index) -> str | None:
     except OperationFailure:  # the user may not look, or the server cannot tell
         pass
     return None
-
-
-async def create(database: AsyncDatabase[Json]) -> AsyncIterator[Index]:
-    """Makes what is missing, one index after another; gives each when it is whole.
-
-    Broken off and called again, it goes on with the first that is missing.
-    """
-    for state in await states(database):
-        if not state.is_there:
-            await database[state.index.collection].create_indexes([state.index.model])
-            yield state.index
