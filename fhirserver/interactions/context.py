@@ -67,9 +67,12 @@ class Context:
     raise for a request that a transaction plans itself. `contended` is held by those who plan
     a write again because others were faster, so that they do not outrun each other.
     `operations` are those that the gate serves, `stored` the definitions to validate by,
-    `concepts` the code systems of the store. `unchanged` is what a commit states that was
-    prepared by these definitions and this indexer. `jobs` are those of the server, if it does
-    any. `base` is the service base URL that the store is indexed by, as far as it is known.
+    `concepts` the code systems of the store; they are not guarded: whoever may use the store
+    may use its terminology, and a grant that narrows this is to be applied where the gate guards
+    the store (`Gate._guarded`), by a `ConceptStore` of `access.guard`. `unchanged` is what a
+    commit states that was prepared by these definitions and this indexer. `jobs` are those of
+    the server, if it does any. `base` is the service base URL that the store is indexed by, as
+    far as it is known.
     """
 
     store: Store

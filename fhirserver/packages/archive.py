@@ -7,6 +7,7 @@ what it unpacks to is bounded.
 from __future__ import annotations
 
 import gzip
+import io
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -37,10 +38,34 @@ def files_of(path: Path) -> Iterator[tuple[str, bytes]]:
     if path.stat().st_size > MAX_PACKED:
         raise NotAPackage(f"{path.name} is larger than {MAX_PACKED >> 20} MiB.")
     try:
-        with tarfile.open(path, mode="r:gz") as archive:
+        with (
+            gzip.open(path) as unpacked,
+            tarfile.open(fileobj=_Bounded(unpacked), mode="r:") as archive,
+        ):
             yield from _of_archive(archive)
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, OSError, ValueError) as error:
         raise NotAPackage(f"{path.name} is no .tgz that can be read: {error}.") from error
+
+
+class _Bounded(io.RawIOBase):
+    """A file of which nobody reads more at once than a file of a package may have.
+
+    The headers of an archive are read as a whole, with names that may be of any length.
+    """
+
+    def __init__(self, file: gzip.GzipFile) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_FILE:
+            raise NotAPackage("The package unpacks to more than a package may.")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def _of_folder(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fhirserver.definitions.value_set import Filter
-from fhirserver.errors import Unprocessable
+from fhirserver.errors import TooCostly, Unprocessable
 from fhirserver.model.json import Resource
 from fhirserver.terminology.concept import Concept, canonical, value_of
 from fhirserver.terminology.condition import check, meets
@@ -25,6 +25,7 @@ _OPERATOR: Final = (
 )
 _PARAMETER: Final = "http://hl7.org/fhir/StructureDefinition/valueset-expansion-parameter"
 _DEEPEST: Final = 32
+_MOST_IMPORTED: Final = 1000  # a few that import each other twice stand for millions
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,9 @@ class Composition:
         self._within = (*within, canonical(value_set.get("url", ""), value_set.get("version")))
         if len(within) > _DEEPEST or (value_set.get("url") and self._within[-1] in within):
             raise _circular(self._within)
+        environment.imported = environment.imported + 1 if within else 0
+        if environment.imported > _MOST_IMPORTED:
+            raise _too_many_imports(value_set)
         compose = value_set.get("compose")
         if compose is None:
             expansion = value_set.get("expansion", {})
@@ -322,6 +326,11 @@ def _has(query: Query, member: Member) -> bool:
     if member.concept is not None:
         names += member.concept.terms()
     return names_have(query, member.code, (name for name in names if name))
+
+
+def _too_many_imports(value_set: Resource) -> TooCostly:
+    text = f"More than {_MOST_IMPORTED} value sets are imported, {value_set.get('url')} among them"
+    return TooCostly(text, issues=[issue("error", "too-costly", "too-costly", text)])
 
 
 def _circular(within: tuple[str, ...]) -> Unprocessable:

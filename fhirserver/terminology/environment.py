@@ -54,6 +54,7 @@ class Environment:
         self._sources = sources
         self.rules = rules or Rules()
         self.used = Used()
+        self.imported = 0  # value sets that the one that is asked for has imported so far
         self._systems: dict[str, list[System]] = {}
         self._supplements: list[System] = []
 

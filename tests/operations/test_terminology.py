@@ -155,6 +155,17 @@ async def test_circular_imports_are_refused(client: Client) -> None:
         await client.get("ValueSet/a/$expand")
 
 
+async def test_imports_that_multiply_are_too_costly(client: Client) -> None:
+    """Each imports the next one twice: thirty of them would stand for a thousand million."""
+    for n in range(30):
+        twice = {"valueSet": [f"http://example.org/vs/v{n + 1}"]}
+        await client.ask("PUT", f"ValueSet/v{n}", resource=value_set(f"v{n}", twice, twice))
+    last = value_set("v30", {"system": URL, "concept": [{"code": "dog"}]})
+    await client.ask("PUT", "ValueSet/v30", resource=last)
+    with pytest.raises(TooCostly, match="More than 1000 value sets"):
+        await client.get("ValueSet/v0/$expand")
+
+
 async def test_missing_imports_are_named(client: Client) -> None:
     with pytest.raises(NotFound, match="vs/nowhere"):
         await codes(client, {"valueSet": ["http://example.org/vs/nowhere"]})

@@ -142,6 +142,37 @@ def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         package(files_of(path))
 
 
+def test_a_bomb_in_a_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names of an archive are read before its files are."""
+    monkeypatch.setattr("fhirserver.packages.archive.MAX_FILE", 1_000_000)
+    path = tgz(tmp_path / "p.tgz", {"package/package.json": MANIFEST, "x" * 2_000_000: b""})
+    assert path.stat().st_size < 10_000
+    with pytest.raises(NotAPackage, match="unpacks to more"):
+        package(files_of(path))
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "why"),
+    [("MAX_FILES", 1, "more than 1 files"), ("MAX_FILE", 100, "unpacks to more")],
+)
+def test_what_is_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, why: str
+) -> None:
+    path = tgz(tmp_path / "p.tgz", {"package/package.json": MANIFEST, "package/x.json": SYSTEM})
+    monkeypatch.setattr(f"fhirserver.packages.archive.{limit}", most)
+    with pytest.raises(NotAPackage, match=why):
+        package(files_of(path))
+
+
+def test_what_is_packed_too_large_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tgz(tmp_path / "p.tgz", {"package/package.json": MANIFEST})
+    monkeypatch.setattr("fhirserver.packages.archive.MAX_PACKED", 10)
+    with pytest.raises(NotAPackage, match="is larger"):
+        package(files_of(path))
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [

@@ -147,7 +147,10 @@ def translated() -> Iterator[None]:
 
 def _cancelled() -> int:
     """How often the task that runs was asked to end."""
-    task = asyncio.current_task()
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # in a thread, where questions about concepts are asked
+        return 0
     return task.cancelling() if task else 0
 
 
