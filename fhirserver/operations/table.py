@@ -88,8 +88,24 @@ OPERATIONS: Final = (
     OperationRow(
         "translate", translate.URL, ("type", "instance"), ("ConceptMap",), "r", translate.run
     ),
-    OperationRow("reindex", reindex.URL, ("system", "type", "instance"), (), "u", reindex.run),
-    OperationRow("expunge", expunge.URL, ("system", "type", "instance"), (), "d", expunge.run),
+    OperationRow(
+        "reindex",
+        reindex.URL,
+        ("system", "type", "instance"),
+        (),
+        "u",
+        reindex.run,
+        administrative=True,
+    ),
+    OperationRow(
+        "expunge",
+        expunge.URL,
+        ("system", "type", "instance"),
+        (),
+        "d",
+        expunge.run,
+        administrative=True,
+    ),
     OperationRow("graphql", graphql.URL, ("system", "instance"), (), "s", graphql.run),
 )
 
