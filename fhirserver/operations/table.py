@@ -84,7 +84,7 @@ OPERATIONS: Final = (
         validate_code.of_value_set,
     ),
     OperationRow("expand", expand.URL, ("type", "instance"), ("ValueSet",), "r", expand.run),
-    OperationRow("closure", closure.URL, ("system",), ("ConceptMap",), "r", closure.run),
+    OperationRow("closure", closure.URL, ("system",), ("ConceptMap",), "u", closure.run),
     OperationRow(
         "translate", translate.URL, ("type", "instance"), ("ConceptMap",), "r", translate.run
     ),
