@@ -8,12 +8,12 @@ from pathlib import Path
 import httpx2
 import pytest
 import serving
+import stores
 from indexing.server import EYES, FHIR, found, parameter, patient, put, when_indexed
 
 from fhirserver.indexing import marks
 from fhirserver.search import rules
 from fhirserver.store.port import Entered
-from fhirserver.store.sqlite import SqliteStore
 
 ASYNC = FHIR | {"prefer": "respond-async"}
 
@@ -43,7 +43,7 @@ async def under_way(client: httpx2.AsyncClient, address: str) -> None:
 
 async def forget_entries(folder: Path, *ids: str) -> None:
     """Takes the entries of patients away, as a server with other rules might have left them."""
-    store = SqliteStore.open(folder / "fhir.db", clock=lambda: 1)
+    store = await stores.open_store(folder / "fhir.db", lambda: 1)
     await store.reindex([Entered("Patient", id, 1, {}) for id in ids])
     await store.close()
 
@@ -157,7 +157,7 @@ async def test_other_index_rules_are_noticed(
 async def test_a_store_from_before_is_indexed_anew(tmp_path: Path) -> None:
     async with serving.client(tmp_path) as client:
         await put(client, patient("a", name=[{"text": "Fever"}]))
-    store = SqliteStore.open(tmp_path / "fhir.db", clock=lambda: 1)
+    store = await stores.open_store(tmp_path / "fhir.db", lambda: 1)
     await store.records.delete(marks.COLLECTION, marks.KEY)
     await store.close()
     async with serving.client(tmp_path) as client:

@@ -21,6 +21,7 @@ class Dictionary:
         self._type_names: dict[int, str] = {0: ""}
         self._params: dict[tuple[int, str], int] = {}
         self._symbols: dict[str, int] = {"": 0}
+        self._several: set[int] = set()
 
     def type(self, name: str) -> int:
         known = self._types.get(name)
@@ -63,6 +64,17 @@ class Dictionary:
             if known != UNKNOWN:
                 self._remember_symbol(text, known)
         return known
+
+    def has_several(self, pid: int) -> bool:
+        """Whether some resource may have several dates under a parameter.
+
+        What it never had it may have by the next commit, so that only a yes is remembered.
+        """
+        if pid not in self._several:
+            if self._look_up("SELECT pid FROM several WHERE pid=?", (pid,)) == UNKNOWN:
+                return False
+            self._several.add(pid)
+        return True
 
     def resource(self, tid: int, id: str) -> int:
         """The `rid` of a resource, be it there, deleted or only referred to."""
@@ -119,6 +131,12 @@ class Interning(Dictionary):
             sid = self._add("INSERT INTO symbol(text) VALUES(?)", (text,))
             self._remember_symbol(text, sid)
         return sid
+
+    def mark_several(self, pid: int) -> None:
+        """A resource has several dates under the parameter."""
+        if not self.has_several(pid):
+            self._add("INSERT INTO several VALUES(?)", (pid,))
+            self._several.add(pid)
 
     def _add(self, statement: str, args: tuple[int | str, ...]) -> int:
         self._connection.execute(statement, args)

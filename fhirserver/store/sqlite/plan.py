@@ -13,15 +13,35 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isqrt
 from operator import itemgetter
+from typing import cast
 
 import apsw
 
-from fhirserver.search.expression import And, Chain, Expression, Has, Near, Not, Or, TextIs, TypeIs
+from fhirserver.search.expression import (
+    And,
+    Chain,
+    DateIs,
+    Expression,
+    Has,
+    Near,
+    Not,
+    Or,
+    TextIs,
+    TypeIs,
+)
 from fhirserver.store.sqlite.bounds import Aliases
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.store.sqlite.position import near_source
 from fhirserver.store.sqlite.seek import Seeker
-from fhirserver.store.sqlite.source import NO_ROWS, NO_SOURCE, Branch, Source, simple_source
+from fhirserver.store.sqlite.source import (
+    LAST_UPDATED,
+    NO_ROWS,
+    NO_SOURCE,
+    Branch,
+    Source,
+    simple_source,
+    span_source,
+)
 from fhirserver.store.sqlite.sql import TRUE, Sql, all_of, join, sql
 from fhirserver.store.sqlite.words import words_source
 
@@ -88,12 +108,30 @@ class Planner:
         return known
 
     def conjuncts(self, where: Expression, tid: int) -> tuple[Expression, ...]:
-        """The conditions that must all hold for a resource of the type."""
+        """The conditions that must all hold for a resource of the type.
+
+        Those that are about the same date of a resource are one, an `And` of them.
+        """
+        parts = self._parts(where, tid)
+        by_param: dict[str, list[DateIs]] = {}
+        for part in parts:
+            if isinstance(part, DateIs) and part.comparator != "ne":
+                by_param.setdefault(part.param, []).append(part)
+        for param, some in by_param.items():
+            if len(some) > 1 and self.is_single(param, tid):
+                parts = (*(part for part in parts if part not in some), And(tuple(some)))
+        return parts
+
+    def _parts(self, where: Expression, tid: int) -> tuple[Expression, ...]:
         if isinstance(where, And):
-            return tuple(part for inner in where.parts for part in self.conjuncts(inner, tid))
+            return tuple(part for inner in where.parts for part in self._parts(inner, tid))
         if isinstance(where, TypeIs) and self._names.type_name(tid) in where.types:
             return ()
         return (where,)
+
+    def is_single(self, param: str, tid: int) -> bool:
+        """Whether no resource of the type has two dates under a parameter."""
+        return param == LAST_UPDATED or not self._names.has_several(self._names.param(tid, param))
 
     def plan_in_order(self, where: Expression, tid: int) -> Plan:
         """A plan to take the first resources in order: a lone ordered source is not counted."""
@@ -162,8 +200,8 @@ class Planner:
         match part:
             case Or(parts):
                 return _joined([self._plan_source(inner, tid) for inner in parts])
-            case And():
-                return self._plan_source(part, tid)
+            case And(parts):
+                return span_source(cast(tuple[DateIs, ...], parts), tid, self._names, self._alias())
             case Chain(param, types, where):
                 return _joined([
                     self._chain_source(param, where, tid, self._names.type(name)) for name in types

@@ -103,6 +103,8 @@ def _add_other(
     match entry:
         case Date(start, end):
             rows["date"].append((rid, pid, start, end))
+            if n:
+                names.mark_several(pid)
         case Quantity(low, high, system, code, unit):
             units = map(names.intern_symbol, (system, code, unit))
             rows["quantity"].append((rid, pid, low, high, *units))

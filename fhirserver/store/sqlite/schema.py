@@ -126,7 +126,14 @@ INSERT INTO floor VALUES (0, 0, 0, 0);
 """
 """The last numbers given before the last expunge, and whether it left traces in the file."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _FLOOR, _RECORDS, CONCEPTS)
+_SEVERAL = """
+CREATE TABLE several(pid INTEGER PRIMARY KEY) STRICT;
+INSERT INTO several SELECT DISTINCT pid
+    FROM (SELECT pid FROM date GROUP BY rid, pid HAVING count(*)>1);
+"""
+"""The parameters under which some resource has, or once had, more than one date."""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _FLOOR, _RECORDS, CONCEPTS, _SEVERAL)
 """The script at place n brings a file from schema n to n + 1."""
 
 

@@ -31,7 +31,9 @@ from fhirserver.store.sqlite.order import (
 )
 from fhirserver.store.sqlite.place import OfRid, Place, is_unchanged, was_there
 from fhirserver.store.sqlite.plan import Plan, Planner
+from fhirserver.store.sqlite.source import LAST_UPDATED
 from fhirserver.store.sqlite.sql import FALSE, TRUE, Sql, all_of, join, sql
+from fhirserver.store.sqlite.stretch import Stretch, instants, stretch, within
 
 _TIMELESS = frozenset({"_id", "_lastUpdated"})
 _ROW = {
@@ -115,9 +117,8 @@ class Sorter:
         others = sort_columns(self._query.sort[1:], plan.tid, self._names, "d.rid")
         down = self._query.sort[0].descending
         columns = [SortColumn(sql(value), down) for value in lead.values] + others
-        conditions = [lead.where, self._planner.every(plan, "d.rid")]
+        conditions = [lead.where, self._planner.every(plan, "d.rid"), self._near(plan, lead, place)]
         if place is not None:
-            conditions.append(sql(f"{lead.values[0]}{'<=' if down else '>='}?", place.values[0]))
             conditions.append(comes_after(columns, place.values, place.rid))
             conditions.append(is_unchanged(place)("d.rid"))
         wanted = all_of(conditions)
@@ -133,6 +134,24 @@ class Sorter:
             ]),
             limit,
         )  # fmt: skip
+
+    def _near(self, plan: Plan, lead: _Lead, place: Place | None) -> Sql:
+        """That a row is where the walk may find something; of two bounds, only the nearer one.
+
+        SQLite begins at one of them, perhaps the farther one.
+        """
+        key, column = self._query.sort[0], lead.values[0]
+        if place is None and key.param == LAST_UPDATED:
+            return instants(plan, column)
+        found = Stretch()
+        if key.kind == "date":
+            found = stretch(self._connection, self._names, self._planner, plan, key)
+        if place is not None:
+            value = place.values[0]
+            if isinstance(value, str):
+                return sql(f"{column}{'<=' if key.descending else '>='}?", value)
+            found = found.beyond(value, down=key.descending)
+        return within(found, column)
 
     def _without_value(self, plan: Plan, place: Place | None, limit: int) -> list[Sorted]:
         """Those that have no value of the first key; if it is the only one, in order of rid."""

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, assert_never
 
-from fhirserver.model.temporal import DAY
 from fhirserver.search.contained import LOCAL_ID, is_contained
 from fhirserver.search.expression import (
     CompositeIs,
@@ -38,6 +37,7 @@ from fhirserver.store.sqlite.condition import (
 )
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.store.sqlite.instant import instant_condition
+from fhirserver.store.sqlite.interval import bounds_of, common
 from fhirserver.store.sqlite.rows import SLOTS
 from fhirserver.store.sqlite.sql import FALSE, TRUE, Sql, all_of, one_of, sql
 
@@ -95,13 +95,24 @@ def simple_source(part: Simple, tid: int, names: Dictionary, alias: str) -> Sour
         case Missing():
             return None if part.missing else _present(part, tid, names, alias)
         case DateIs(param="_lastUpdated"):
-            return _last_updated(part, tid, alias)
+            return _last_updated((part,), tid, alias)
         case ReferenceIs(param=None):
             return _any_reference(part, tid, names, alias)
         case _:
             assert part.param is not None
             pid = names.param(tid, part.param)
             return NO_SOURCE if pid == UNKNOWN else _indexed(part, pid, names, alias)
+
+
+def span_source(
+    leaves: tuple[DateIs, ...], tid: int, names: Dictionary, alias: str
+) -> Source | None:
+    """The source of comparisons with the only date that a resource has under a parameter."""
+    param = leaves[0].param
+    if param == LAST_UPDATED:
+        return _last_updated(leaves, tid, alias)
+    pid = names.param(tid, param)
+    return NO_SOURCE if pid == UNKNOWN else _range(leaves, pid, names, alias)
 
 
 def _indexed(part: Leaf | CompositeIs, pid: int, names: Dictionary, alias: str) -> Source | None:
@@ -111,7 +122,7 @@ def _indexed(part: Leaf | CompositeIs, pid: int, names: Dictionary, alias: str) 
         case StringIs():
             return _string(part, pid, names, alias)
         case DateIs() | NumberIs() | QuantityIs():
-            return _range(part, pid, names, alias)
+            return _range((part,), pid, names, alias)
         case ReferenceIs():
             return _reference(part, pid, names, alias)
         case UriIs():
@@ -158,31 +169,21 @@ def _string(leaf: StringIs, pid: int, names: Dictionary, alias: str) -> Source |
             return None
 
 
-class _Bounds(NamedTuple):
-    """What a comparison says about `low` (None: no bound), for entries no longer than `span`.
-
-    `longer`: entries that are longer may match below that bound; it is then on `high`.
-    """
-
-    least: int | float | None
-    greatest: int | float | None
-    longer: Sql | None = None
-
-
 def _range(
-    leaf: DateIs | NumberIs | QuantityIs, pid: int, names: Dictionary, alias: str
+    leaves: Sequence[DateIs | NumberIs | QuantityIs], pid: int, names: Dictionary, alias: str
 ) -> Source | None:
-    table = _TABLES[type(leaf)]
-    bounds = _bounds(leaf)
+    """The rows that fulfil all of the leaves."""
+    table = _TABLES[type(leaves[0])]
+    bounds = common([found for leaf in leaves if (found := bounds_of(leaf)) is not None])
     if bounds is None:
         return None
     is_param = sql(f"{alias}.pid=?", pid)
-    is_it = condition(leaf, typed(alias), names)
+    is_it = all_of(condition(leaf, typed(alias), names) for leaf in leaves)
     least = TRUE if bounds.least is None else sql(f"{alias}.low>=?", bounds.least)
     greatest = TRUE if bounds.greatest is None else sql(f"{alias}.low<=?", bounds.greatest)
     branches = [_branch(table, f"{table}_value", alias, is_param, least, greatest, is_it)]
     if bounds.longer is not None:
-        is_long = sql(_LONG[table].format(a=alias))
+        is_long = sql(LONG[table].format(a=alias))
         after = Sql(f"{alias}.{bounds.longer.text}", bounds.longer.args)
         below = sql(f"{alias}.low<?", bounds.least)
         branches.append(
@@ -192,53 +193,11 @@ def _range(
 
 
 _TABLES: dict[type, str] = {DateIs: "date", NumberIs: "number", QuantityIs: "quantity"}
-_LONG = {
+LONG = {
     "date": "{a}.high - {a}.low > 86400000000",
     "number": "{a}.high > {a}.low",
     "quantity": "{a}.high > {a}.low",
 }
-
-
-def _date_bounds(leaf: DateIs) -> _Bounds | None:
-    start, end = leaf.start, leaf.end
-    match leaf.comparator:
-        case "eq":
-            return _Bounds(start, end)
-        case "lt":
-            return _Bounds(None, start)
-        case "le":
-            return _Bounds(None, max(start, end))
-        case "gt":
-            return _Bounds(end - DAY, None, sql("high>?", end))
-        case "ge":
-            least = min(start, end - DAY)
-            return _Bounds(least, None, sql("high>?", end))
-        case "sa":
-            return _Bounds(end, None)
-        case "eb":
-            return _Bounds(None, start)
-        case "ap":
-            return _Bounds(start - DAY, end, sql("high>?", start))
-        case "ne":
-            return None
-        case _:
-            assert_never(leaf.comparator)
-
-
-def _number_bounds(leaf: NumberIs | QuantityIs) -> _Bounds | None:
-    match leaf.comparator:
-        case "eq" | "ap":
-            return _Bounds(leaf.low, leaf.high)
-        case "gt" | "ge":
-            return _Bounds(leaf.value, None, sql("high>=?", leaf.value))
-        case "lt" | "le" | "eb":
-            return _Bounds(None, leaf.value)
-        case "sa":
-            return _Bounds(leaf.value, None)
-        case "ne":
-            return None
-        case _:
-            assert_never(leaf.comparator)
 
 
 def _reference(leaf: ReferenceIs, pid: int, names: Dictionary, alias: str) -> Source:
@@ -316,18 +275,12 @@ _UNUSED: dict[type, tuple[str, ...]] = {
 """Columns that a component leaves empty, so that the index is used beyond them."""
 
 
-def _bounds(leaf: Leaf) -> _Bounds | None:
-    if isinstance(leaf, NumberIs | QuantityIs):
-        return _number_bounds(leaf)
-    return _date_bounds(leaf) if isinstance(leaf, DateIs) else None
-
-
 def _implied(leaf: Leaf, alias: str, k: int) -> list[Sql]:
     """Bounds of `low` and codes that follow from the condition, in the form an index takes."""
     if isinstance(leaf, TokenIs):
         codes = tuple(dict.fromkeys(value.code for value in leaf.values))
         return [] if None in codes else [one_of(f"{alias}.text{k}", codes)]
-    bounds = _bounds(leaf)
+    bounds = bounds_of(leaf)
     if bounds is None:
         return []
     out = []
@@ -340,7 +293,7 @@ def _implied(leaf: Leaf, alias: str, k: int) -> list[Sql]:
 
 def _longer(leaf: Leaf, alias: str, k: int) -> tuple[Sql, ...] | None:
     """For a leaf that long entries fulfil below its bound: the bound, and what those fulfil."""
-    bounds = _bounds(leaf)
+    bounds = bounds_of(leaf)
     if bounds is None or bounds.longer is None:
         return None
     low, high = f"{alias}.low{k}", f"{alias}.high{k}"
@@ -382,13 +335,13 @@ PARAM_INDEX = {  # none for references: their index begins with the target
 }
 
 
-def _last_updated(leaf: DateIs, tid: int, alias: str) -> Source | None:
-    if leaf.comparator == "ne":
+def _last_updated(leaves: Sequence[DateIs], tid: int, alias: str) -> Source | None:
+    if any(leaf.comparator == "ne" for leaf in leaves):
         return None
     where = (
         sql(f"{alias}.tid=?", tid),
         sql(f"{alias}.live"),
-        instant_condition(leaf, f"{alias}.instant"),
+        *(instant_condition(leaf, f"{alias}.instant") for leaf in leaves),
     )
     branch = _branch("resource", "resource_instant", alias, *where)
     return Source((branch,), is_distinct=True)
