@@ -23,7 +23,7 @@ def begin(connection: apsw.Connection, owner: str, name: str, most: int) -> None
     name = f"{owner}{_SEPARATOR}{name}"
     bounds = (f"{owner}{_SEPARATOR}", f"{owner}{_AFTER}", name)
     if (connection.execute(_OTHERS, bounds).get or 0) >= most:
-        raise TooCostly(f"You may have at most {most} closure tables: begin one of them anew.")
+        raise TooCostly(f"You may have at most {most} closure tables: begin one anew.")
     connection.execute("DELETE FROM closure WHERE name=?", (name,))
     connection.execute("INSERT INTO closure VALUES (?, '', '', 0)", (name,))
 
