@@ -12,11 +12,17 @@ from fhirserver.store.port import Store
 class Grant:
     """A caller's rights. `subject` names the caller in the audit trail.
 
-    `unrestricted` is the grant of an open server, which listens on loopback only.
+    `unrestricted` is the grant of an open server, which listens on loopback only. `administers`:
+    what concerns the store as a whole is allowed as well.
     """
 
     subject: str
     unrestricted: bool = False
+    administers: bool = False
+
+    @property
+    def is_administrator(self) -> bool:
+        return self.unrestricted or self.administers
 
 
 OPEN = Grant(subject="anonymous", unrestricted=True)

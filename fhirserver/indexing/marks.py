@@ -20,13 +20,15 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`rules`: the revision of the index rules; `full_text`: the words that are all there.
 
     `parameters`: the stamp of each custom parameter, by the id of its resource. `base` is the
-    service base URL by which references to this server are known.
+    service base URL by which references to this server are known. `leftover` are types of which
+    resources may still have references by a parameter that is no longer in effect.
     """
 
     rules: int = 0
     full_text: FullText = "none"
     parameters: dict[str, str] = {}
     base: str = ""
+    leftover: tuple[str, ...] = ()
 
 
 class Marked(NamedTuple):

@@ -61,7 +61,8 @@ class Known(NamedTuple):
 
     `stamps` tell the custom parameters apart, by the id of their resource: a stamp is another
     one when entries have to be made anew. `unready` are the types of which not all resources
-    can be found by all parameters. `refused` says why a stored parameter has no effect.
+    can be found by all parameters,
+    `leftover` those to be cleaned. `refused` says why a stored parameter has no effect.
     """
 
     definitions: Definitions
@@ -70,6 +71,7 @@ class Known(NamedTuple):
     stamps: Mapping[str, str]
     unready: frozenset[str]
     refused: Mapping[str, str]
+    leftover: frozenset[str] = frozenset()
 
 
 class Registry:
@@ -100,6 +102,7 @@ class Registry:
         self._custom: dict[str, Custom] = {}
         self._refused: dict[str, str] = {}
         self._checked: dict[str, str] = {}
+        self._dropped: list[SearchParameter] = []
         self._read_up_to: int | None = None
         self._lock = asyncio.Lock()
         self._marked: Marked | None = None
@@ -123,7 +126,7 @@ class Registry:
         marked = self._marked
         assert marked is not None
         base = await self.base(base)
-        if known.unready and base:
+        if (known.unready or known.leftover) and base:
             state = (known.unchanged.number, marked.revision, self._jobs.now() // _TRIED_AGAIN)
             if state != self._caught_up:
                 self._caught_up = state
@@ -134,7 +137,7 @@ class Registry:
         """What is in effect now, whoever asks."""
         known = self._known
         number = await self._store.latest(TYPE)
-        if number == known.unchanged.number and not known.unready:
+        if number == known.unchanged.number and not known.unready and not known.leftover:
             return known
         async with self._lock:
             number = await self._store.latest(TYPE)
@@ -192,11 +195,13 @@ class Registry:
         keys = [Key(TYPE, id) for id in self._custom]
         there = {version.id for version in await self._store.read_many(keys)}
         for id in self._custom.keys() - there:  # what was expunged has no history
-            del self._custom[id]
+            self._dropped.append(self._custom.pop(id).parameter)
 
     def _take(self, version: Version) -> None:
         self._read_up_to = max(self._read_up_to or 0, version.last_updated)
-        self._custom.pop(version.id, None)
+        before = self._custom.pop(version.id, None)
+        if before is not None:
+            self._dropped.append(before.parameter)
         if version.body is None:
             return
         resource = decode(version.body)
@@ -264,12 +269,14 @@ class Registry:
             {id: stamps[id] for id in sound},
             frozenset(unready),
             self._refused,
+            frozenset(marks.leftover),
         )
 
     async def _carry_forward(self) -> None:
         """Marks new versions of indexed parameters that differ in nothing that is indexed.
 
-        What is no longer in effect loses its mark.
+        What is no longer in effect loses its mark, and the references found by it are to go: they
+        would count for integrity.
         """
         assert self._marked is not None
         marks = self._marked.marks.parameters
@@ -279,15 +286,37 @@ class Registry:
             known = marks.get(id)
             if known == stamp or (known and await self._is_same(id, known, stamp)):
                 carried[id] = stamp
-        if carried != marks:
+        leftover = await self._leftover(marks, carried)
+        if carried != marks or leftover:
 
             def changed(found: Marks) -> Marks:
                 others = {
                     id: stamp for id, stamp in found.parameters.items() if marks.get(id) != stamp
                 }
-                return msgspec.structs.replace(found, parameters=carried | others)
+                return msgspec.structs.replace(
+                    found,
+                    parameters=carried | others,
+                    leftover=tuple(sorted(leftover.union(found.leftover))),
+                )
 
             self._marked = await change_marks(self._records, changed)
+
+    async def _leftover(self, marks: Mapping[str, str], carried: Mapping[str, str]) -> set[str]:
+        """The types that references were found in by what is not in effect any more."""
+        dropped = self._dropped
+        self._dropped = []
+        for id in marks.keys() - carried.keys():
+            number = _version_of(marks[id].partition("+")[0])
+            version = await self._store.read(TYPE, id, number)
+            if version is not None and version.body is not None:
+                dropped.append(search_parameter(decode(version.body), custom=True))
+        now = {_meaning(custom.parameter) for custom in self._custom.values()}
+        return {
+            type_
+            for parameter in dropped
+            if parameter.type == "reference" and _meaning(parameter) not in now
+            for type_ in concrete(self._standard, parameter.base)
+        }
 
     async def _is_same(self, id: str, marked: str, stamp: str) -> bool:
         """Whether each version since the marked one is indexed in the same way."""

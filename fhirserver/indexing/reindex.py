@@ -90,9 +90,10 @@ class Reindexing:
             await self._mark(place)
             done = place.done
             known = await self._registry.refresh()
-            if types is not None or not known.unready:
+            wanted = known.unready | known.leftover
+            if types is not None or not wanted:
                 return _told(place)
-            if place.begun == known.unchanged.number and known.unready <= {*place.every}:
+            if place.begun == known.unchanged.number and wanted <= {*place.every}:
                 return _told(place)  # what cannot be marked will not be, whatever is done
             place = None
 
@@ -100,7 +101,7 @@ class Reindexing:
         if types is None:
             await asyncio.sleep(_GATHER)
         known = await self._registry.refresh()
-        wanted = sorted(known.unready) if types is None else sorted(types)
+        wanted = sorted(known.unready | known.leftover if types is None else types)
         counts = await self._store.counts()
         return _Place(
             left=[*(type_ for type_ in wanted if counts.get(type_)), MARK],
@@ -158,6 +159,9 @@ class Reindexing:
 
         def marked(marks: Marks) -> Marks:
             marks = msgspec.structs.replace(marks, parameters=marks.parameters | indexed)
+            if place.begun == known.unchanged.number:  # else pages may be by what is dropped since
+                leftover = tuple(type_ for type_ in marks.leftover if type_ not in covered)
+                marks = msgspec.structs.replace(marks, leftover=leftover)
             if covered >= {type_ for type_, _ in changed_since(marks.rules)}:
                 marks = msgspec.structs.replace(marks, rules=max(marks.rules, place.rules))
             if covered >= known.definitions.resource_types:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fhirserver.access.grant import guard
-from fhirserver.errors import Conflict, NotFound, NotSupported
+from fhirserver.errors import Conflict, Forbidden, NotFound, NotSupported
 from fhirserver.indexing.registry import Registry
 from fhirserver.interactions import (
     async_status,
@@ -159,6 +159,8 @@ class Gate:
             return row
         for found in self._operations.get(request.interaction, ()):
             if found.serves(request):
+                if not found.permits(request):
+                    raise Forbidden(f"{request.interaction} is an administrator's here.")
                 return found
         if request.interaction.startswith(MARK):
             text = f"This server has no operation {request.interaction} here."

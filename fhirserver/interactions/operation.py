@@ -26,7 +26,8 @@ class OperationRow:
     """A row: `code` without `$`, the URL of its OperationDefinition, where it can be called.
 
     `types` are the resource types that have it; none of them: all. `scope` is the SMART v2
-    letter of what the caller must be allowed to do.
+    letter of what the caller must be allowed to do. One that is `administrative` is an
+    administrator's where it is called on more than one resource.
     """
 
     code: str
@@ -35,6 +36,13 @@ class OperationRow:
     types: tuple[str, ...]
     scope: Literal["c", "r", "u", "d", "s", ""]
     run: Callable[[Context, Request], Awaitable[Answer]]
+    administrative: bool = False
+
+    def permits(self, request: Request) -> bool:
+        """Whether the caller is administrator enough for this call."""
+        if not self.administrative or level(request) == "instance":
+            return True
+        return request.grant.is_administrator
 
     def serves(self, request: Request) -> bool:
         """Whether the request calls this operation at one of its levels."""

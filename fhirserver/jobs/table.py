@@ -22,6 +22,8 @@ MOST: Final = 1000
 _SETTLED: Final = 3600 * 1_000_000
 """Microseconds by which clocks of workers, and so the order of ids, may differ."""
 
+_UNSETTLED: Final = KEPT - _SETTLED
+
 SOLE: Final = "sole-"
 """How the ids of jobs begin of which there is one at a time; behind those of all others."""
 
@@ -131,14 +133,13 @@ class JobTable:
         while True:
             records = await self._records.list(COLLECTION, after=after)
             for record in records:
-                job = decode(record.body)
-                if not job.is_finished:
+                if record.expires is None:  # what is finished expires, so it need not be decoded
                     only_finished = False
-                    yield Held(job, record.revision)
-                elif job.id.startswith(SOLE) or job.created > self.now() - _SETTLED:
+                    yield Held(decode(record.body), record.revision)
+                elif record.key.startswith(SOLE) or record.expires > self.now() + _UNSETTLED:
                     only_finished = False
                 elif only_finished:
-                    self._finished_up_to = job.id
+                    self._finished_up_to = record.key
             if len(records) < MAX_LISTED:
                 return
             after = records[-1].key

@@ -33,6 +33,7 @@ URL = "urn:uuid:5d0c9c3e-3b0f-4c0b-9f5e-7c1d9a2f6b41"
 _USUAL = 1000
 _MOST = 10_000
 _NAMED = 10  # so many referrers are told
+_PAGE = 200  # so many bodies are in memory at once
 _TOGETHER = 200  # so many targets are looked for by one search
 
 
@@ -108,5 +109,14 @@ async def _chosen(context: Context, request: Request, limit: int) -> tuple[Targe
     type, id = request.type, request.id
     if type is not None and id is not None:
         return (Target(type, id, await context.store.read(type, id)),)
-    page = await context.store.search(Query((type,) if type else (), EVERYTHING, count=limit))
-    return tuple(Target(version.type, version.id, version) for version in page.versions)
+    chosen: list[Target] = []
+    query: Query | None = Query((type,) if type else (), EVERYTHING)
+    while query is not None and len(chosen) < limit:
+        count = min(_PAGE, limit - len(chosen))
+        page = await context.store.search(replace(query, count=count))
+        chosen += (
+            Target(version.type, version.id, version._replace(body=b""))  # all at once are many
+            for version in page.versions
+        )
+        query = replace(query, after=page.next) if page.next is not None else None
+    return tuple(chosen)

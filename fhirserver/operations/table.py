@@ -84,12 +84,28 @@ OPERATIONS: Final = (
         validate_code.of_value_set,
     ),
     OperationRow("expand", expand.URL, ("type", "instance"), ("ValueSet",), "r", expand.run),
-    OperationRow("closure", closure.URL, ("system",), ("ConceptMap",), "r", closure.run),
+    OperationRow("closure", closure.URL, ("system",), ("ConceptMap",), "u", closure.run),
     OperationRow(
         "translate", translate.URL, ("type", "instance"), ("ConceptMap",), "r", translate.run
     ),
-    OperationRow("reindex", reindex.URL, ("system", "type", "instance"), (), "u", reindex.run),
-    OperationRow("expunge", expunge.URL, ("system", "type", "instance"), (), "d", expunge.run),
+    OperationRow(
+        "reindex",
+        reindex.URL,
+        ("system", "type", "instance"),
+        (),
+        "u",
+        reindex.run,
+        administrative=True,
+    ),
+    OperationRow(
+        "expunge",
+        expunge.URL,
+        ("system", "type", "instance"),
+        (),
+        "d",
+        expunge.run,
+        administrative=True,
+    ),
     OperationRow("graphql", graphql.URL, ("system", "instance"), (), "s", graphql.run),
 )
 

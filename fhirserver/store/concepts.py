@@ -68,11 +68,14 @@ class ConceptStore(Protocol):
         `told` hears how many are in. What was staged for the URL and version before is dropped.
         """
 
-    async def begin_closure(self, name: str) -> None:
-        """Begins a closure table; one of that name loses its codes."""
+    async def begin_closure(self, owner: str, name: str, most: int) -> None:
+        """Begins a closure table of the owner; one of that name loses its codes.
+
+        Raises `TooCostly` where the owner has `most` others.
+        """
 
     async def extend_closure(
-        self, name: str, codes: Sequence[tuple[str, str]], most: int
+        self, owner: str, name: str, codes: Sequence[tuple[str, str]], most: int
     ) -> ClosureTable | None:
         """All codes of the table with these (system, code), which make its next version if any
         is new; None if the table was not begun. Raises `TooCostly` for more than `most`."""
@@ -96,11 +99,11 @@ class _NoConcepts:
     ) -> int:
         raise NotSupported(_NONE)
 
-    async def begin_closure(self, name: str) -> None:
+    async def begin_closure(self, owner: str, name: str, most: int) -> None:
         raise NotSupported(_NONE)
 
     async def extend_closure(
-        self, name: str, codes: Sequence[tuple[str, str]], most: int
+        self, owner: str, name: str, codes: Sequence[tuple[str, str]], most: int
     ) -> ClosureTable | None:
         raise NotSupported(_NONE)
 

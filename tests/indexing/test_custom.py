@@ -237,3 +237,31 @@ async def test_writers_meanwhile_are_all_found(client: httpx2.AsyncClient, tmp_p
         for code in codes:
             answer = await other.get(f"/fhir/Patient?{code}=green&_summary=count")
             assert answer.json()["total"] == written > 0
+
+
+@pytest.mark.parametrize("how", ["deleted", "retired", "narrowed"])
+async def test_what_is_gone_ties_nothing_together(client: httpx2.AsyncClient, how: str) -> None:
+    link = "http://example.org/link"
+    expression = f"extension('{link}').value.ofType(uri)"
+    linked = parameter(
+        "tied-to", "reference", f"Patient.{expression} | Group.{expression}", "Patient", "Group"
+    )
+    extension = {"extension": [{"url": link, "valueUri": "Patient/a"}]}
+    group = {"resourceType": "Group", "id": "g", "type": "person", "actual": True}
+    await put(client, linked, patient("a"), group | extension)
+    assert await when_indexed(client, "Group?tied-to=Patient/a") == ["g"]
+    assert (await client.delete("/fhir/Patient/a")).status_code == 409
+    if how == "deleted":
+        await client.delete("/fhir/SearchParameter/tied-to")
+    elif how == "retired":
+        await put(client, linked | {"status": "retired"})
+    else:
+        await put(client, linked | {"base": ["Patient"], "expression": f"Patient.{expression}"})
+    async with asyncio.timeout(30):
+        while True:
+            answer = await client.delete("/fhir/Patient/a")
+            if answer.status_code != 409:
+                break
+            await asyncio.sleep(0.05)
+    assert answer.status_code in (200, 204)
+    assert (await client.get("/fhir/Group/g")).status_code == 200

@@ -9,6 +9,7 @@ from store.making import SECOND, Clock
 
 from fhirserver.errors import Throttled
 from fhirserver.jobs import table as jobs_table
+from fhirserver.jobs.job import Job, decode
 from fhirserver.jobs.table import KEPT, JobTable
 from fhirserver.store.port import Stale
 
@@ -107,3 +108,20 @@ async def test_only_so_many_may_wait(table: JobTable, monkeypatch: pytest.Monkey
     await table.ensure("index", "copy", {})  # what the server itself needs, it gets
     await table.cancel(made[0].id)
     await table.create("copy")
+
+
+async def test_what_is_finished_is_not_decoded(
+    table: JobTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [await table.create("copy") for _ in range(5)]
+    for job in made[:4]:
+        await table.cancel(job.id)
+    seen: list[bytes] = []
+
+    def counted(body: bytes) -> Job:
+        seen.append(body)
+        return decode(body)
+
+    monkeypatch.setattr(jobs_table, "decode", counted)
+    assert await ids(table) == [made[4].id]
+    assert len(seen) == 1

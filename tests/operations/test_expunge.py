@@ -167,3 +167,10 @@ async def test_it_is_offered_only_where_that_is_set(told: Client) -> None:
         (rest,) = statement(packaged(), Indexer(packaged()), Policy(), some)["rest"]
         listed = "expunge" in [item["name"] for item in rest["operation"]]
         assert listed is (some == OPERATIONS)
+
+
+async def test_all_of_a_type_go_page_by_page(told: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fhirserver.operations.expunge._PAGE", 2)
+    await told.put(*(refers(f"b{number}", "Group/x") for number in range(5)))
+    assert await expunge(told, "Basic", everything=True) == 10
+    assert (await told.get("Basic"))["total"] == 0

@@ -452,3 +452,22 @@ async def test_terminology_capabilities(animals: Client) -> None:
     await animals.ask("DELETE", "CodeSystem/animals")
     after = await animals.get("metadata?mode=terminology")
     assert URL not in {item["uri"] for item in after["codeSystem"]}
+
+
+async def test_closure_tables_are_their_caller_s_and_bounded(
+    animals: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fhirserver.operations.terminology.closure._TABLES", 2)
+
+    async def begin(name: str) -> None:
+        named = [{"name": "name", "valueString": name}]
+        await client_answer(animals, "$closure", {"resourceType": "Parameters", "parameter": named})
+
+    for name in ("a", "b", "a"):
+        await begin(name)
+    with pytest.raises(TooCostly, match="2 closure tables"):
+        await begin("c")
+    concepts = animals.context.concepts
+    await concepts.begin_closure("anna", "c", 2)
+    assert await concepts.extend_closure("anna", "a", [("s", "c")], 9) is None
+    assert await concepts.extend_closure("anna", "c", [("s", "c")], 9) is not None

@@ -24,6 +24,7 @@ from fhirserver.terminology.parameters import MORE, REPEATED
 URL = "http://hl7.org/fhir/OperationDefinition/ConceptMap-closure"
 _LONGEST: Final = 200
 _MOST: Final = 2000  # codes of one table
+_TABLES: Final = 100  # of one caller
 
 
 async def run(context: Context, request: Request) -> Answer:
@@ -33,13 +34,14 @@ async def run(context: Context, request: Request) -> Answer:
     """
     given = arguments(context, request, URL, more=MORE, repeated=REPEATED)
     name: str = given.one("name")
+    owner = request.grant.subject
     if len(name) > _LONGEST:
         raise Invalid(f"The name of a closure table has at most {_LONGEST} characters.")
     added, since = _added(given), _since(given)
     if not added and since is None:
-        await context.concepts.begin_closure(name)
+        await context.concepts.begin_closure(owner, name, _TABLES)
         return _answer(context, name, 0, [])
-    table = await context.concepts.extend_closure(name, added, _MOST)
+    table = await context.concepts.extend_closure(owner, name, added, _MOST)
     if table is None:
         raise NotFound(f"There is no closure table '{name}': begin it by a call without concepts.")
     codes = table.codes

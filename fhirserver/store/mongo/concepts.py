@@ -59,7 +59,13 @@ class MongoConcepts:
                 self._connection, self._tenant, self._guard, url, version, concepts, told
             )
 
-    async def begin_closure(self, name: str) -> None:
+    async def begin_closure(self, owner: str, name: str, most: int) -> None:
+        name = f"{owner}\x1f{name}"
+        others = {"$gt": f"{owner}\x1f", "$lt": f"{owner}\x20", "$ne": name}
+        with translated():
+            tables = self._connection.database[CLOSURE]
+            if await tables.count_documents({"t": self._tenant, "n": others}, limit=most) >= most:
+                raise TooCostly(f"You may have at most {most} closure tables: begin one anew.")
         table = {"$set": {"v": 0, "codes": []}}
         with translated():
             await self._connection.database[CLOSURE].update_one(
@@ -67,8 +73,9 @@ class MongoConcepts:
             )
 
     async def extend_closure(
-        self, name: str, codes: Sequence[tuple[str, str]], most: int
+        self, owner: str, name: str, codes: Sequence[tuple[str, str]], most: int
     ) -> ClosureTable | None:
+        name = f"{owner}\x1f{name}"
         tables = self._connection.database[CLOSURE]
         with translated():
             for _ in range(_ATTEMPTS):

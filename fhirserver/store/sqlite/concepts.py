@@ -12,6 +12,7 @@ from fhirserver.model.json import Resource, decode
 from fhirserver.store.concepts import SystemCount
 from fhirserver.store.sqlite.concept_schema import SHIFT
 from fhirserver.store.sqlite.concept_search import corrected, found_terms
+from fhirserver.store.sqlite.decoded import Decoded
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.terminology.concept import Concept, SystemInfo
 from fhirserver.terminology.condition import CONSTRAINT, meets
@@ -48,6 +49,7 @@ _COUNTS = """SELECT url, version, state, concepts, info FROM code_system
 
 _CODES = frozenset({"concept", "code"})
 _LONGEST_VALUE = 400
+_DECODED = Decoded(32 << 20)
 
 
 class StoredSource:
@@ -77,7 +79,7 @@ class StoredSource:
         if url is not None:
             return self._by_url("ConceptMap", url)
         tid = self._names.type("ConceptMap")
-        return [_resource(vid, body) for vid, body in self._connection.execute(_BY_TYPE, (tid,))]
+        return [_DECODED.of(vid, body) for vid, body in self._connection.execute(_BY_TYPE, (tid,))]
 
     def counts(self) -> list[SystemCount]:
         """As `ConceptStore.code_systems`."""
@@ -90,7 +92,9 @@ class StoredSource:
         pid = self._names.param(self._names.type(type), "url")
         if pid == UNKNOWN:
             return []
-        return [_resource(vid, body) for vid, body in self._connection.execute(_BY_URL, (pid, url))]
+        return [
+            _DECODED.of(vid, body) for vid, body in self._connection.execute(_BY_URL, (pid, url))
+        ]
 
     def _systems(self, statement: str, url: str) -> list[System]:
         rows = list(self._connection.execute(statement, (url,)))
@@ -230,9 +234,3 @@ def _concept(cid: int, code: str, display: str | None, data: bytes) -> Concept:
 @lru_cache(maxsize=1024)
 def _info(csid: int, info: bytes) -> SystemInfo:
     return SystemInfo(decode(info))
-
-
-@lru_cache(maxsize=256)
-def _resource(vid: int, body: bytes) -> Resource:
-    found: Resource = decode(body)
-    return found

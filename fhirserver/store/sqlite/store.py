@@ -192,14 +192,14 @@ class SqliteStore:
     ) -> int:
         return await stage(self._writer, url, version, concepts, told)
 
-    async def begin_closure(self, name: str) -> None:
-        await self._writer.write(lambda batch: closure.begin(batch.connection, name))
+    async def begin_closure(self, owner: str, name: str, most: int) -> None:
+        await self._writer.write(lambda batch: closure.begin(batch.connection, owner, name, most))
 
     async def extend_closure(
-        self, name: str, codes: Sequence[tuple[str, str]], most: int
+        self, owner: str, name: str, codes: Sequence[tuple[str, str]], most: int
     ) -> ClosureTable | None:
         return await self._writer.write(
-            lambda batch: closure.extend(batch.connection, name, codes, most)
+            lambda batch: closure.extend(batch.connection, owner, name, codes, most)
         )
 
     async def close(self) -> None:
