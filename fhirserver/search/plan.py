@@ -20,6 +20,7 @@ from fhirserver.fhirpath.references import Scope
 from fhirserver.fhirpath.shapes import Shape, Shapes
 from fhirserver.fhirpath.syntax import Expr
 from fhirserver.model.json import Resource
+from fhirserver.search.conversion import conversion, nothing
 from fhirserver.search.entry import Composite, Entry, Reference, Simple
 from fhirserver.search.expression import Kind
 from fhirserver.search.parameter import Convert, Parameter, parameter
@@ -96,11 +97,11 @@ def _reads(uses: Sequence[_Use]) -> Then:
     """The end of a selection: adds the entries of an element to a `Found`."""
 
     def end(shape: Shape) -> Walk:
-        own = [(use.names, _converts(shape, use.convert)) for use in uses if not use.is_derived]
+        own = [(use.names, conversion(shape, use.convert)) for use in uses if not use.is_derived]
         derived = [
             (use.names, convert)
             for use in uses
-            if use.is_derived and (convert := _converts(shape, use.convert)) is not _nothing
+            if use.is_derived and (convert := conversion(shape, use.convert)) is not nothing
         ]
 
         def read(value: Any, extra: Any, found: Found, scope: Scope | None) -> None:
@@ -134,7 +135,7 @@ def _reads_simple(table: Mapping[str, Convert]) -> Then:
     """The end of a component's selection: adds the entries of an element to a list."""
 
     def end(shape: Shape) -> Walk:
-        convert = _converts(shape, table)
+        convert = conversion(shape, table)
 
         def read(value: Any, extra: Any, out: list[Simple], scope: Scope | None) -> None:
             if value is not None:
@@ -377,36 +378,6 @@ def _uses(items: Iterable[Parameter]) -> list[_Use]:
                 names = tuple(f"{item.code}:{suffix}" for item in some)
                 uses.append(_Use(names, convert, is_derived=True))
     return uses
-
-
-def _nothing(value: Any) -> Iterable[Simple]:
-    return ()
-
-
-def _converts(shape: Shape, table: Mapping[str, Convert]) -> Convert:
-    """How elements of a shape give entries.
-
-    Parameters that select an extension mean its value.
-    """
-    found = table.get(shape.name)
-    if found is not None or shape.name != "Extension":
-        return found or _nothing
-
-    def of_extension(value: Any) -> Iterable[Simple]:
-        value, convert = _extension_value(value, table)
-        return () if convert is None or value is None else convert(value)
-
-    return of_extension
-
-
-def _extension_value(value: Any, table: Mapping[str, Convert]) -> tuple[Any, Convert | None]:
-    """The value of an extension: parameters that select the extension mean that."""
-    if isinstance(value, dict):
-        for name, found in value.items():
-            if name.startswith("value"):
-                type_ = name[5:]
-                return found, table.get(type_) or table.get(type_[:1].lower() + type_[1:])
-    return None, None
 
 
 def _bring_home(found: Found, name: str, home: Home) -> None:
