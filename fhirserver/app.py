@@ -46,6 +46,7 @@ from fhirserver.rest.negotiation import refusal_type
 from fhirserver.rest.reply import Reply, refused, send_reply
 from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings, is_loopback
+from fhirserver.store.concepts import NO_CONCEPTS
 from fhirserver.store.port import ServerStore
 from fhirserver.store.sqlite import SqliteStore
 
@@ -231,9 +232,12 @@ class _Running:
             sealer=sealer,
             now=now,
             new_id=new_id,
+            concepts=store.concepts,
             jobs=self.jobs,
         )
-        operations = offered(expunges=settings.expunge)
+        operations = offered(
+            expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
+        )
         self.dispatch = Gate(context, operations, self.registry).dispatch
         self.fhir = FhirApplication(
             self.dispatch, self.definitions, edge_of(settings), request_ids()

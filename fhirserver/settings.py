@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -134,6 +134,13 @@ class Settings(BaseSettings):
         description="Most resources that a deletion with `_cascade=delete` takes along; 0: none.",
     )
 
+    max_expansion: int = Field(
+        default=10_000,
+        ge=1,
+        description="Most concepts of an expansion that is not asked for in pages; more are "
+        "refused as too costly.",
+    )
+
     # house rules
     full_text: Literal["all", "narrative", "none"] = Field(
         default="all",
@@ -157,8 +164,26 @@ class Settings(BaseSettings):
         description="Whether `$expunge` takes versions out of the store for good. Nobody is asked "
         "who they are in this version, so leave it off where others reach the server.",
     )
-    validation: Literal["reject", "off"] = Field(
-        default="reject", description="Whether a resource that breaks the rules of FHIR is refused."
+    validation: Literal["reject", "warn", "off"] = Field(
+        default="reject",
+        description="What becomes of a resource that breaks the rules of FHIR or of its profiles: "
+        "`reject` refuses it, `warn` stores it, `off` does not look. What is told beside comes to "
+        "those who prefer an OperationOutcome.",
+    )
+    validation_modes: Words = Field(
+        default=(),
+        description="Other modes for types or profiles, such as `Observation=warn` or "
+        "`http://example.org/StructureDefinition/p=off`.",
+    )
+    required_profiles: Words = Field(
+        default=(),
+        description="Profiles that every resource of a type has to keep to, such as "
+        "`Patient=http://example.org/StructureDefinition/our-patient`.",
+    )
+    validation_on_load: Literal["reject", "off"] = Field(
+        default="reject",
+        description="Whether `fhirserver load` into the store refuses what breaks the rules; "
+        "`off` is for data that was validated before.",
     )
 
     # what it tells
@@ -184,7 +209,14 @@ class Settings(BaseSettings):
         file = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
         return init_settings, env_settings, file
 
-    @field_validator("allowed_hosts", "trusted_proxies", "cors_origins", mode="before")
+    @field_validator(
+        "allowed_hosts",
+        "trusted_proxies",
+        "cors_origins",
+        "validation_modes",
+        "required_profiles",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return [word for word in _WORDS.split(value) if word] if isinstance(value, str) else value
@@ -218,6 +250,19 @@ class Settings(BaseSettings):
                 f"'{scheme}' is not a store of this version: use sqlite:///PATH or "
                 "mongodb://HOST/DATABASE"
             )
+        return value
+
+    @field_validator("validation_modes", "required_profiles")
+    @classmethod
+    def _pairs(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for pair in value:
+            name, _, rest = pair.rpartition("=")
+            if info.field_name == "required_profiles":
+                name, _, rest = pair.partition("=")
+            if not name or not rest:
+                raise ValueError(f"'{pair}' is not of the form NAME=VALUE")
+            if info.field_name == "validation_modes" and rest not in ("reject", "warn", "off"):
+                raise ValueError(f"'{rest}' is none of reject, warn, off")
         return value
 
     @model_validator(mode="after")

@@ -17,13 +17,14 @@ XML = "application/fhir+xml"
 BASE = "http://localhost/fhir"
 DIV = '<div xmlns="http://www.w3.org/1999/xhtml"><p >é &amp; ü</p ></div>'
 
+UNKNOWN = {"id": "x", "extension": [{"url": "http://u", "valueCode": "unknown"}]}
 PATIENT = {
     "resourceType": "Patient",
     "id": "a",
     "text": {"status": "generated", "div": DIV},
     "contained": [{"resourceType": "Organization", "id": "o", "name": "O"}],
     "identifier": [{"system": "urn:s", "value": "1"}],
-    "name": [{"family": "Ek", "given": [None, "B"], "_given": [{"id": "x"}, None]}],
+    "name": [{"family": "Ek", "given": [None, "B"], "_given": [UNKNOWN, None]}],
     "_birthDate": {"extension": [{"url": "urn:e", "valueDecimal": 1}]},
     "managingOrganization": {"reference": "#o"},
 }

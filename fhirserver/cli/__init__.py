@@ -12,9 +12,11 @@ from fhirserver.cli.check import check
 from fhirserver.cli.demo import demo
 from fhirserver.cli.export import export
 from fhirserver.cli.load import load
+from fhirserver.cli.package import install, list_packages, remove
 from fhirserver.cli.reindex import reindex
 from fhirserver.cli.serve import serve
 from fhirserver.cli.store import init, status
+from fhirserver.cli.terminology import import_, list_systems
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "demo": demo,
@@ -28,6 +30,11 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
 
 GROUPS: Final[dict[str, tuple[str, dict[str, Callable[..., Any]]]]] = {
     "store": ("Look after the store.", {"init": init, "status": status}),
+    "package": (
+        "Packages of definitions (implementation guides).",
+        {"install": install, "list": list_packages, "remove": remove},
+    ),
+    "terminology": ("Large code systems.", {"import": import_, "list": list_systems}),
 }
 """Name, help and commands of each group of commands."""
 

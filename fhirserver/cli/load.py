@@ -178,7 +178,9 @@ async def into_store(
     from fhirserver.load.gate import GateTarget
 
     base = _base(settings)
-    free = {"integrity_on_write": False, "max_bundle_entries": 10_000_000}
+    free: dict[str, object] = {"integrity_on_write": False, "max_bundle_entries": 10_000_000}
+    if settings.validation_on_load == "off":
+        free |= {"validation": "off", "validation_modes": ()}
     async with open_gate(settings.model_copy(update=free)) as dispatch:
         return await Load(GateTarget(dispatch, base), done, watcher, in_flight).run(found)
 

@@ -49,6 +49,13 @@ class Definitions:
             lines.setdefault(resource["resourceType"], []).append(encode(resource))
         return cls(lambda type_: lines.get(type_, ()))
 
+    def extended(self, resources: Iterable[Resource]) -> Definitions:
+        """A registry of these definitions and the given ones, which count where URLs agree."""
+        lines: dict[str, list[bytes]] = {}
+        for resource in resources:
+            lines.setdefault(resource["resourceType"], []).append(encode(resource))
+        return Definitions(lambda type_: (*self._source(type_), *lines.get(type_, ())))
+
     def with_search_parameters(
         self, custom: Iterable[SearchParameter], unindexed: Iterable[tuple[str, str]] = ()
     ) -> Definitions:

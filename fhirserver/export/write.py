@@ -7,6 +7,7 @@ export that it is not.
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -109,7 +110,10 @@ class _Files:
     def publish(self, what: Export) -> Manifest:
         """Gives the files, which are closed, their names, and writes the manifest."""
         for name in self._open:
-            (self._folder / f"{name}{_PART}").rename(self._folder / name)
+            part = self._folder / f"{name}{_PART}"
+            _make_durable(part)
+            part.rename(self._folder / name)
+        _make_durable(self._folder)  # before the manifest says that they are there
         manifest = Manifest(
             f"fhirserver {version_of('fhirserver')}",
             "history" if what.history else "current",
@@ -118,8 +122,11 @@ class _Files:
             what.since,
         )
         part = self._folder / f"{MANIFEST}{_PART}"
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        with _private(part) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        _make_durable(part)
         part.rename(self._folder / MANIFEST)
+        _make_durable(self._folder)
         return manifest
 
     def discard(self) -> None:
@@ -129,10 +136,24 @@ class _Files:
             (self._folder / name).unlink(missing_ok=True)
 
     def _opened(self, path: Path) -> BufferedIOBase:
-        raw = self._stack.enter_context(path.open("xb"))
+        raw = self._stack.enter_context(_private(path))
         if not self._is_packed:
             return raw
         return self._stack.enter_context(gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0))
+
+
+def _private(path: Path) -> BufferedIOBase:
+    """A new file that its owner alone can read: it holds patients' data."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def _make_durable(path: Path) -> None:
+    """Waits until a file or folder would be there after a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class _Current:

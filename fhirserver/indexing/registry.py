@@ -37,14 +37,23 @@ REINDEX = "reindex"
 
 _LOG = logging.getLogger("fhirserver.indexing")
 _LOOKED_BACK = 20  # versions in which a parameter is looked for that is indexed
+_TRIED_AGAIN = 600 * 1_000_000  # microseconds after which a job that failed gets a successor
 
 
 class Custom(NamedTuple):
-    """An active SearchParameter resource, in one version."""
+    """An active SearchParameter resource, in one version.
+
+    Versions begin again after an expunge, instants do not.
+    """
 
     version: int
+    last_updated: int
     resource: Resource
     parameter: SearchParameter
+
+    @property
+    def stamp(self) -> str:
+        return f"{self.version}@{self.last_updated}"
 
 
 class Known(NamedTuple):
@@ -91,7 +100,7 @@ class Registry:
         self._read_up_to: int | None = None
         self._lock = asyncio.Lock()
         self._marked: Marked | None = None
-        self._caught_up: tuple[int, int] | None = None
+        self._caught_up: tuple[int, int, int] | None = None
         self._known = Known(
             standard, Indexer(standard, full_text), Unchanged(TYPE, -1), {}, frozenset(), {}
         )
@@ -114,7 +123,7 @@ class Registry:
             await self._note_base(base)
         base = base or marked.marks.base
         if known.unready and base:
-            state = (known.unchanged.number, marked.revision)
+            state = (known.unchanged.number, marked.revision, self._jobs.now() // _TRIED_AGAIN)
             if state != self._caught_up:
                 self._caught_up = state
                 await self._jobs.ensure(REINDEX, REINDEX, {"base": base})
@@ -153,9 +162,11 @@ class Registry:
     async def _read(self) -> None:
         """Reads the SearchParameters that were changed since it last did."""
         if self._read_up_to is None:
+            last = (await self._store.history(HistoryQuery(TYPE, count=1))).versions
             async for version in self._store.scan(TYPE):
                 self._take(version)
-            self._read_up_to = self._read_up_to or 0
+            # What is written while it scans may be behind it, so it is read again.
+            self._read_up_to = last[0].last_updated if last else 0
             return
         seen = set()
         query = HistoryQuery(TYPE, since=self._read_up_to, count=200)
@@ -184,7 +195,9 @@ class Registry:
                 parameter = search_parameter(resource, custom=True)
             except (KeyError, TypeError, AttributeError):
                 return
-            self._custom[version.id] = Custom(version.version, resource, parameter)
+            self._custom[version.id] = Custom(
+                version.version, version.last_updated, resource, parameter
+            )
 
     # --- what it means ---------------------------------------------------------------------
 
@@ -259,17 +272,18 @@ class Registry:
         if carried != marks:
 
             def changed(found: Marks) -> Marks:
-                if found.parameters != marks:
-                    return found
-                return msgspec.structs.replace(found, parameters=carried)
+                others = {
+                    id: stamp for id, stamp in found.parameters.items() if marks.get(id) != stamp
+                }
+                return msgspec.structs.replace(found, parameters=carried | others)
 
             self._marked = await change_marks(self._records, changed)
 
     async def _is_same(self, id: str, marked: str, stamp: str) -> bool:
         """Whether each version since the marked one is indexed in the same way."""
-        if not (marked.isdecimal() and stamp.isdecimal()):
+        if "+" in marked or "+" in stamp:
             return False
-        first, last = int(marked), int(stamp)
+        first, last = _version_of(marked), _version_of(stamp)
         if not first < last <= first + _LOOKED_BACK:
             return False
         wanted = _meaning(self._custom[id].parameter)
@@ -277,15 +291,21 @@ class Registry:
             version = await self._store.read(TYPE, id, number)
             if version is None or version.body is None:
                 return False
+            if number == first and marked != f"{number}@{version.last_updated}":
+                return False
             resource = decode(version.body)
             if not is_active(resource) or _meaning(search_parameter(resource)) != wanted:
                 return False
         return True
 
 
+def _version_of(stamp: str) -> int:
+    return int(stamp.partition("@")[0])
+
+
 def _stamps(customs: Mapping[str, Custom]) -> dict[str, str]:
     """For each the version of its resource, with those of the custom ones that it is made of."""
-    by_url = {custom.parameter.url: (id, custom.version) for id, custom in customs.items()}
+    by_url = {custom.parameter.url: (id, custom.stamp) for id, custom in customs.items()}
     stamps = {}
     for id, custom in customs.items():
         parts = [
@@ -293,7 +313,7 @@ def _stamps(customs: Mapping[str, Custom]) -> dict[str, str]:
             for component in custom.parameter.components
             if (url := component.definition.partition("|")[0]) in by_url
         ]
-        stamps[id] = "+".join([str(custom.version), *parts])
+        stamps[id] = "+".join([custom.stamp, *parts])
     return stamps
 
 

@@ -1,23 +1,42 @@
-"""Whether a resource that was sent may be stored: what is decided without the store."""
+"""Whether a resource that was sent may be stored: validation, with its questions answered."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from fhirserver.errors import Invalid, Unprocessable
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.questions import judged
+from fhirserver.interactions.request import Request
+from fhirserver.interactions.validation_mode import OFF, mode_of
 from fhirserver.model.json import Json, Resource
 from fhirserver.model.outcome import Issue
-from fhirserver.validation import validate
+
+_NO_TYPES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-def accept(context: Context, type: str, resource: Json) -> Resource:
+class Accepted(NamedTuple):
+    """A resource that may be stored, and what there is to tell of it nevertheless."""
+
+    resource: Resource
+    issues: tuple[Issue, ...] = ()
+
+
+async def accept(
+    context: Context,
+    request: Request,
+    type: str,
+    resource: Json,
+    types: Mapping[str, str] = _NO_TYPES,
+) -> Accepted:
     """The resource that was sent to be stored as a `type`, if it may be.
 
-    Raises `Invalid` for what is no resource of that type, and `Unprocessable`, with every
-    finding, for one that breaks the rules of FHIR.
+    `types` are those of resources that are written together with it, by full URL. Raises
+    `Invalid` for what is no resource of that type, and `Unprocessable`, with every finding, for
+    one that breaks the rules of FHIR where that is not let pass.
     """
     if not isinstance(resource, dict):
         raise Invalid(f"There is no resource: send a {type}.")
@@ -31,22 +50,25 @@ def accept(context: Context, type: str, resource: Json) -> Resource:
         raise Invalid(
             f"A {given} was sent where a {type} is expected.", expression=f"{given}.resourceType"
         )
-    if context.policy.validation == "reject":
-        check_valid(context, resource)
+    issues: tuple[Issue, ...] = ()
+    mode = mode_of(context.policy, type)
+    if mode != OFF:
+        issues = tuple(await judged(context, request, resource, types=types))
+        if mode == "reject":
+            refuse_errors(type, issues)
     if not isinstance(resource.get("meta") or {}, dict):
         raise Unprocessable("The element meta is an object.", expression=f"{type}.meta")
-    return resource
+    return Accepted(resource, issues)
 
 
-def check_valid(context: Context, resource: Resource) -> None:
-    """Raises `Unprocessable`, with every finding, for a resource that breaks the rules."""
-    issues = validate(resource, definitions=context.definitions)
+def refuse_errors(type: str, issues: tuple[Issue, ...]) -> None:
+    """Raises `Unprocessable`, with every finding, if one of them is an error."""
     errors = [issue for issue in issues if issue.is_error]
     if errors:
-        raise Unprocessable(
-            f"The {resource['resourceType']} breaks the rules of FHIR R4 in {len(errors)} places.",
-            issues=issues,
-        )
+        first = f"{errors[0].expression}: {errors[0].text}"
+        more = f" There are {len(errors) - 1} more errors." if len(errors) > 1 else ""
+        text = f"The {type} breaks the rules of FHIR R4. {first}{more}"
+        raise Unprocessable(text, issues=issues)
 
 
 def check_fragments(resource: Resource, encoded: bytes) -> None:

@@ -20,6 +20,7 @@ from fhirserver.interactions.context import Context, Policy
 from fhirserver.interactions.operation import OperationRow
 from fhirserver.interactions.parameters import check_parameters, single
 from fhirserver.interactions.request import Answer, Request
+from fhirserver.interactions.terminology_capabilities import known, terminology
 from fhirserver.model.json import Resource, encode
 from fhirserver.search.index import Indexer
 from fhirserver.search.result import INCLUDES, REPEATED, SINGLE
@@ -79,6 +80,8 @@ async def run(context: Context, request: Request) -> Answer:
         context.operations,
         context.store.atomic,
     )
+    if parts is None:
+        parts = _split(terminology(_prose(context.definitions), *await known(context)))
     return Answer(200, encode(request.base)[1:-1].join(parts))
 
 
@@ -126,7 +129,7 @@ def _operations(rows: Sequence[OperationRow]) -> Resource:
 
 def _prose(definitions: Definitions) -> Resource:
     (prose,) = definitions.shelf("CapabilityStatement").values()
-    prose["date"] = RELEASED
+    prose |= {"date": RELEASED, "version": version("fhirserver")}
     prose["software"] |= {"version": version("fhirserver"), "releaseDate": RELEASED}
     return prose
 
@@ -211,22 +214,13 @@ def _normative(
     return _split(out)
 
 
-@lru_cache(maxsize=8)
 def _terminology(
     definitions: Definitions, indexer: Indexer, policy: Policy, operations: _Rows, atomic: bool
-) -> list[bytes]:
-    """A TerminologyCapabilities: there are no operations on terminology, and it says none."""
-    prose = _prose(definitions)
-    kept = ("url", "name", "title", "status", "date", "publisher", "kind", "implementation")
-    software = {name: prose["software"][name] for name in ("name", "version")}
-    return _split(
-        {"resourceType": "TerminologyCapabilities"}
-        | {name: prose[name] for name in kept if name in prose}
-        | {"software": software}
-    )
+) -> None:
+    """Made for each request: code systems come and go."""
 
 
-_MODES: dict[str, Callable[[Definitions, Indexer, Policy, _Rows, bool], list[bytes]]] = {
+_MODES: dict[str, Callable[[Definitions, Indexer, Policy, _Rows, bool], list[bytes] | None]] = {
     "full": _full,
     "normative": _normative,
     "terminology": _terminology,

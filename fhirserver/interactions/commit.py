@@ -17,6 +17,7 @@ from fhirserver.interactions.integrity import integrity
 from fhirserver.interactions.plan import Plan, Step
 from fhirserver.interactions.request import Request
 from fhirserver.interactions.search_parameters import check_search_parameters
+from fhirserver.interactions.stored_definitions import TYPE as DEFINITION
 from fhirserver.store.port import Outdated, Stale
 
 _PATIENCE = 10.0  # seconds; on several servers others may be faster many times in a row
@@ -76,4 +77,6 @@ async def _attempt(
     before = tuple(expectation for step in steps for expectation in step.target.before)
     after += await integrity(context, request, steps, doubtful=doubtful)
     committed = await context.store.commit(changes, before, after, context.unchanged)
+    if any(change.type == DEFINITION for change in changes):
+        context.stored.forget()
     return Done(steps, committed.instant)

@@ -11,10 +11,12 @@ from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Fault
 from fhirserver.interactions.operation import OperationRow
 from fhirserver.interactions.request import Answer, Request
+from fhirserver.interactions.stored_definitions import StoredDefinitions
 from fhirserver.jobs.table import JobTable
 from fhirserver.search.expression import Cursor
 from fhirserver.search.index import Indexer
 from fhirserver.search.text import FullText
+from fhirserver.store.concepts import NO_CONCEPTS, ConceptStore
 from fhirserver.store.port import Store, Unchanged
 
 
@@ -26,13 +28,16 @@ class Policy:
     conditional_delete: Literal["single", "multiple"] = "single"
     integrity_on_write: bool = False
     integrity_on_delete: bool = True
-    validation: Literal["reject", "off"] = "reject"
+    validation: Literal["reject", "warn", "off"] = "reject"
+    validation_modes: tuple[str, ...] = ()
+    required_profiles: tuple[str, ...] = ()
     page_size: int = 50
     max_page_size: int = 1000
     max_includes: int = 1000
     full_text: FullText = "all"
     max_bundle_entries: int = 10_000
     max_conditional_deletes: int = 1000
+    max_expansion: int = 10_000
     max_cascaded_deletes: int = 1000
 
 
@@ -61,7 +66,8 @@ class Context:
     which re-enters it for the entries of a batch, and `admit`, which raises what it would
     raise for a request that a transaction plans itself. `contended` is held by those who plan
     a write again because others were faster, so that they do not outrun each other.
-    `operations` are those that the gate serves. `unchanged` is what a commit states that was
+    `operations` are those that the gate serves, `stored` the definitions to validate by,
+    `concepts` the code systems of the store. `unchanged` is what a commit states that was
     prepared by these definitions and this indexer. `jobs` are those of the server, if it does
     any.
     """
@@ -77,5 +83,7 @@ class Context:
     admit: Callable[[Request], None] = _no_guard
     contended: asyncio.Lock = field(default_factory=asyncio.Lock)
     operations: tuple[OperationRow, ...] = ()
+    stored: StoredDefinitions = field(default_factory=StoredDefinitions)
+    concepts: ConceptStore = NO_CONCEPTS
     unchanged: Unchanged | None = None
     jobs: JobTable | None = None

@@ -11,6 +11,7 @@ from fhirserver.interactions.condition import Condition, condition, one_match
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.parameters import check_parameters
 from fhirserver.interactions.plan import Plan, Target, answer, written
+from fhirserver.interactions.prefer import with_issues
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.store.port import Key
 
@@ -22,7 +23,7 @@ async def run(context: Context, request: Request) -> Answer:
     """
     assert request.type is not None
     check_parameters(request)
-    resource = accept(context, request.type, request.resource)
+    resource, issues = await accept(context, request, request.type, request.resource)
     unless = None
     if request.if_none_exist is not None:
         unless = condition(context, request, request.type, request.if_none_exist)
@@ -33,7 +34,7 @@ async def run(context: Context, request: Request) -> Answer:
         return Plan((written(context, request, found, resource, "POST"),))
 
     done = await carry_out(context, request, plan)
-    return answer(done.steps[0], done.instant)
+    return with_issues(answer(done.steps[0], done.instant), request, issues)
 
 
 async def target(

@@ -47,7 +47,7 @@ async def run(context: Context, request: Request) -> Answer:
 
     async def plan() -> Plan:
         found = await target(context, request)
-        resource = accept(context, found.type, patched(found, patch))
+        resource, _ = await accept(context, request, found.type, patched(found, patch))
         return Plan((written(context, request, found, resource, "PATCH"),))
 
     done = await carry_out(context, request, plan)
@@ -62,7 +62,7 @@ async def run_conditional(context: Context, request: Request) -> Answer:
 
     async def plan() -> Plan:
         found = await conditional_target(context, request, when)
-        resource = accept(context, found.type, patched(found, patch))
+        resource, _ = await accept(context, request, found.type, patched(found, patch))
         return Plan((written(context, request, found, resource, "PATCH"),))
 
     done = await carry_out(context, request, plan)

@@ -17,6 +17,7 @@ from fhirserver.interactions.same import same_content
 from fhirserver.model.json import Resource
 from fhirserver.model.resource import draft
 from fhirserver.store.port import Change, Expectation, Key, Method, Version
+from fhirserver.terminology.concept import concept_set
 
 
 @dataclass(slots=True)  # frozen would cost three times the time to make
@@ -96,6 +97,7 @@ def written(
         method,
         body,
         context.indexer.entries(resource, request.base, target.id, body.tail),
+        concept_set(resource) if target.type == "CodeSystem" else None,
     )
     return Step(200 if target.exists else 201, target, change, resource, entry)
 

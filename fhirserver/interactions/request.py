@@ -49,6 +49,7 @@ class Request:
     handling: Handling = "strict"
     prefer: Return | None = None
     grant: Grant = OPEN
+    languages: str | None = None
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from fhirserver.interactions.request import Answer, Handling, Pairs, Request
 from fhirserver.model.json import Resource, decode, encode
 from fhirserver.model.outcome import Issue, operation_outcome
 from fhirserver.search.compile import compile_search
-from fhirserver.search.contained import MARK, held, is_contained, local_id
+from fhirserver.search.contained import container_key, held, is_contained, local_id
 from fhirserver.search.expression import Cursor, Query, TextIs
 from fhirserver.search.request import Limits, SearchRequest
 from fhirserver.search.score import score, shown
@@ -179,11 +179,11 @@ def _alone(versions: Sequence[Version]) -> Sequence[Version]:
 
     A container is decoded once, however many of its resources were found.
     """
-    containers: dict[str, dict[str, Resource]] = {}
+    containers: dict[tuple[str, str], dict[str, Resource]] = {}
     alone = []
     for item in versions:
         if is_contained(item.type):
-            container = item.id.partition(MARK)[0]
+            container = container_key(item.id)
             if container not in containers:
                 containers[container] = held(decode(item.body or b"{}"))
             found = containers[container][local_id(item.id)]

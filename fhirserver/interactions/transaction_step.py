@@ -58,7 +58,7 @@ class _Making:
     async def plan(self) -> Plan:
         for write in self._written:
             with entry_errors(write.index):
-                self._contents[write.index] = self._content(write)
+                self._contents[write.index] = await self._content(write)
         steps: list[Step] = []
         for _ in range(_ROUNDS):
             rewritten = await self._rewritten()
@@ -72,9 +72,10 @@ class _Making:
         self._check_conditions(steps)
         return Plan(tuple(steps), tuple(self._after))
 
-    def _content(self, write: Write) -> Resource:
+    async def _content(self, write: Write) -> Resource:
         if write.patch is not None:
-            return accept(self._context, write.type, patched(self._target(write), write.patch))
+            content = patched(self._target(write), write.patch)
+            return (await accept(self._context, self._request, write.type, content)).resource
         assert write.resource is not None
         return write.resource
 

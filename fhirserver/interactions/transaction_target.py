@@ -56,6 +56,7 @@ class _Choice:
         self._context = context
         self._writes = writes
         self._made = Targets()
+        self._deleted = 0
         self._gone: frozenset[Key] = frozenset()
         self._by_condition: dict[tuple[str, Expression], Write] = {}
         self._heads: dict[Key, Version] = {}
@@ -96,7 +97,6 @@ class _Choice:
             await asyncio.sleep(0)  # other requests have their turn
 
     async def _deletions(self) -> None:
-        count = 0
         for number, write in enumerate(self._writes):
             if write.entry.verb != "DELETE":
                 continue
@@ -108,12 +108,16 @@ class _Choice:
                 else:
                     when = condition(self._context, request, write.type, write.when)
                     found = await delete.conditional_targets(self._context, request, when)
-            self._made.of[write.index] = found
-            count += len(found)
-            if count > self._context.policy.max_bundle_entries:
-                raise TooCostly("The transaction deletes too much at once: send smaller ones.")
+            self._delete(write, found)
         await self._cascades()
         self._gone = frozenset(target.key for some in self._made.of.values() for target in some)
+
+    def _delete(self, write: Write, targets: tuple[Target, ...]) -> None:
+        """Notes what an entry deletes. Raises `TooCostly` for too much of all entries."""
+        self._deleted += len(targets) - len(self._made.of.get(write.index, ()))
+        if self._deleted > self._context.policy.max_bundle_entries:
+            raise TooCostly("The transaction deletes too much at once: send smaller ones.")
+        self._made.of[write.index] = targets
 
     async def _cascades(self) -> None:
         """Adds what goes along with deletions, but what the transaction itself changes."""
@@ -128,7 +132,7 @@ class _Choice:
                 with entry_errors(write.index):
                     own = self._made.of[write.index]
                     along = await referring(self._context, own, changed)
-                self._made.of[write.index] = own + along
+                self._delete(write, own + along)
                 self._made.along[write.index] = frozenset(target.key for target in along)
                 changed |= self._made.along[write.index]
 

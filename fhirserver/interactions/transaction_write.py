@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fhirserver.errors import FhirError, Invalid
@@ -58,10 +58,15 @@ async def checked_writes(context: Context, entries: Sequence[BundleEntry]) -> li
     """The writes of the entries. Raises one refusal that tells what is wrong with any of them."""
     writes: list[Write] = []
     refusals: list[FhirError] = []
+    types = {
+        entry.full_url: entry.request.type
+        for entry in entries
+        if entry.full_url is not None and entry.request.type is not None
+    }
     for number, entry in enumerate(entries):
         await breathe(number)
         try:
-            writes.append(_checked(context, entry))
+            writes.append(await _checked(context, entry, types))
         except FhirError as error:
             refusals.append(located(error, entry.index))
     refuse(refusals)
@@ -96,33 +101,33 @@ def _address(part: str, known: Mapping[str, Key]) -> str:
     return part if key is None else f"{key.type}/{key.id}"
 
 
-def _checked(context: Context, entry: BundleEntry) -> Write:
+async def _checked(context: Context, entry: BundleEntry, types: Mapping[str, str]) -> Write:
     request = entry.request
     context.admit(request)
     read = _READERS.get(request.interaction)
     if read is None:
         raise Invalid(f"A transaction cannot do {entry.verb} at this address.")
-    return read(context, entry, request)
+    write = read(context, entry, request)
+    if entry.verb == "PATCH" or entry.verb == "DELETE":
+        return write
+    accepted = await accept(context, request, write.type, request.resource, types)
+    return replace(write, resource=accepted.resource)
 
 
 def _create(context: Context, entry: BundleEntry, request: Request) -> Write:
     check_parameters(request)
-    assert request.type is not None
-    resource = accept(context, request.type, request.resource)
-    return Write(entry, context.new_id(), request.if_none_exist, resource)
+    return Write(entry, context.new_id(), request.if_none_exist)
 
 
 def _update(context: Context, entry: BundleEntry, request: Request) -> Write:
     check_parameters(request)
     assert request.type is not None and request.id is not None
     check_id(request.id, request.resource)
-    return Write(entry, request.id, None, accept(context, request.type, request.resource))
+    return Write(entry, request.id)
 
 
 def _conditional_update(context: Context, entry: BundleEntry, request: Request) -> Write:
-    assert request.type is not None
-    resource = accept(context, request.type, request.resource)
-    return Write(entry, context.new_id(), request.parameters, resource)
+    return Write(entry, context.new_id(), request.parameters)
 
 
 def _patch(context: Context, entry: BundleEntry, request: Request) -> Write:

@@ -15,6 +15,7 @@ from fhirserver.interactions.contention import check_write
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.parameters import check_parameters
 from fhirserver.interactions.plan import Plan, Target, answer, written
+from fhirserver.interactions.prefer import with_issues
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Json, Resource
 from fhirserver.model.reference import ID
@@ -30,14 +31,14 @@ async def run(context: Context, request: Request) -> Answer:
     assert request.type is not None and request.id is not None
     check_parameters(request)
     check_id(request.id, request.resource)
-    resource = accept(context, request.type, request.resource)
+    resource, issues = await accept(context, request, request.type, request.resource)
 
     async def plan() -> Plan:
         found = await target(context, request)
         return Plan((written(context, request, found, resource, "PUT"),))
 
     done = await carry_out(context, request, plan)
-    return answer(done.steps[0], done.instant)
+    return with_issues(answer(done.steps[0], done.instant), request, issues)
 
 
 async def run_conditional(context: Context, request: Request) -> Answer:
@@ -48,7 +49,7 @@ async def run_conditional(context: Context, request: Request) -> Answer:
     """
     assert request.type is not None
     when = condition(context, request, request.type, request.parameters)
-    resource = accept(context, request.type, request.resource)
+    resource, issues = await accept(context, request, request.type, request.resource)
     new_id = context.new_id()
 
     async def plan() -> Plan:
@@ -56,7 +57,7 @@ async def run_conditional(context: Context, request: Request) -> Answer:
         return Plan((written(context, request, found, resource, "PUT"),))
 
     done = await carry_out(context, request, plan)
-    return answer(done.steps[0], done.instant)
+    return with_issues(answer(done.steps[0], done.instant), request, issues)
 
 
 def check_id(id: str, resource: Json) -> None:

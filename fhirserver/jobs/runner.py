@@ -73,6 +73,8 @@ class Runner:
                     continue
             except FhirError as error:  # the store is away: it is looked for again
                 _LOG.warning("jobs wait: %s", error.text)
+            except Exception as error:  # noqa: BLE001  a lane that ended would not come back
+                _LOG.error("jobs wait: %s", type(error).__name__)
             self._woken.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), self._poll)

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from fhirserver.errors import Throttled
 from fhirserver.jobs.job import Job, decode, encode
 from fhirserver.store.port import Stale
 from fhirserver.store.records import ABSENT, MAX_LISTED, Records
@@ -14,6 +15,9 @@ from fhirserver.store.records import ABSENT, MAX_LISTED, Records
 COLLECTION: Final = "job"
 KEPT: Final = 7 * 24 * 3600 * 1_000_000
 """Microseconds for which a finished job can be asked about."""
+
+MOST: Final = 1000
+"""Jobs that may wait, beside those of which there is one at a time."""
 
 _SETTLED: Final = 3600 * 1_000_000
 """Microseconds by which clocks of workers, and so the order of ids, may differ."""
@@ -45,7 +49,14 @@ class JobTable:
     async def create(
         self, kind: str, arguments: Mapping[str, Any] | None = None, *, subject: str = ""
     ) -> Job:
-        """A new job, queued."""
+        """A new job, queued. Raises `Throttled` while `MOST` are not finished."""
+        waiting = 0
+        async for held in self.unfinished():
+            waiting += not held.job.id.startswith(SOLE)
+            if waiting >= MOST:
+                raise Throttled(
+                    "Too many jobs are waiting. Try again later.", headers={"Retry-After": "60"}
+                )
         job = self._job(self._new_id(), kind, arguments, subject)
         await self._records.put(COLLECTION, job.id, encode(job), expected=ABSENT)
         self.wake()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
+from fhirserver.errors import FhirError
 from fhirserver.jobs.job import Job
 from fhirserver.jobs.table import Held, JobTable
 from fhirserver.store.port import Stale
@@ -80,6 +81,8 @@ class Task:
                 await self.change(lease=self._table.now() + self._lease)
             except Lost:
                 return
+            except FhirError:  # the store is away, perhaps not for as long as the lease
+                continue
 
 
 Work: TypeAlias = Callable[[Task], Awaitable[Any]]

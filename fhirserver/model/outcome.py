@@ -7,12 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from fhirserver.errors import FhirError
 from fhirserver.model.json import Resource
 
+_MESSAGE_ID: Final = "http://hl7.org/fhir/StructureDefinition/operationoutcome-message-id"
+
 Severity: TypeAlias = Literal["fatal", "error", "warning", "information"]
+
+
+class Detail(NamedTuple):
+    """A finer code of a finding: of what system, which, and the id of the message."""
+
+    system: str
+    code: str
+    message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,7 @@ class Issue:
     code: str
     expression: str
     text: str
+    detail: Detail | None = None
 
     @property
     def is_error(self) -> bool:
@@ -44,11 +55,28 @@ def issues_of(error: FhirError) -> tuple[Issue, ...]:
 
 
 def _issue(issue: Issue) -> Resource:
+    if issue.detail is not None:
+        return _detailed(issue, issue.detail)
     out: Resource = {
         "severity": issue.severity,
         "code": issue.code,
         "details": {"text": issue.text},
         "diagnostics": issue.text,
+    }
+    if issue.expression:
+        out["expression"] = [issue.expression]
+    return out
+
+
+def _detailed(issue: Issue, detail: Detail) -> Resource:
+    out: Resource = {}
+    if detail.message_id is not None:
+        out["extension"] = [{"url": _MESSAGE_ID, "valueString": detail.message_id}]
+    coding = {"system": detail.system, "code": detail.code}
+    out |= {
+        "severity": issue.severity,
+        "code": issue.code,
+        "details": {"coding": [coding], "text": issue.text},
     }
     if issue.expression:
         out["expression"] = [issue.expression]

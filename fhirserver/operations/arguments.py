@@ -62,11 +62,13 @@ def arguments(
     *,
     searches: bool = False,
     more: Mapping[str, str] | None = None,
+    repeated: Mapping[str, str] | None = None,
 ) -> Arguments:
     """The arguments of a call of the operation of that URL.
 
     `searches`: what is no parameter of the operation is one of a search. `more` are parameters
-    beside those of the definition, with their types. Raises `Invalid` for a parameter that is
+    beside those of the definition, with their types, `repeated` such as may be given several
+    times. Raises `Invalid` for a parameter that is
     unknown (with strict handling), malformed, missing or repeated.
     """
     definition = context.definitions.operation(url)
@@ -75,6 +77,8 @@ def arguments(
     known = {item.name: item for item in definition.parameters if item.use == "in"}
     for name, type in (more or {}).items():
         known[name] = Parameter(name, "in", 0, 1, type)
+    for name, type in (repeated or {}).items():
+        known[name] = Parameter(name, "in", 0, None, type)
     reading = _Reading(context, request, definition.code, known, searches)
     return reading.arguments()
 
@@ -164,7 +168,11 @@ class _Reading:
 
     def _value(self, parameter: Parameter, element: Resource) -> Json:
         name = "resource" if self._is_resource(parameter) else _property(parameter.type or "")
+        if name not in element and parameter.type in _ALIKE:
+            name = next((_property(type) for type in _ALIKE if _property(type) in element), name)
         if name not in element:
+            if parameter.parts and "part" in element:
+                return element["part"]
             raise Invalid(
                 f"'{parameter.name}' of ${self._code} is a {parameter.type}: send it as {name}.",
                 expression=f"Parameters.parameter.where(name='{parameter.name}')",
@@ -191,6 +199,9 @@ class _Reading:
         has = ", ".join(sorted(self._known)) or "none"
         return Invalid(f"${self._code} has no parameter '{name[:64]}' (only {has}). Leave it out.")
 
+
+_ALIKE: Final = ("uri", "url", "canonical", "code", "string")
+"""Types whose values are alike: a parameter of one is also taken as another."""
 
 _TIMES: Final = {0: "not at all", 1: "once"}
 

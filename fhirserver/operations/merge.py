@@ -128,7 +128,10 @@ async def _plan(context: Context, request: Request, given: Arguments, pair: _Pai
     source, target = decode(pair.source.body or b"{}"), decode(pair.target.body or b"{}")
     _check(source, target)
     result = given.one("result-patient")
-    merged = _merged(source, target) if result is None else _given(context, result, source, target)
+    if result is None:
+        merged = _merged(source, target)
+    else:
+        merged = await _given(context, request, result, source, target)
     retired = source | {
         "active": False,
         "link": [*source.get("link", ()), _link(target, "replaced-by")],
@@ -172,9 +175,11 @@ def _merged(source: Resource, target: Resource) -> Resource:
     )
 
 
-def _given(context: Context, result: Resource, source: Resource, target: Resource) -> Resource:
+async def _given(
+    context: Context, request: Request, result: Resource, source: Resource, target: Resource
+) -> Resource:
     """The patient that the caller wants, if it can be the result."""
-    accept(context, _TYPE, result)
+    await accept(context, request, _TYPE, result)
     if result.get("id") != target["id"]:
         raise Unprocessable("result-patient has the id of the target.", expression="Patient.id")
     have = {_identity(item) for item in result.get("identifier", ())}

@@ -16,16 +16,32 @@ from fhirserver.operations import (
     meta_add,
     meta_delete,
     reindex,
+    snapshot,
     stats,
+    terminology,
     validate,
+    versions,
 )
 from fhirserver.operations.graphql import operation as graphql
+from fhirserver.operations.terminology import (
+    closure,
+    expand,
+    find_matches,
+    lookup,
+    subsumes,
+    translate,
+    validate_code,
+)
 
 OPERATIONS: Final = (
     OperationRow("meta", meta.URL, ("system", "type", "instance"), (), "r", meta.run),
+    OperationRow("versions", versions.URL, ("system",), ("CapabilityStatement",), "", versions.run),
     OperationRow("meta-add", meta_add.URL, ("instance",), (), "u", meta_add.run),
     OperationRow("meta-delete", meta_delete.URL, ("instance",), (), "u", meta_delete.run),
     OperationRow("validate", validate.URL, ("type", "instance"), (), "r", validate.run),
+    OperationRow(
+        "snapshot", snapshot.URL, ("type", "instance"), ("StructureDefinition",), "r", snapshot.run
+    ),
     OperationRow(
         "everything", everything.PATIENT, ("instance",), ("Patient",), "s", everything.patient
     ),
@@ -39,12 +55,56 @@ OPERATIONS: Final = (
     ),
     OperationRow("match", match.URL, ("type",), ("Patient",), "s", match.run),
     OperationRow("merge", merge.URL, ("type",), ("Patient",), "u", merge.run),
+    OperationRow("lookup", lookup.URL, ("type",), ("CodeSystem",), "r", lookup.run),
+    OperationRow(
+        "subsumes", subsumes.URL, ("type", "instance"), ("CodeSystem",), "r", subsumes.run
+    ),
+    OperationRow(
+        "find-matches",
+        find_matches.URL,
+        ("type", "instance"),
+        ("CodeSystem",),
+        "r",
+        find_matches.run,
+    ),
+    OperationRow(
+        "validate-code",
+        validate_code.CODE_SYSTEM,
+        ("type", "instance"),
+        ("CodeSystem",),
+        "r",
+        validate_code.of_code_system,
+    ),
+    OperationRow(
+        "validate-code",
+        validate_code.VALUE_SET,
+        ("type", "instance"),
+        ("ValueSet",),
+        "r",
+        validate_code.of_value_set,
+    ),
+    OperationRow("expand", expand.URL, ("type", "instance"), ("ValueSet",), "r", expand.run),
+    OperationRow("closure", closure.URL, ("system",), ("ConceptMap",), "r", closure.run),
+    OperationRow(
+        "translate", translate.URL, ("type", "instance"), ("ConceptMap",), "r", translate.run
+    ),
     OperationRow("reindex", reindex.URL, ("system", "type", "instance"), (), "u", reindex.run),
     OperationRow("expunge", expunge.URL, ("system", "type", "instance"), (), "d", expunge.run),
     OperationRow("graphql", graphql.URL, ("system", "instance"), (), "s", graphql.run),
 )
 
 
-def offered(*, expunges: bool) -> tuple[OperationRow, ...]:
-    """The operations of a server; what takes versions out for good is there only if wanted."""
-    return tuple(row for row in OPERATIONS if expunges or row.run is not expunge.run)
+TERMINOLOGY: Final = frozenset(
+    row for row in OPERATIONS if row.run.__module__.startswith(terminology.__name__)
+)
+"""Those that need the concepts of code systems."""
+
+
+def offered(*, expunges: bool, terminology: bool = True) -> tuple[OperationRow, ...]:
+    """The operations of a server; what takes versions out for good is there only if wanted, and
+    terminology where the store keeps concepts."""
+    return tuple(
+        row
+        for row in OPERATIONS
+        if (expunges or row.run is not expunge.run) and (terminology or row not in TERMINOLOGY)
+    )

@@ -15,12 +15,12 @@ from fhirserver.interactions.accept import check_fragments
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.integrity import integrity
 from fhirserver.interactions.plan import Step, Target, removed
+from fhirserver.interactions.questions import judged
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource, decode, encode
 from fhirserver.model.outcome import Issue, issues_of, operation_outcome
 from fhirserver.operations.arguments import Arguments, arguments
 from fhirserver.operations.current import current
-from fhirserver.validation import validate
 
 URL = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
 
@@ -45,19 +45,19 @@ async def _of_content(context: Context, request: Request, given: Arguments) -> l
             raise Invalid("Send the resource that is to be validated.")
         version = await current(context, request.type, request.id)
         resource = decode(version.body or b"{}")
-    return _content(context, request, resource, given.one("profile"))
+    return await _content(context, request, resource, given)
 
 
 async def _of_create(context: Context, request: Request, given: Arguments) -> list[Issue]:
     resource = _sent(given)
-    issues = _content(context, request, resource, given.one("profile"))
+    issues = await _content(context, request, resource, given)
     step = Step(201, Target(request.type or "", "new"), resource=resource)
     return issues + await _refused_by(lambda: _references(context, request, step), issues)
 
 
 async def _of_update(context: Context, request: Request, given: Arguments) -> list[Issue]:
     resource = _sent(given)
-    issues = _content(context, request, resource, given.one("profile"))
+    issues = await _content(context, request, resource, given)
 
     async def check() -> None:
         update.check_id(request.id or "", resource)
@@ -75,9 +75,22 @@ async def _of_delete(context: Context, request: Request, given: Arguments) -> li
     return await _refused_by(check, [])
 
 
+async def _of_profile(context: Context, request: Request, given: Arguments) -> list[Issue]:
+    """As without a mode, but the profile has to be named (R4: mode `profile`)."""
+    if given.one("profile") is None:
+        raise Invalid("mode profile needs a profile to validate against.")
+    return await _of_content(context, request, given)
+
+
 _MODES: Final[
     Mapping[str | None, Callable[[Context, Request, Arguments], Awaitable[list[Issue]]]]
-] = {None: _of_content, "create": _of_create, "update": _of_update, "delete": _of_delete}
+] = {
+    None: _of_content,
+    "create": _of_create,
+    "update": _of_update,
+    "delete": _of_delete,
+    "profile": _of_profile,
+}
 
 
 def _sent(given: Arguments) -> Resource:
@@ -87,17 +100,18 @@ def _sent(given: Arguments) -> Resource:
     return resource
 
 
-def _content(
-    context: Context, request: Request, resource: Resource, profile: str | None
+async def _content(
+    context: Context, request: Request, resource: Resource, given: Arguments
 ) -> list[Issue]:
-    """The findings about a resource in itself."""
+    """The findings about a resource in itself, whatever a write would let pass."""
     type = resource.get("resourceType")
     issues = []
-    if type != request.type and type in context.definitions.resource_types:
+    if request.type not in (None, type) and type in context.definitions.resource_types:
         text = f"This is a {type}, but the address is for a {request.type}."
         issues.append(Issue("error", "invalid", f"{type}.resourceType", text))
+    profile = given.one("profile")
     profiles = () if profile is None else (profile,)
-    issues += validate(resource, profiles, context.definitions)
+    issues += await judged(context, request, resource, profiles, advice=True)
     if not any(issue.is_error for issue in issues):
         try:
             check_fragments(resource, encode(resource))

@@ -169,6 +169,7 @@ def _reading(
         compartment=target.compartment,
         kept=kept,
         handling=preferred.handling or "strict",
+        languages=header_text(headers, b"accept-language"),
     )
 
 
@@ -211,6 +212,7 @@ async def _writing(
         compartment=target.compartment,
         handling=preferred.handling or "strict",
         prefer=preferred.returned,
+        languages=header_text(headers, b"accept-language"),
     )
 
 

@@ -18,7 +18,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _EXPOSED = (
     b"Content-Location, ETag, Last-Modified, Location, Preference-Applied, Retry-After, "
-    b"X-Request-Id"
+    b"X-Progress, X-Request-Id"
 )
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _REQUEST_HEADERS = (

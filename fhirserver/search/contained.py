@@ -9,8 +9,8 @@ chains reach it, while a search of Medication never sees it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from fhirserver.model.json import Resource
 from fhirserver.search.entry import Reference
@@ -52,18 +52,21 @@ def parts(resource: Resource, address: str) -> list[Part]:
 
     Of several with one id the first counts, as for references.
     """
-    found: dict[str, Part] = {}
-    for resource_, type_, id_ in _typed(resource.get("contained")):
-        reference = Reference(MARK + type_, f"{address}{MARK}{id_}")
-        found.setdefault(id_, Part(reference, resource_))
-    return list(found.values())
+    return [
+        Part(Reference(MARK + item["resourceType"], f"{address}{MARK}{id_}"), item)
+        for id_, item in held(resource).items()
+    ]
 
 
 def held(resource: Resource) -> dict[str, Resource]:
     """What a resource contains, by the ids within it; the first of several with one id."""
     found: dict[str, Resource] = {}
-    for resource_, _, id_ in _typed(resource.get("contained")):
-        found.setdefault(id_, resource_)
+    contained = resource.get("contained")
+    for item in contained if isinstance(contained, list) else ():
+        if isinstance(item, dict):
+            type_, id_ = item.get("resourceType"), item.get("id")
+            if isinstance(type_, str) and isinstance(id_, str) and type_ and id_:
+                found.setdefault(id_, item)
     return found
 
 
@@ -77,11 +80,3 @@ def container_key(id: str) -> tuple[str, str]:
     """The type and id of what the contained resource `Container/id#local` is in."""
     type_, _, rest = id.partition("/")
     return type_, rest.partition(MARK)[0]
-
-
-def _typed(contained: Any) -> Iterator[tuple[Resource, str, str]]:
-    for resource in contained if isinstance(contained, list) else ():
-        if isinstance(resource, dict):
-            type_, id_ = resource.get("resourceType"), resource.get("id")
-            if isinstance(type_, str) and isinstance(id_, str) and type_ and id_:
-                yield resource, type_, id_

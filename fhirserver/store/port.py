@@ -16,7 +16,9 @@ from fhirserver.model.resource import Draft
 from fhirserver.model.temporal import ALWAYS, Interval
 from fhirserver.search.entry import Entries
 from fhirserver.search.expression import Cursor, Expression, Query
+from fhirserver.store.concepts import ConceptStore
 from fhirserver.store.records import Records
+from fhirserver.terminology.concept import ConceptSet
 
 Method: TypeAlias = Literal["POST", "PUT", "PATCH", "DELETE"]
 
@@ -46,7 +48,8 @@ class Change:
     """A new version. Its precondition: the store holds exactly version `version` - 1.
 
     Version 1 means that the resource never existed; one after a deletion continues the count.
-    `body` is None for a deletion, and `entries` then empty.
+    `body` is None for a deletion, and `entries` then empty. `concepts` are those of a
+    CodeSystem, which change with it; None for other types and deletions.
     """
 
     type: str
@@ -55,6 +58,7 @@ class Change:
     method: Method
     body: Draft | None
     entries: Entries = field(default_factory=dict)
+    concepts: ConceptSet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,3 +273,6 @@ class ServerStore(Store, Protocol):
 
     @property
     def records(self) -> Records: ...
+
+    @property
+    def concepts(self) -> ConceptStore: ...

@@ -8,6 +8,7 @@ ones are not, nor are units that UCUM does not define.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -91,10 +92,25 @@ def canonical(code: str) -> Canonical | None:
     return Canonical(unit.factor, unit.offset, dimension or "1")
 
 
+@lru_cache(maxsize=4096)
+def is_unit(code: str) -> bool:
+    """Whether a code is a unit of UCUM, also one that is no multiple of others (`[pH]`)."""
+    if not code or len(code) > _LONGEST or not code.isascii():
+        return False
+    try:
+        _Reader(code, _named).whole()
+    except (_Unknown, ZeroDivisionError, RecursionError):
+        return False
+    return True
+
+
 class _Reader:
-    def __init__(self, text: str) -> None:
+    """Reads a term; `atom` tells what a unit without exponent is."""
+
+    def __init__(self, text: str, atom: Callable[[str], _Unit] | None = None) -> None:
         self._text = text
         self._at = 0
+        self._atom = atom or _atom
 
     def whole(self) -> _Unit:
         found = self._term(0)
@@ -128,7 +144,7 @@ class _Reader:
             symbol = self._taken(_SYMBOL)
             if not symbol:
                 raise _Unknown
-            found = _atom(symbol).to(int(self._taken(_EXPONENT) or 1))
+            found = self._atom(symbol).to(int(self._taken(_EXPONENT) or 1))
         self._taken(_ANNOTATION)
         return found
 
@@ -179,15 +195,25 @@ def _table() -> tuple[dict[str, str], dict[str, _Row]]:
 
 def _atom(symbol: str) -> _Unit:
     """A unit with or without a prefix."""
+    prefix, name = _parted(symbol)
+    unit = _defined(name)
+    return _Unit(unit.factor * prefix, unit.powers, unit.offset)
+
+
+def _named(symbol: str) -> _Unit:
+    """A unit of the table as a dimension of its own."""
+    return _Unit(Fraction(1), ((_parted(symbol)[1], 1),))
+
+
+def _parted(symbol: str) -> tuple[Fraction, str]:
+    """The factor of the prefix, and the unit of the table."""
     prefixes, rows = _table()
     if symbol in rows:
-        return _defined(symbol)
+        return Fraction(1), symbol
     for length in (2, 1):
         prefix, rest = symbol[:length], symbol[length:]
         if prefix in prefixes and rest in rows and rows[rest].is_metric:
-            factor = Fraction(prefixes[prefix])
-            unit = _defined(rest)
-            return _Unit(unit.factor * factor, unit.powers, unit.offset)
+            return Fraction(prefixes[prefix]), rest
     raise _Unknown
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from fhirserver.definitions.element import Child
 from fhirserver.model.json import Json, Resource
 from fhirserver.validation.finding import MOST, Check, Found, error, joined, refused, under
+from fhirserver.validation.scope import NOWHERE, Scope
 
 NULL: Final = "A null here needs a partner: a value, or an id or extension in '_…' beside it."
 """The text of a finding that the object withdraws if the partner is there."""
@@ -19,12 +20,12 @@ NULL: Final = "A null here needs a partner: a value, or an id or extension in '_
 def many(check: Check, max: int | None) -> Check:
     """The check of an array whose items `check` takes."""
 
-    def array(value: Json) -> Found:
+    def array(value: Json, scope: Scope = NOWHERE) -> Found:
         if not isinstance(value, list):
             return refused("structure", "an array", value)
-        found = None if value else [_EMPTY]
+        found: Found = None if value else [_EMPTY]
         for index, item in enumerate(value):
-            bad = check(item)
+            bad = check(item, scope)
             if bad is not None:
                 found = joined(found, under(f"[{index}]", bad))
                 if len(found) > MOST:
@@ -37,12 +38,12 @@ def many(check: Check, max: int | None) -> Check:
 def many_primitive(check: Check, max: int | None) -> Check:
     """The check of an array of primitives or of their `_` partners, which may hold nulls."""
 
-    def array(value: Json) -> Found:
+    def array(value: Json, scope: Scope = NOWHERE) -> Found:
         if not isinstance(value, list):
             return refused("structure", "an array", value)
-        found = None if value else [_EMPTY]
+        found: Found = None if value else [_EMPTY]
         for index, item in enumerate(value):
-            bad = check(item)
+            bad = check(item, scope)
             if bad is not None:
                 if item is None:
                     bad = [_NULL]
@@ -67,8 +68,8 @@ def required(children: Mapping[str, Child]) -> Check | None:
         return None
     needed = tuple((name, frozenset(names)) for name, names in groups.items())
 
-    def rule(value: Resource) -> Found:
-        found = None
+    def rule(value: Resource, scope: Scope = NOWHERE) -> Found:
+        found: Found = None
         for name, names in needed:
             if name not in value and names.isdisjoint(value):
                 text = f"The required element '{name}' is missing."

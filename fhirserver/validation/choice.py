@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from fhirserver.definitions.element import Child
 from fhirserver.model.json import Resource
 from fhirserver.validation.finding import Check, Found, error, joined, place
+from fhirserver.validation.scope import NOWHERE, Scope
 
 
 def exclusive(children: Mapping[str, Child]) -> Check | None:
@@ -24,7 +25,7 @@ def exclusive(children: Mapping[str, Child]) -> Check | None:
     if not choice_of:
         return None
 
-    def rule(value: Resource) -> Found:
+    def rule(value: Resource, scope: Scope = NOWHERE) -> Found:
         picked = [name for name in value if name in choice_of]
         if len(picked) < 2:
             return None
@@ -37,7 +38,7 @@ def exclusive(children: Mapping[str, Child]) -> Check | None:
 
 
 def _twice(made: Mapping[str, set[str]]) -> Found:
-    found = None
+    found: Found = None
     for choice, names in made.items():
         if len(names) > 1:
             text = f"Expected one '{choice}[x]', found {', '.join(sorted(names))}."

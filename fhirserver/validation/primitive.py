@@ -19,6 +19,8 @@ from typing import Final
 from fhirserver.model.json import Json
 from fhirserver.model.reference import ID
 from fhirserver.validation.finding import Check, Found, refused
+from fhirserver.validation.question import Doubt
+from fhirserver.validation.scope import NOWHERE, Scope
 
 MAX_TEXT: Final = 1_048_576
 """Characters of a string or markdown (https://hl7.org/fhir/R4/datatypes.html#string)."""
@@ -31,6 +33,7 @@ _TEXT = re.compile("[\t\n\r\x20-\ud7ff\ue000-\U0010ffff]+")
 # The standard's `\\s` is the white space of ASCII.
 _URI = re.compile("[^\\s\x00-\x1f\ud800-\udfff]+", re.ASCII)
 _CODE = re.compile("[^\\s\x00-\x1f\ud800-\udfff]+(\\s[^\\s\x00-\x1f\ud800-\udfff]+)*", re.ASCII)
+_TAG = re.compile(r"<[A-Za-z/!][^<>]{0,200}>")
 _OID = re.compile(r"urn:oid:[0-2](\.(0|[1-9][0-9]*))+", re.ASCII)
 _UUID = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -51,7 +54,7 @@ def _not_text(expected: str, value: Json, pattern: re.Pattern[str], code: str = 
     return None if pattern.fullmatch(value) else refused(code, expected, value)
 
 
-def string(value: Json) -> Found:
+def string(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is str and value.isprintable() and 0 < len(value) <= MAX_TEXT:
         return None
     if isinstance(value, str) and len(value) > MAX_TEXT:
@@ -59,37 +62,49 @@ def string(value: Json) -> Found:
     return _not_text("text without control characters", value, _TEXT)
 
 
-def xhtml(value: Json) -> Found:
+def text(value: Json, scope: Scope = NOWHERE) -> Found:
+    """A string or markdown, with what reads like HTML told."""
+    found = string(value, scope)
+    if found is None and "<" in value:
+        tag = _TAG.search(value)
+        if tag is not None:
+            text = f"The text holds what reads like HTML ('{tag[0][:40]}'): show it as text only."
+            return [Doubt("", "security", text)]
+        return None
+    return found
+
+
+def xhtml(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is str and value:
         return None
     return _not_text("XHTML", value, _TEXT)
 
 
-def uri(value: Json) -> Found:
+def uri(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is str and value.isprintable() and " " not in value and value:
         return None
     return _not_text("a URI without spaces", value, _URI)
 
 
-def code(value: Json) -> Found:
+def code(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is str and value.isprintable() and " " not in value and value:
         return None
     return _not_text("a code: no space at its ends, single ones within", value, _CODE)
 
 
-def id(value: Json) -> Found:
+def id(value: Json, scope: Scope = NOWHERE) -> Found:
     return _not_text("an id: 1 to 64 letters, digits, '-' or '.'", value, ID)
 
 
-def oid(value: Json) -> Found:
+def oid(value: Json, scope: Scope = NOWHERE) -> Found:
     return _not_text("an OID such as urn:oid:1.2.3", value, _OID)
 
 
-def uuid(value: Json) -> Found:
+def uuid(value: Json, scope: Scope = NOWHERE) -> Found:
     return _not_text("a UUID such as urn:uuid:c757873d-ec9a-4326-a141-556f43239520", value, _UUID)
 
 
-def base64_binary(value: Json) -> Found:
+def base64_binary(value: Json, scope: Scope = NOWHERE) -> Found:
     expected = "base64"
     if not isinstance(value, str):
         return refused("structure", f"a JSON string ({expected})", value)
@@ -114,13 +129,13 @@ def _base64_with_spaces(expected: str, value: str) -> Found:
     return None if whole else refused("value", expected, value)
 
 
-def date(value: Json) -> Found:
+def date(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is str and _DATE.fullmatch(value) and (value[8:10] < "29" or _exists(value)):
         return None
     return _not_date("a date of the calendar: YYYY, YYYY-MM or YYYY-MM-DD", value)
 
 
-def date_time(value: Json) -> Found:
+def date_time(value: Json, scope: Scope = NOWHERE) -> Found:
     if (
         type(value) is str
         and _DATE_TIME.fullmatch(value)
@@ -130,13 +145,13 @@ def date_time(value: Json) -> Found:
     return _not_date("a date, or a date and time with seconds and zone, of the calendar", value)
 
 
-def instant(value: Json) -> Found:
+def instant(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is str and _INSTANT.fullmatch(value) and (value[8:10] < "29" or _exists(value)):
         return None
     return _not_date("an instant: a date and time with seconds and zone", value)
 
 
-def time(value: Json) -> Found:
+def time(value: Json, scope: Scope = NOWHERE) -> Found:
     return _not_text("a time of day: hh:mm:ss", value, _TIME_OF_DAY)
 
 
@@ -155,11 +170,11 @@ def _not_date(expected: str, value: Json) -> Found:
     return refused("structure", f"a JSON string ({expected})", value)
 
 
-def boolean(value: Json) -> Found:
+def boolean(value: Json, scope: Scope = NOWHERE) -> Found:
     return None if value is True or value is False else refused("structure", "true or false", value)
 
 
-def decimal(value: Json) -> Found:
+def decimal(value: Json, scope: Scope = NOWHERE) -> Found:
     kind = type(value)
     if kind is int or (kind is Decimal and value.is_finite()):
         return None
@@ -169,19 +184,19 @@ def decimal(value: Json) -> Found:
     return refused("structure", "a JSON number (decimal)", value)
 
 
-def integer(value: Json) -> Found:
+def integer(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is int and MIN_INTEGER <= value <= MAX_INTEGER:
         return None
     return _not_integer(f"a whole number from {MIN_INTEGER} to {MAX_INTEGER}", value)
 
 
-def unsigned_int(value: Json) -> Found:
+def unsigned_int(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is int and 0 <= value <= MAX_INTEGER:
         return None
     return _not_integer(f"a whole number from 0 to {MAX_INTEGER}", value)
 
 
-def positive_int(value: Json) -> Found:
+def positive_int(value: Json, scope: Scope = NOWHERE) -> Found:
     if type(value) is int and 1 <= value <= MAX_INTEGER:
         return None
     return _not_integer(f"a whole number from 1 to {MAX_INTEGER}", value)
@@ -203,10 +218,10 @@ CHECKS: Final[Mapping[str, Check]] = {
     "id": id,
     "instant": instant,
     "integer": integer,
-    "markdown": string,
+    "markdown": text,
     "oid": oid,
     "positiveInt": positive_int,
-    "string": string,
+    "string": text,
     "time": time,
     "unsignedInt": unsigned_int,
     "uri": uri,

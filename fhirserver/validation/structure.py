@@ -2,7 +2,8 @@
 
 https://hl7.org/fhir/R4/json.html. An object's check looks each property up in a table of
 checks and then runs the rules that concern several properties. The table fills on first
-use, so that only what resources really contain is ever compiled.
+use, so that only what resources really contain is ever compiled. What else an element's
+definition says (binding, targets, invariants, profile of its type) goes into its check.
 """
 
 from __future__ import annotations
@@ -12,16 +13,44 @@ from typing import Final
 from fhirserver.definitions.element import Child
 from fhirserver.definitions.registry import Definitions
 from fhirserver.model.json import Json, Resource
-from fhirserver.model.outcome import Issue
+from fhirserver.terminology import Terminology
 from fhirserver.validation import primitive
+from fhirserver.validation.binding import Bindings
 from fhirserver.validation.cardinality import NULL, many, many_primitive, required
 from fhirserver.validation.choice import exclusive
-from fhirserver.validation.finding import MOST, Check, Found, error, joined, place, refused, under
+from fhirserver.validation.definition import structure_definition
+from fhirserver.validation.extension import Extensions, settle
+from fhirserver.validation.finding import (
+    MOST,
+    Check,
+    Finding,
+    Found,
+    always,
+    error,
+    every,
+    has_errors,
+    joined,
+    place,
+    refused,
+    under,
+)
+from fhirserver.validation.invariant import invariants
+from fhirserver.validation.profile import Profiles
+from fhirserver.validation.rules import ELEMENT_RULES, RESOURCE_RULES, TYPE_RULES
+from fhirserver.validation.scope import NOWHERE, Scope
+from fhirserver.validation.target import target_types, targets
 
 RULES: Final = (required, exclusive)
 """What makes the rules of a type from its children; a rule sees the whole object."""
 
 _RESOURCE = "Resource"
+
+UNCODED: Final = "A code is required here, which an extension cannot stand for."
+LONE: Final = "A primitive has a value or extensions, not only an id (ele-1)."
+"""Texts of findings that the object withdraws if the value is there."""
+
+_ALONE: Final = frozenset({LONE, UNCODED})
+_WITHDRAWN: Final = _ALONE | {NULL}
 
 
 class Structures:
@@ -29,29 +58,58 @@ class Structures:
 
     def __init__(self, definitions: Definitions) -> None:
         self.definitions = definitions
+        self.terminology = Terminology(definitions)
+        self.bindings = Bindings(definitions, self.terminology)
+        self.profiles = Profiles(definitions, self.bindings, self.check)
         self._checks: dict[str, Check] = dict(primitive.CHECKS)
+        definition = structure_definition(self.profiles.find)
+        self._rules = {
+            **RESOURCE_RULES,
+            "StructureDefinition": (definition,),
+        }
 
-    def resource(self, value: Json) -> Found:
-        """The findings about a resource of any type."""
+    def resource(self, value: Json, scope: Scope = NOWHERE) -> Found:
+        """The findings about a resource of any type; `scope` is that of what holds it."""
         if not isinstance(value, dict):
             return refused("structure", "a resource (a JSON object)", value)
-        type_ = value.get("resourceType")
-        if type(type_) is str and type_ in self.definitions.resource_types:
-            return self.check(type_)(value)
-        return _without_type(value)
+        if scope is NOWHERE:
+            return self.within(Scope(value))
+        return self.within(Scope(value, outer=scope, full_url=scope.full_url_of(value)))
 
-    def contained(self, value: Json) -> Found:
+    def within(self, scope: Scope) -> Found:
+        """The findings about the resource of a scope, with those of the profiles it claims."""
+        value = scope.resource
+        type_ = value.get("resourceType")
+        if type(type_) is not str or type_ not in self.definitions.resource_types:
+            return _without_type(value)
+        scope.conforms = self.profiles.conformance(scope)
+        found = self.check(type_)(value, scope)
+        if found is None or not has_errors(found):
+            for rule in self._rules.get(type_, ()):
+                bad = rule(value, scope)
+                if bad is not None:
+                    found = joined(found, bad)
+            if "meta" in value and "profile" in value["meta"]:
+                bad = self.profiles.claimed(value, scope)
+                if bad is not None:
+                    found = joined(found, bad)
+        return settle(found, type_, self.definitions) or None if found else None
+
+    def contained(self, value: Json, scope: Scope = NOWHERE) -> Found:
         """The findings about a contained resource: it has an id, and contains none itself.
 
         https://hl7.org/fhir/R4/references.html#contained
         """
-        found = self.resource(value)
         if not isinstance(value, dict):
-            return found
+            return refused("structure", "a resource (a JSON object)", value)
+        own = {name: item for name, item in value.items() if name != "contained"}
+        is_nested = len(own) < len(value)
+        content = own if is_nested else value
+        found = self.within(Scope(content, scope.root, scope.outer, scope.full_url, scope.modes))
         if "id" not in value:
             text = "A contained resource needs an id, by which it is referred to."
             found = joined(found, [error("required", text)])
-        if "contained" in value:
+        if is_nested:
             text = "A contained resource contains no others: move them up beside it."
             found = joined(found, [error("structure", text, ".contained")])
         return found
@@ -63,12 +121,58 @@ class Structures:
             found = self._checks[path] = self._compile(path)
         return found
 
+    def item(self, name: str, path: str, child: Child) -> Check:
+        """The check of one value of a property of a type or backbone element at `path`."""
+        check = self.check(child.path)
+        if child.path == _RESOURCE:
+            return self.contained if name == "contained" else check
+        if child.type == "Extension":
+            modifier = name == "modifierExtension"
+            known = Extensions(self.definitions, path, self.profiles.check, modifier=modifier)
+            return every(check, known.check)
+        element = child.element
+        types = [type for type in element.types if type.code == child.type]
+        rules = [
+            self.bindings.check(element.binding, child.type),
+            self.bindings.widest(element.binding, child.type),
+            ELEMENT_RULES.get(element.path),
+        ]
+        for type in types:
+            wanted = target_types(type.target_profiles, self.definitions)
+            rules.append(targets(wanted) if wanted and type.code == "Reference" else None)
+            rules += [self.profiles.check(url) for url in type.profiles]
+        if child.path == child.type:
+            rules.append(invariants(element.constraints, child.type))
+        return every(check, *rules)
+
     def _compile(self, path: str) -> Check:
         if path == _RESOURCE:
             return self.resource
         children = self.definitions.children(path)
         made = [rule(children) for rule in RULES]
-        return _object(Properties(self, path), [rule for rule in made if rule is not None])
+        is_resource = path in self.definitions.resource_types
+        shape = _object(
+            Properties(self, path),
+            [rule for rule in made if rule is not None],
+            path=path,
+            is_resource=is_resource,
+        )
+        known = self.bindings.is_known if path == "Coding" else None
+        return every(shape, TYPE_RULES.get(path), known, self._invariants(path))
+
+    def _invariants(self, path: str) -> Check | None:
+        if "." not in path:
+            return invariants(self.definitions.constraints(path), path)
+        owner = self.definitions.structure(path.partition(".")[0])
+        element = owner.elements.get(path) if owner else None
+        if element is None:
+            return None
+        inherited = {
+            item.key: item
+            for type in element.types
+            for item in self.definitions.constraints(type.code)
+        }
+        return invariants([*inherited.values(), *element.constraints], path)
 
 
 class Properties(dict[str, Check]):
@@ -107,9 +211,7 @@ class Properties(dict[str, Check]):
         return child if child is not None and child.path in primitive.CHECKS else None
 
     def _value(self, name: str, child: Child) -> Check:
-        check = self._structures.check(child.path)
-        if name == "contained" and child.path == _RESOURCE:
-            check = self._structures.contained
+        check = self._structures.item(name, self._path, child)
         if child.element.max == 1:
             return check
         if child.path in primitive.CHECKS:
@@ -118,6 +220,9 @@ class Properties(dict[str, Check]):
 
     def _partner(self, child: Child) -> Check:
         check = self._structures.check("Element")
+        binding = child.element.binding
+        if child.type == "code" and binding is not None and binding.strength == "required":
+            check = _with_value(check)
         return check if child.element.max == 1 else many_primitive(check, child.element.max)
 
     def _unknown(self, name: str) -> Check:
@@ -128,16 +233,19 @@ class Properties(dict[str, Check]):
         near = next((known for known in self._children if known.lower() == name.lower()), None)
         if near:
             text = f"{text} It is written '{near}'."
-        return lambda value: [error("structure", text)]
+        return always(error("structure", text))
 
 
-def _object(properties: Properties, rules: list[Check]) -> Check:
-    def check(value: Json) -> Found:
+def _object(properties: Properties, rules: list[Check], *, path: str, is_resource: bool) -> Check:
+    # What stands beside a primitive may have only an id, if the primitive is there.
+    only_id = error("invariant", LONE if path == "Element" else _ONLY_ID)
+
+    def check(value: Json, scope: Scope = NOWHERE) -> Found:
         if not isinstance(value, dict):
             return refused("structure", "an object", value)
-        found = None
+        found: Found = None
         for name, item in value.items():
-            bad = properties[name](item)
+            bad = properties[name](item, scope)
             if bad is not None:
                 bad = _with_partner(bad, name, value)
                 if bad:
@@ -145,35 +253,57 @@ def _object(properties: Properties, rules: list[Check]) -> Check:
                     if len(found) > MOST:
                         return found
         for rule in rules:
-            bad = rule(value)
+            bad = rule(value, scope)
             if bad is not None:
                 found = joined(found, bad)
-        return found if value else [_EMPTY]
+        if len(value) < 2 and not is_resource:
+            if not value:
+                return [_EMPTY]
+            if "id" in value:
+                return joined(found, [only_id])
+        return found
 
     return check
 
 
-def _accept(value: Json) -> Found:
+def _with_value(check: Check) -> Check:
+    """The check of what stands beside a code that has to be from a value set, so be there."""
+    alone = error("code-invalid", UNCODED)
+
+    def partner(value: Json, scope: Scope = NOWHERE) -> Found:
+        found = check(value, scope)
+        return joined(found, [alone]) if isinstance(value, dict) else found
+
+    return partner
+
+
+def _accept(value: Json, scope: Scope = NOWHERE) -> Found:
     return None
 
 
-def _with_partner(bad: list[Issue], name: str, value: Resource) -> list[Issue]:
+def _with_partner(bad: list[Finding], name: str, value: Resource) -> list[Finding]:
     """The findings without the nulls that stand for a value in the partner array.
 
     https://hl7.org/fhir/R4/json.html#primitive: `given` and `_given` are aligned by nulls.
     """
-    if all(item.text is not NULL for item in bad):
+    if all(item.text not in _WITHDRAWN for item in bad):
         return bad
     beside = name.startswith("_")
     partner = value.get(name[1:] if beside else f"_{name}")
     if not isinstance(partner, list):
-        return bad
+        return [item for item in bad if item.text not in _ALONE or partner is None]
     # Of two nulls that stand together only the value's is told.
     there = {f"[{index}]" for index, item in enumerate(partner) if beside or item is not None}
-    return [item for item in bad if item.text is not NULL or item.expression not in there]
+    values = {f"[{index}]" for index, item in enumerate(partner) if item is not None}
+    return [
+        item
+        for item in bad
+        if (item.text is not NULL or item.expression not in there)
+        and (item.text not in _ALONE or item.expression not in values)
+    ]
 
 
-def _without_type(value: Resource) -> list[Issue]:
+def _without_type(value: Resource) -> list[Finding]:
     if "resourceType" not in value:
         text = "A resource needs its type: add 'resourceType'."
         return [error("required", text)]
@@ -182,3 +312,4 @@ def _without_type(value: Resource) -> list[Issue]:
 
 
 _EMPTY = error("structure", "An object is never empty: leave the element out.")
+_ONLY_ID = "An element has a value or children, not only an id (ele-1)."

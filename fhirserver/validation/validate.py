@@ -5,17 +5,36 @@ https://hl7.org/fhir/R4/validation.html. Pure: no server, store or network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
-from fhirserver.model.json import Json
+from fhirserver.model.json import Json, Resource
 from fhirserver.model.outcome import Issue
-from fhirserver.validation.finding import MOST, Found, error, under
-from fhirserver.validation.profile import unchecked
+from fhirserver.validation.finding import MOST, Finding, Found, error, has_errors, joined, under
+from fhirserver.validation.question import Question
+from fhirserver.validation.scope import ALL_REJECT, Scope
+from fhirserver.validation.snapshot import Snapshots
 from fhirserver.validation.structure import Structures
+from fhirserver.validation.vital_signs import vital_sign_profiles
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What there is to tell of a resource, and what is to be asked before all is told."""
+
+    issues: list[Issue]
+    questions: list[Question]
+
+    def closed(self, *, strict: bool = False) -> list[Issue]:
+        """All issues, where nobody answers the questions.
+
+        `strict` makes errors of unknown extensions, codes that their system has not, and markup.
+        """
+        rest = [question.unanswered(strict=strict) for question in self.questions]
+        return self.issues + [issue for issue in rest if issue is not None]
 
 
 def validate(
@@ -25,18 +44,49 @@ def validate(
 ) -> list[Issue]:
     """All findings about a resource, each with its place; none if all is well.
 
-    Told are: unknown elements, wrong JSON types, missing and repeated elements, malformed
-    primitives, choices made twice, and the same of contained resources and Bundle entries.
-    `profiles` that could not be checked are told by a warning. Never raises.
+    It is held against the rules of R4, the profiles that it claims in `meta.profile`, and the
+    given ones, as canonical URLs. `definitions` are those of R4 by default. What cannot be told
+    without a server (unknown profiles, extensions) is told by a warning. Never raises.
+    """
+    return examine(resource, profiles or (), definitions).closed()
+
+
+def examine(
+    resource: Json,
+    profiles: Sequence[str] = (),
+    definitions: Definitions | None = None,
+    modes: Mapping[str, str] = ALL_REJECT,
+    *,
+    advice: bool = True,
+) -> Report:
+    """The same with the open questions apart, for a caller who can answer them.
+
+    `modes` tells by canonical URL which profiles are not checked (off) or only warn. Without
+    `advice` vital signs are not held against profiles that they do not claim.
     """
     known = packaged() if definitions is None else definitions
-    found = _found(compiled(known), resource)
+    structures = compiled(known.standard)
     type_ = resource.get("resourceType") if isinstance(resource, dict) else None
     root = type_ if isinstance(type_, str) and type_ in known.resource_types else ""
-    issues = [] if found is None else _told(root, found)
-    if profiles:
-        issues += unchecked(profiles, root, known)
-    return issues
+    found = _found(structures, resource, profiles if root else (), modes)
+    if advice and root == "Observation" and not has_errors(found):
+        urls = [url for url in vital_sign_profiles(resource) if url not in profiles]
+        found = _advised(structures, resource, urls, found)
+    if found is None:
+        return Report([], [])
+    placed = _told(root, found)
+    issues = [item for item in placed if isinstance(item, Issue)]
+    questions = [item for item in placed if not isinstance(item, Issue)]
+    return Report(list(dict.fromkeys(issues)), list(dict.fromkeys(questions)))
+
+
+def snapshot_of(definition: Resource, definitions: Definitions | None = None) -> list[Resource]:
+    """The elements of the snapshot of a StructureDefinition that constrains another.
+
+    Raises `Unusable` for one that is based on itself or on what is not known, or has wrong paths.
+    """
+    known = packaged() if definitions is None else definitions
+    return Snapshots(compiled(known.standard).profiles.find).elements(definition)
 
 
 @lru_cache(maxsize=8)
@@ -45,18 +95,45 @@ def compiled(definitions: Definitions) -> Structures:
     return Structures(definitions)
 
 
-def _found(structures: Structures, resource: Json) -> Found:
-    try:
+def _found(
+    structures: Structures, resource: Json, profiles: Sequence[str], modes: Mapping[str, str]
+) -> Found:
+    if not isinstance(resource, dict):
         return structures.resource(resource)
+    try:
+        scope = Scope(resource, modes=modes)
+        found = structures.within(scope)
+        if profiles and not _is_broken(found):
+            for url in profiles:
+                bad = structures.profiles.against(resource, url, scope)
+                if bad is not None:
+                    found = joined(found, bad)
     except RecursionError:
         return [error("too-costly", "The resource is nested too deeply to be checked.")]
+    return found
 
 
-def _told(root: str, found: list[Issue]) -> list[Issue]:
-    issues = under(root, found[:MOST])
+def _advised(structures: Structures, resource: Resource, urls: list[str], found: Found) -> Found:
+    scope = Scope(resource, modes=dict.fromkeys(urls, "warn"))
+    scope.conforms = structures.profiles.conformance(scope)
+    for url in urls:
+        bad = structures.profiles.against(resource, url, scope)
+        found = found if bad is None else joined(found, bad)
+    return found
+
+
+def _is_broken(found: Found) -> bool:
+    """Whether the structure is not sound, so that a profile would stumble over it."""
+    return found is not None and any(
+        item.is_error and item.code == "structure" for item in found if isinstance(item, Issue)
+    )
+
+
+def _told(root: str, found: list[Finding]) -> list[Finding]:
+    told = under(root, found[:MOST])
     if not root:
-        issues = [replace(issue, expression=issue.expression.lstrip(".")) for issue in issues]
+        told = [replace(item, expression=item.expression.lstrip(".")) for item in told]
     if len(found) > MOST:
         more = f"There are more findings: only the first {MOST} are told."
-        issues.append(Issue("information", "informational", root, more))
-    return issues
+        told.append(Issue("information", "informational", root, more))
+    return told

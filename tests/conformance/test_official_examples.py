@@ -18,6 +18,7 @@ from fhirserver.errors import FhirError
 from fhirserver.model.json import Resource, decode, encode
 from fhirserver.model.outcome import issues_of
 from fhirserver.model.temporal import MAX_INSTANT, MIN_INSTANT, format_instant
+from fhirserver.search.contained import MARK
 from fhirserver.search.entry import Date, Entry, Number, Quantity, Reference, String, Token, Uri
 from fhirserver.search.escape import escape
 from fhirserver.search.index import UNCOVERED
@@ -97,6 +98,8 @@ def query(code: str, entry: Entry) -> str | None:
             return f"{code}=ge{low}&{code}=le{high}"
         case Reference("", id) if ":" not in id:
             return None  # a canonical should be absolute; a bare word is taken for an id
+        case Reference(type, _) if type.startswith(MARK):
+            return None  # what is contained is found by chains alone
         case Reference(type, id):
             return f"{code}={quoted(f'{type}/{id}' if type else id)}"
         case Uri(value):
@@ -130,7 +133,7 @@ async def check(files: Sequence[Path], folder: Path) -> None:
             try:
                 await client.ask("PUT", f"{type}/{id}", resource=resource)
             except FhirError as error:
-                issue = issues_of(error)[0]
+                issue = next(issue for issue in issues_of(error) if issue.is_error)
                 refused[path.name] = f"{issue.expression}: {issue.text}"
                 continue
             if not is_same(await client.get(f"{type}/{id}"), resource):

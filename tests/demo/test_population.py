@@ -42,7 +42,9 @@ def test_the_first_patients_do_not_depend_on_how_many_there_are(bundles: list[Re
 
 
 def test_everything_is_valid(resources: list[Resource]) -> None:
-    findings = [(one["id"], issue) for one in resources for issue in validate(one)]
+    findings = [
+        (one["id"], issue) for one in resources for issue in validate(one) if issue.is_error
+    ]
     assert findings == []
 
 

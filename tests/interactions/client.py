@@ -38,6 +38,7 @@ async def open_context(path: Path, policy: Policy | None = None) -> AsyncIterato
     store = await open_store(path, now)
     try:
         yield Context(
+            concepts=store.concepts,
             store=store,
             definitions=packaged(),
             indexer=_indexer(),

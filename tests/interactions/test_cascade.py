@@ -157,6 +157,17 @@ async def test_two_entries_of_a_transaction_take_the_same_along_once(chart: Clie
     assert await chart.context.store.counts() == {}
 
 
+async def test_what_goes_along_counts_as_a_part_of_the_transaction(chart: Client) -> None:
+    bundle = transaction(
+        entry("DELETE", "Patient/anna?_cascade=delete"),
+        entry("DELETE", "Patient/bert?_cascade=delete"),
+    )
+    with pytest.raises(TooCostly, match="too much at once"):
+        await policy(chart, max_bundle_entries=6).ask("POST", "", resource=bundle)
+    assert await chart.context.store.counts() == {"Patient": 2, "Basic": 5}
+    await policy(chart, max_bundle_entries=7).ask("POST", "", resource=bundle)
+
+
 async def test_an_entry_that_still_refers_to_what_goes_is_a_conflict(chart: Client) -> None:
     bundle = transaction(
         entry("PUT", "Basic/a", basic("a", "Patient/anna", "Patient/bert")),

@@ -37,7 +37,10 @@ def request(id: str, *contained: Resource, **more: object) -> Resource:
     }
     if contained:
         whole["contained"] = list(contained)
-        whole["medicationReference"] = {"reference": f"#{contained[0]['id']}"}
+        first, *others = [{"reference": f"#{item['id']}"} for item in contained]
+        whole["medicationReference"] = first
+        if others:
+            whole["supportingInformation"] = others
     return whole | more
 
 

@@ -145,7 +145,7 @@ async def test_one_invalid_resource_refuses_all_with_every_finding(client: Clien
         (entry("POST", "Observation", observation("Patient?identifier=s|2")), MultipleMatches),
         (entry("POST", "Observation", observation("Patient?identifier=s|9")), PreconditionFailed),
         (entry("POST", "Observation", observation("Patient?_count=1")), Invalid),
-        (entry("POST", "Observation", observation("Nothing?identifier=s|9")), Invalid),
+        (entry("POST", "Observation", observation("Nothing?identifier=s|9")), Unprocessable),
         (entry("DELETE", "Patient/referred"), Conflict),
         (entry("GET", "Patient/nobody"), NotFound),
         (entry("GET", "Patient/gone"), Gone),
@@ -213,7 +213,7 @@ async def test_a_resource_is_changed_once(client: Client, other: Json, first: bo
 
 async def test_a_full_url_stands_for_one_entry(client: Client) -> None:
     await refused(
-        client, Invalid, entry("POST", "Patient", NEW, P), entry("POST", "Patient", NEW, P)
+        client, Unprocessable, entry("POST", "Patient", NEW, P), entry("POST", "Patient", NEW, P)
     )
 
 

@@ -27,13 +27,18 @@ async def test_resources_may_refer_to_each_other_and_to_themselves(client: Clien
     one, other = await send(
         client,
         transaction(
-            entry("POST", "Basic", basic(Q, author={"reference": P}), P),
+            entry(
+                "POST",
+                "Basic",
+                basic(Q, extension=[{"url": "http://u", "valueReference": {"reference": P}}]),
+                P,
+            ),
             entry("POST", "Basic", basic(P), Q),
         ),
     )
     stored = await client.get(address(one))
     assert stored["subject"] == {"reference": address(other)}
-    assert stored["author"] == {"reference": address(one)}
+    assert stored["extension"][0]["valueReference"] == {"reference": address(one)}
     found = await client.get(f"Basic?subject={address(other)}")
     assert found["total"] == 1  # the index knows the replaced link
 
@@ -150,7 +155,7 @@ async def test_a_bundle_that_is_stored_keeps_its_own_links(client: Client) -> No
         "resourceType": "Bundle",
         "type": "collection",
         "entry": [
-            {"resource": {"resourceType": "Patient", "link": [
+            {"fullUrl": "urn:uuid:one", "resource": {"resourceType": "Patient", "link": [
                 {"other": {"reference": "urn:uuid:other"}, "type": "seealso"}]}}
         ],
     }  # fmt: skip

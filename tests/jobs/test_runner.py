@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from store.making import SECOND, Clock
 
 from fhirserver.errors import Unavailable
 from fhirserver.jobs.job import Job
 from fhirserver.jobs.runner import LEASE, Runner
-from fhirserver.jobs.table import JobTable
+from fhirserver.jobs.table import Held, JobTable
 from fhirserver.jobs.task import Task, Work
 
 
@@ -209,3 +210,49 @@ async def test_a_kind_that_a_worker_does_not_know_is_left_to_others(table: JobTa
     held = await table.get(made.id)
     assert held is not None
     assert held.job.state == "queued"
+
+
+async def test_a_lane_outlives_what_goes_wrong(
+    table: JobTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing, failed = table.unfinished, asyncio.Event()
+
+    def broken() -> AsyncIterator[Held]:
+        if failed.is_set():
+            return listing()
+        failed.set()
+        raise ValueError("a record that cannot be read")
+
+    monkeypatch.setattr(table, "unfinished", broken)
+    runner = Runner(table, {"copy": Steps(1)}, owner="a", poll=0.01)
+    runner.start(lanes=1)
+    await failed.wait()
+    made = await table.create("copy")
+    await until(table, made.id, is_finished)
+    await runner.stop()
+
+
+async def test_a_lease_is_renewed_after_the_store_was_away(
+    table: JobTable, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Steps(1, hold_at=0)
+    made = await table.create("copy")
+    runner = Runner(table, {"copy": work}, owner="a", poll=0.01, lease=60_000)
+    runner.start(lanes=1)
+    await work.reached.wait()
+    change, away = table.change, asyncio.Event()
+
+    async def refused(held: Held, **fields: Any) -> Held:
+        if away.is_set():
+            return await change(held, **fields)
+        away.set()
+        raise Unavailable("The store is away.")
+
+    monkeypatch.setattr(table, "change", refused)
+    await away.wait()
+    clock.now += 50_000
+    await until(table, made.id, lambda job: job.lease == clock.now + 60_000)
+    work.go.set()
+    await until(table, made.id, is_finished)
+    await runner.stop()
+    assert work.did == [0]

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 from store.making import SECOND, Clock
 
+from fhirserver.errors import Throttled
+from fhirserver.jobs import table as jobs_table
 from fhirserver.jobs.table import KEPT, JobTable
 from fhirserver.store.port import Stale
 
@@ -94,3 +96,14 @@ async def test_a_finished_job_is_forgotten_in_time(table: JobTable, clock: Clock
     assert await table.get(made.id) is not None
     clock.now += 1
     assert await table.get(made.id) is None
+
+
+async def test_only_so_many_may_wait(table: JobTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_table, "MOST", 3)
+    made = [await table.create("copy") for _ in range(3)]
+    with pytest.raises(Throttled, match="Too many") as refusal:
+        await table.create("copy")
+    assert refusal.value.headers["Retry-After"]
+    await table.ensure("index", "copy", {})  # what the server itself needs, it gets
+    await table.cancel(made[0].id)
+    await table.create("copy")

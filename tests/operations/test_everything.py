@@ -25,8 +25,13 @@ def observation(id: str, date: str | None = None, patient: str = "a", **more: ob
 async def record(client: Client) -> Client:
     organization = {"reference": "Organization/o"}
     await client.put(
-        {"resourceType": "Organization", "id": "parent"},
-        {"resourceType": "Organization", "id": "o", "partOf": {"reference": "Organization/parent"}},
+        {"resourceType": "Organization", "id": "parent", "name": "P"},
+        {
+            "resourceType": "Organization",
+            "id": "o",
+            "name": "O",
+            "partOf": {"reference": "Organization/parent"},
+        },
         {"resourceType": "Practitioner", "id": "dr"},
         {"resourceType": "Practitioner", "id": "nobody"},
         {"resourceType": "Patient", "id": "a", "managingOrganization": organization},

@@ -165,7 +165,9 @@ async def test_what_cannot_be_asked_is_refused(record: Client, query: str) -> No
     "query",
     ["{ Patient(id: nobody) { id } }", "{ Patient { id } }", "{ PatientList }",
      "{ PatientConnection { edges { nonsense } } }", "{ Patient(id: a) { id nonsense } }",
-     '{ PatientConnection(_cursor: "x") { next } }', "{ PatientList(_include: x) { id } }"],
+     '{ PatientConnection(_cursor: "x") { next } }', "{ PatientList(_include: x) { id } }",
+     "{ PractitionerList(_contained: true) { id } }",
+     "{ PractitionerList(_contained: both, _containedType: contained) { id } }"],
 )  # fmt: skip
 async def test_of_the_system_too(record: Client, query: str) -> None:
     with pytest.raises(FhirError):

@@ -6,7 +6,12 @@ from interactions.client import Client
 from fhirserver.errors import Invalid, NotFound
 from fhirserver.model.json import Resource
 
-GOOD = {"resourceType": "Patient", "birthDate": "1961-04"}
+DIV = '<div xmlns="http://www.w3.org/1999/xhtml">Anna</div>'
+GOOD = {
+    "resourceType": "Patient",
+    "text": {"status": "generated", "div": DIV},
+    "birthDate": "1961-04",
+}
 BAD = {"resourceType": "Patient", "birthDate": "1961-13", "nonsense": True}
 
 
@@ -77,6 +82,7 @@ async def test_a_profile_is_not_passed_over(client: Client) -> None:
     url = "Patient/$validate?profile=http://example.org/StructureDefinition/p"
     found = await client.call(url, as_parameter(GOOD))
     assert severities(found) == ["warning"]
+    assert "http://example.org/StructureDefinition/p" in found["issue"][0]["diagnostics"]
 
 
 @pytest.mark.parametrize(

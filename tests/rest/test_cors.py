@@ -25,7 +25,7 @@ def test_who_may_read(cors, origin, allowed):
 
 def test_what_a_page_may_see_and_send():
     lines = dict(CORS.headers({b"origin": APP}))
-    for name in (b"ETag", b"Location", b"Content-Location", b"Last-Modified"):
+    for name in (b"ETag", b"Location", b"Content-Location", b"Last-Modified", b"X-Progress"):
         assert name in lines[b"access-control-expose-headers"]
     lines = dict(CORS.preflight({b"origin": APP}))
     assert b"PATCH" in lines[b"access-control-allow-methods"]

@@ -11,7 +11,7 @@ from fhirserver.definitions.packaged import packaged
 from fhirserver.model.json import Resource
 from fhirserver.search.index import Indexer
 from fhirserver.store.port import Change, Expunge
-from fhirserver.store.sqlite import SqliteStore
+from fhirserver.store.sqlite import SqliteStore, concept_writer
 
 PLANTED = "Xanthippe"
 ELSEWHERE = "https://elsewhere.example/fhir/Patient/xanthippe"
@@ -89,3 +89,19 @@ async def test_a_reader_in_the_way_holds_up_the_log_and_nothing_else(tmp_path: P
     assert _found(tmp_path) == []
     await other.close()
     await store.close()
+
+
+@pytest.mark.parametrize("small", [-1, 20_000], ids=["that goes later", "that goes at once"])
+async def test_nothing_is_left_of_the_concepts_of_a_code_system(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(concept_writer, "_SMALL", small)
+    store = SqliteStore.open(tmp_path / "fhir.db", clock=clock)
+    whole = {"url": "http://x", "content": "complete"}
+    concept = [{"code": "x", "display": PLANTED}]
+    await store.commit([put("CodeSystem", "x", **whole, concept=concept)])
+    await store.commit([removal("CodeSystem", "x", 2)])
+    await store.expunge(Expunge("CodeSystem", "x", deleted=True))
+    found = _found(tmp_path)
+    await store.close()
+    assert found == []

@@ -123,7 +123,7 @@ _UNSAFE_URLS: Final = ("javascript:", "vbscript:", "data:text/html")
 
 
 class _Broken(Exception):
-    """The narrative breaks a rule; ends the parsing."""
+    """The narrative breaks a rule, which the text tells; ends the parsing."""
 
 
 class _Checker:
@@ -133,15 +133,19 @@ class _Checker:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         namespace, _, local = name.rpartition(_SEPARATOR)
-        if namespace != _XHTML or local not in ELEMENTS or (self.depth == 0 and local != "div"):
-            raise _Broken
+        if self.depth == 0 and local != "div":
+            raise _Broken(f"it begins with a div, not with '{local}'")
+        if namespace != _XHTML:
+            raise _Broken(f"'{local}' is in the namespace '{namespace}', not in that of XHTML")
+        if local not in ELEMENTS:
+            raise _Broken(f"the element '{local}' is not allowed")
         allowed = ATTRIBUTES.get(local, frozenset())
         for attribute, value in attributes.items():
             plain = attribute.rpartition(_SEPARATOR)[2]
             if plain not in allowed and plain not in _EVERYWHERE:
-                raise _Broken
+                raise _Broken(f"the attribute '{plain}' is not allowed on '{local}'")
             if plain in ("href", "src") and value.strip().lower().startswith(_UNSAFE_URLS):
-                raise _Broken
+                raise _Broken(f"the address in '{plain}' is not safe")
         self.depth += 1
         self.has_content = self.has_content or (local == "img" and "src" in attributes)
 
@@ -152,11 +156,16 @@ class _Checker:
         self.has_content = self.has_content or not data.isspace()
 
     def refuse(self, *_: object) -> None:
-        raise _Broken
+        raise _Broken("it has a document type or a processing instruction")
 
 
 def is_narrative(xhtml: str) -> bool:
     """Whether a `div` keeps the rules for narratives and says something."""
+    return breach(xhtml) is None
+
+
+def breach(xhtml: str) -> str | None:
+    """The rule that a narrative breaks, in words; None if it keeps them all."""
     checker = _Checker()
     parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
     parser.StartElementHandler = checker.start
@@ -166,6 +175,10 @@ def is_narrative(xhtml: str) -> bool:
     parser.ProcessingInstructionHandler = checker.refuse
     try:
         parser.Parse(xhtml, True)
-    except (expat.ExpatError, _Broken, ValueError):
-        return False
-    return checker.has_content
+    except _Broken as broken:
+        return str(broken)
+    except expat.ExpatError as error:
+        return f"it is not XML: {error}"
+    except ValueError:
+        return "it holds characters that are not text"
+    return None if checker.has_content else "it says nothing"

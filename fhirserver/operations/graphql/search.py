@@ -16,7 +16,6 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Pairs, Request
 from fhirserver.model.json import Json, Resource, decode
 from fhirserver.search.compile import compile_search
-from fhirserver.search.contained import is_contained
 from fhirserver.search.expression import Cursor
 from fhirserver.search.request import Limits
 
@@ -72,8 +71,8 @@ async def search(
         base_url=request.base,
         limits=Limits(count=context.policy.page_size, max_count=context.policy.max_page_size),
     )
-    if any(map(is_contained, compiled.query.types)):
-        raise Invalid("GraphQL finds no contained resources alone: leave _containedType out.")
+    if compiled.query.types != (type,):
+        raise Invalid("A search of GraphQL finds whole resources of its type: omit _contained.")
     if compiled.includes or compiled.summary or compiled.elements:
         raise Invalid("A search of GraphQL does not shape its answer: select fields instead.")
     query = replace(compiled.query, after=_after(context, cursor, binding), total=total)

@@ -9,6 +9,7 @@ from fhirserver.errors import Unavailable
 from fhirserver.search.contained import CONTAINED
 from fhirserver.search.entry import Contained
 from fhirserver.search.expression import Query
+from fhirserver.store.concepts import NO_CONCEPTS
 from fhirserver.store.mongo.connection import Connection, translated
 from fhirserver.store.mongo.document import reentered, version_of
 from fhirserver.store.mongo.explain import Explainer
@@ -63,6 +64,7 @@ class MongoStore:
         self._connection = connection
         self._tenant = tenant
         self.records = MongoRecords(connection, tenant, clock)
+        self.concepts = NO_CONCEPTS
         self._guard = Guard(connection, tenant, atomic=atomic)
         self._searcher = Searcher(connection, tenant, self._guard, patience)
         self._expunger = Expunger(connection, tenant, self._guard)

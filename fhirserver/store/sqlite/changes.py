@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import apsw
 
+from fhirserver.model.json import decode
 from fhirserver.search.contained import CONTAINED, CONTAINED_TYPE, MARK
 from fhirserver.search.entry import Contained, Entries
 from fhirserver.store.port import (
@@ -26,9 +27,12 @@ from fhirserver.store.port import (
     Stale,
     Unchanged,
 )
+from fhirserver.store.sqlite.concept_writer import ConceptWriter
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Interning
 from fhirserver.store.sqlite.rows import WIDTHS, WORD_TABLES, Row, Rows, add_rows
+from fhirserver.terminology.concept import ConceptSet, concept_set
 
+CODE_SYSTEM = "CodeSystem"
 METHODS: tuple[Method, ...] = ("POST", "PUT", "PATCH", "DELETE")
 METHOD_NUMBERS = {name: number for number, name in enumerate(METHODS)}
 
@@ -121,6 +125,7 @@ class Batch:
         self._gone: Rows = defaultdict(list)
         self._rows: Rows = defaultdict(list)
         self._pending: set[int] = set()
+        self._concepts: dict[int, ConceptSet | None] = {}
         self._latest: dict[int, int] = {}
         self.head = head(connection)
 
@@ -166,6 +171,8 @@ class Batch:
                 commit.add_rows(commit.rows, change.entries, here)
             else:
                 self._add_differences(commit, change.entries, here)
+            if change.type == CODE_SYSTEM:
+                commit.concepts[here.rid] = _concepts(change)
         self._merge(commit)
         for _, here in placed:
             self._latest[here.tid] = here.vid
@@ -204,18 +211,28 @@ class Batch:
             self._connection.executemany(_DELETE[table], gone)
         for table, rows in self._rows.items():
             insert(self._connection, table, rows)
+        for rid, parts in self._concepts.items():
+            ConceptWriter(self._connection).replace(rid, parts)
         self._updates.clear()
         self._forgotten.clear()
         self._gone.clear()
         self._rows.clear()
         self._pending.clear()
+        self._concepts.clear()
 
     def return_to(self, earlier: Head) -> None:
         """Forgets commits that were flushed and rolled back since."""
         self.head = earlier
         self._known.clear()
         self._latest.clear()
-        for rows in (self._updates, self._forgotten, self._gone, self._rows, self._pending):
+        for rows in (
+            self._updates,
+            self._forgotten,
+            self._gone,
+            self._rows,
+            self._pending,
+            self._concepts,
+        ):
             rows.clear()
 
     def find(self, tid: int, id: str) -> _Known | None:
@@ -280,6 +297,7 @@ class Batch:
     def _merge(self, commit: _Commit) -> None:
         self._known.update(commit.known)
         self._updates.extend(commit.updates)
+        self._concepts.update(commit.concepts)
         self._forgotten.extend(commit.forgotten)
         self._pending.update(known.rid for known in commit.known.values())
         for mine, theirs in ((self._gone, commit.gone), (self._rows, commit.rows)):
@@ -302,6 +320,7 @@ class _Commit:
         self.forgotten: list[Row] = []
         self.gone: Rows = defaultdict(list)
         self.rows: Rows = defaultdict(list)
+        self.concepts: dict[int, ConceptSet | None] = {}
 
     def place(self, change: Change) -> _Place:
         """Gives the change its version row and its resource row."""
@@ -354,6 +373,13 @@ class _Commit:
             known = self.known[tid, id] = _Known(self.rid, 0)
             self.rows["resource"].append((self.rid, tid, id, 0, None, None, None, 0))
         return known.rid
+
+
+def _concepts(change: Change) -> ConceptSet | None:
+    """The concepts of a CodeSystem as it becomes; of one that is restored they are not told."""
+    if change.body is None:
+        return None
+    return change.concepts or concept_set(decode(change.body.data))
 
 
 def insert(connection: apsw.Connection, table: str, rows: Iterable[Row]) -> None:

@@ -13,6 +13,7 @@ import apsw
 
 from fhirserver.store.port import Expunge
 from fhirserver.store.sqlite.changes import NEVER_WAS, head
+from fhirserver.store.sqlite.concept_writer import ConceptWriter
 from fhirserver.store.sqlite.connection import BUSY_TIMEOUT, Connection
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.store.sqlite.rows import WORD_TABLES
@@ -55,7 +56,12 @@ def expunge(what: Expunge, connection: Connection, names: Dictionary) -> int:
 
 def _remove_traces(connection: Connection) -> None:
     """Writes the file anew and cuts its log. What readers hold up is left for the next time."""
-    for table in WORD_TABLES.values():
+    connection.execute("BEGIN IMMEDIATE")
+    concepts = ConceptWriter(connection)
+    for system in concepts.left_over():
+        concepts.remove(system)
+    connection.execute("COMMIT")
+    for table in (*WORD_TABLES.values(), "concept_words"):
         connection.execute(f"INSERT INTO {table}({table}) VALUES('optimize')")
     connection.pragma("temp_store", "file")  # it may be larger than memory
     connection.setlk_timeout(_PATIENCE, 0)

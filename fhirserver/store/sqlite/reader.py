@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fhirserver.store.port import Key, Version
 from fhirserver.store.sqlite.changes import LATEST, METHODS
+from fhirserver.store.sqlite.concepts import StoredSource
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.dictionary import Dictionary
 from fhirserver.store.sqlite.explain import Explainer
@@ -37,6 +38,7 @@ class Reader:
         self.search = Searcher(self.connection, names)
         self.explain = Explainer(self.connection, names, self.search)
         self.history = Historian(self.connection, names)
+        self.terminology = StoredSource(self.connection, names)
 
     def read(self, type: str, id: str, version: int | None) -> Version | None:
         """As `Store.read`."""

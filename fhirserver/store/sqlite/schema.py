@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 
 from fhirserver.errors import Unavailable
+from fhirserver.store.sqlite.concept_schema import CONCEPTS
 from fhirserver.store.sqlite.connection import Connection
 
 APPLICATION_ID = 0x46484952  # "FHIR"
@@ -132,7 +133,7 @@ INSERT INTO several SELECT DISTINCT pid
 """
 """The parameters under which some resource has, or once had, more than one date."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _FLOOR, _RECORDS, _SEVERAL)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _FLOOR, _RECORDS, CONCEPTS, _SEVERAL)
 """The script at place n brings a file from schema n to n + 1."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ import apsw
 
 from fhirserver.errors import Unavailable
 from fhirserver.search.expression import Query
+from fhirserver.store.concepts import ClosureTable, SystemCount
 from fhirserver.store.port import (
     Change,
     Committed,
@@ -36,6 +37,7 @@ from fhirserver.store.port import (
     Unchanged,
     Version,
 )
+from fhirserver.store.sqlite import closure
 from fhirserver.store.sqlite.changes import Batch
 from fhirserver.store.sqlite.connection import refusal, translated
 from fhirserver.store.sqlite.expunge import expunge
@@ -44,7 +46,10 @@ from fhirserver.store.sqlite.reader import Reader
 from fhirserver.store.sqlite.records import SqliteRecords
 from fhirserver.store.sqlite.restore import restore
 from fhirserver.store.sqlite.schema import prepare
+from fhirserver.store.sqlite.staging import stage
 from fhirserver.store.sqlite.writer import Writer
+from fhirserver.terminology.concept import Concept
+from fhirserver.terminology.source import Source
 
 _AT_ONCE = 0.004  # seconds that the calling thread spends on a search
 _PATIENCE = 10.0  # seconds that a search may wait for a thread and take in all
@@ -162,6 +167,43 @@ class SqliteStore:
 
     async def counts(self) -> dict[str, int]:
         return await self._bounded(lambda reader: reader.counts())
+
+    @property
+    def concepts(self) -> SqliteStore:
+        """It keeps the concepts as well: a `fhirserver.store.concepts.ConceptStore`."""
+        return self
+
+    async def ask(self, question: Callable[[Source], _T]) -> _T:
+        def whole(reader: Reader) -> _T:
+            with reader.connection.snapshot():
+                try:
+                    return question(reader.terminology)
+                finally:
+                    reader.terminology.release()
+
+        return await self._bounded(whole)
+
+    async def code_systems(self) -> list[SystemCount]:
+        return await self._bounded(lambda reader: reader.terminology.counts())
+
+    async def stage(
+        self,
+        url: str,
+        version: str | None,
+        concepts: Iterable[Concept],
+        told: Callable[[int], None] = lambda number: None,
+    ) -> int:
+        return await stage(self._writer, url, version, concepts, told)
+
+    async def begin_closure(self, name: str) -> None:
+        await self._writer.write(lambda batch: closure.begin(batch.connection, name))
+
+    async def extend_closure(
+        self, name: str, codes: Sequence[tuple[str, str]], most: int
+    ) -> ClosureTable | None:
+        return await self._writer.write(
+            lambda batch: closure.extend(batch.connection, name, codes, most)
+        )
 
     async def close(self) -> None:
         await self._writer.close()

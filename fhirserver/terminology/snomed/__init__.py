@@ -1,0 +1,1 @@
+"""SNOMED CT: its implicit value sets and the expression constraint language."""

@@ -1,0 +1,235 @@
+"""Bindings: the codes of an element are from its value set.
+
+https://hl7.org/fhir/R4/terminologies.html#binding. A code out of a required value set is an
+error, one out of an extensible or preferred one a warning. What depends on codes that are not
+here becomes a question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from fhirserver.definitions.element import Binding
+from fhirserver.definitions.registry import Definitions
+from fhirserver.model.json import Json
+from fhirserver.model.outcome import Issue, Severity
+from fhirserver.terminology import Terminology
+from fhirserver.validation.finding import Check, Finding, Found, shown
+from fhirserver.validation.grammar import GRAMMARS
+from fhirserver.validation.question import CodeQuestion, Doubt, SystemQuestion
+from fhirserver.validation.scope import NOWHERE, Scope
+
+_NAMED = 8  # so many codes of a value set are told
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """What is known of a value set: codes by system, and whether those are all."""
+
+    url: str
+    by_system: Mapping[str, frozenset[str]]
+    every: frozenset[str]
+    is_listed: bool
+
+
+class Bindings:
+    """The checks of bindings, over one terminology."""
+
+    def __init__(self, definitions: Definitions, terminology: Terminology) -> None:
+        self._definitions = definitions
+        self._terminology = terminology
+        self._systems: dict[str, frozenset[str]] = {}
+        self._codes: dict[str, Codes] = {}
+
+    def check(self, binding: Binding | None, type: str) -> Check | None:
+        """The check of a binding of an element of that type; None where it says nothing."""
+        make = _MAKERS.get(type)
+        if binding is None or make is None:
+            return None
+        severity: Severity
+        if binding.strength == "required":
+            url, severity = binding.value_set, "error"
+        elif binding.strength in ("extensible", "preferred"):
+            url, severity = binding.value_set, "warning"
+        else:
+            return None
+        return make(_Bound(self, url, binding.strength, severity))
+
+    def widest(self, binding: Binding | None, type: str) -> Check | None:
+        """The check of the widest value set that a binding may reach, which is required."""
+        make = _MAKERS.get(type)
+        if binding is None or make is None or binding.max_value_set is None:
+            return None
+        return make(_Bound(self, binding.max_value_set, "widest", "error"))
+
+    def codes(self, url: str) -> Codes:
+        """What is known of a value set."""
+        found = self._codes.get(url)
+        if found is None:
+            found = self._codes[url] = self._expanded(url)
+        return found
+
+    def contains(self, url: str, system: str | None, code: str) -> bool | None:
+        """Whether a value set has a code; None if that cannot be told here."""
+        codes = self.codes(url)
+        if codes.is_listed:
+            return code in (codes.every if system is None else codes.by_system.get(system, ()))
+        grammar = GRAMMARS.get(url.partition("|")[0])
+        if grammar is not None:
+            return grammar[1](code) if system is None or system == grammar[0] else False
+        return self._terminology.contains(url.partition("|")[0], system, code)
+
+    def is_known(self, value: Any, scope: Scope = NOWHERE) -> Found:
+        """What is to be told of a Coding by itself: its system is a URI, and has the code."""
+        system, code = value.get("system"), value.get("code")
+        if system is None:
+            return None
+        if ":" not in system and system[:1] != "#":
+            text = f"Expected an absolute URI of a code system, found '{system}'."
+            return [Doubt(".system", "value", text)]
+        if code is None:
+            return None
+        codes = self._systems.get(system)
+        if codes is None:
+            codes = self._system(system)
+        if code in codes or not codes:
+            return None
+        return [SystemQuestion("", system, code)]
+
+    def _system(self, url: str) -> frozenset[str]:
+        """The codes of a system that is here as a whole; none of another."""
+        found = self._definitions.code_system(url)
+        if found is None:
+            return frozenset()
+        codes = frozenset(found.concepts) if found.is_complete else frozenset()
+        self._systems[url] = codes
+        return codes
+
+    def _expanded(self, url: str) -> Codes:
+        expansion = self._terminology.expand(url.partition("|")[0])
+        by_system: dict[str, set[str]] = {}
+        for coding in expansion or ():
+            by_system.setdefault(coding.system, set()).add(coding.code)
+        frozen = {system: frozenset(codes) for system, codes in by_system.items()}
+        every = frozenset(code for codes in frozen.values() for code in codes)
+        return Codes(url, frozen, every, expansion is not None)
+
+
+class _Bound:
+    """One binding: what it takes and what is told of the rest."""
+
+    def __init__(self, owner: Bindings, url: str, strength: str, severity: Severity) -> None:
+        self._owner = owner
+        self.url = url
+        self.strength = strength
+        self.severity = severity
+        self.codes = owner.codes(url)
+
+    def contains(self, system: str | None, code: str) -> bool | None:
+        return self._owner.contains(self.url, system, code)
+
+    def refused(self, value: str) -> Issue:
+        """The finding about a value that is not in the set."""
+        named = ""
+        if self.codes.is_listed:
+            some = [code for codes in self.codes.by_system.values() for code in sorted(codes)]
+            named = f" ({', '.join(islice(some, _NAMED))}{', …' if len(some) > _NAMED else ''})"
+        name = self.url.partition("|")[0].rpartition("/")[2] or self.url
+        text = f"Expected a code of {name}{named}, found {value} ({self.strength} binding)."
+        return Issue(self.severity, "code-invalid", "", text)
+
+    def decide(
+        self, answers: list[bool | None], codes: list[tuple[str | None, str]], value: str
+    ) -> Found:
+        """None if one code is known to be in the set, else the finding or the question."""
+        if True in answers:
+            return None
+        if None not in answers:
+            return [self.refused(value)]
+        open_ones = tuple(code for code, known in zip(codes, answers, strict=True) if known is None)
+        return [CodeQuestion("", open_ones, self.url, self.refused(value))]
+
+
+def _plain(bound: _Bound) -> Check:
+    known = bound.codes.every
+
+    def check(value: Json, scope: Scope = NOWHERE) -> Found:
+        if type(value) is not str or value in known:
+            return None
+        return bound.decide([bound.contains(None, value)], [(None, value)], shown(value))
+
+    return check
+
+
+def _coded(bound: _Bound) -> Check:
+    by_system = bound.codes.by_system
+
+    def check(value: Any, scope: Scope = NOWHERE) -> Found:
+        system, code = value.get("system"), value.get("code")
+        if code in by_system.get(system, ()):
+            return None
+        if code is None:
+            return _without_code(bound, value)
+        known = False if system is None else bound.contains(system, code)
+        return bound.decide([known], [(system, code)], _coding(value))
+
+    return check
+
+
+def _concept(bound: _Bound) -> Check:
+    by_system = bound.codes.by_system
+
+    def check(value: Any, scope: Scope = NOWHERE) -> Found:
+        codings = value.get("coding")
+        if codings is None:
+            return _without_code(bound, value)
+        for coding in codings:
+            if coding.get("code") in by_system.get(coding.get("system"), ()):
+                return None
+        codes = [(one.get("system"), one["code"]) for one in codings if "code" in one]
+        if not codes:
+            return _without_code(bound, value)
+        known = [
+            False if system is None else bound.contains(system, code) for system, code in codes
+        ]
+        told = ", ".join(_coding(one) for one in codings[:3])
+        return bound.decide(known, codes, told)
+
+    return check
+
+
+def _quantity(bound: _Bound) -> Check:
+    coded = _coded(bound)
+
+    def check(value: Any, scope: Scope = NOWHERE) -> Found:
+        return coded(value, scope) if "code" in value else None
+
+    return check
+
+
+def _without_code(bound: _Bound, value: Any) -> Found:
+    """Words without a code break a required binding only; an extension may say why."""
+    if bound.strength != "required" or "extension" in value or "_code" in value:
+        return None
+    found: list[Finding] = [bound.refused("no code")]
+    return found
+
+
+def _coding(value: Any) -> str:
+    return f"'{value.get('system') or ''}|{value.get('code') or ''}'"
+
+
+_MAKERS: Final[Mapping[str, Callable[[_Bound], Check]]] = {
+    "code": _plain,
+    "string": _plain,
+    "uri": _plain,
+    "url": _plain,
+    "canonical": _plain,
+    "markdown": _plain,
+    "Coding": _coded,
+    "CodeableConcept": _concept,
+    "Quantity": _quantity,
+}

@@ -1,0 +1,147 @@
+"""Extensions: known, of the right kind, and where they may be.
+
+https://hl7.org/fhir/R4/extensibility.html. What an extension holds is told by its profile.
+An unknown one is a question, in the end a warning; so nobody's extension is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from fhirserver.definitions.registry import Definitions
+from fhirserver.definitions.structure import Structure
+from fhirserver.validation.finding import Check, Finding, Found, always, error, joined
+from fhirserver.validation.question import ExtensionQuestion, Standing
+from fhirserver.validation.scope import NOWHERE, Scope
+
+# Where R4's own definitions use an extension, other than its context says.
+_ALSO: Final = {
+    "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type": {
+        "ElementDefinition.type"
+    },
+    "http://hl7.org/fhir/StructureDefinition/regex": {"ElementDefinition.type"},
+    "http://hl7.org/fhir/StructureDefinition/structuredefinition-normative-version": {"Element"},
+    "http://hl7.org/fhir/StructureDefinition/valueset-concept-comments": {
+        "CodeSystem.concept",
+        "ValueSet.expansion.contains",
+    },
+}
+
+_MOST_KEPT: Final = 10_000  # anyone may send any URL
+_STEP = re.compile(r"\.(`?[A-Za-z_][\w-]*`?)(?:\[\d+\])?(?:\.ofType\((\w+)\))?")
+
+
+class Extensions:
+    """The checks of the extensions of one kind of element."""
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        path: str,
+        profile: Callable[[str], Check | None],
+        *,
+        modifier: bool,
+    ) -> None:
+        self._definitions = definitions
+        self._profile = profile
+        self._modifier = modifier
+        self._places = places_of(definitions, path)
+        self._is_inner = path == "Extension"
+        self._checks: dict[str, Check] = {}
+
+    def check(self, value: Any, scope: Scope = NOWHERE) -> Found:
+        """The findings about one extension of sound structure."""
+        url = value.get("url")
+        known = self._checks.get(url)
+        if known is None:
+            if url is None or (self._is_inner and ":" not in url):
+                return None  # a part of a complex extension, whose profile tells
+            known = self._made(url)
+            if len(self._checks) < _MOST_KEPT:
+                self._checks[url] = known
+        return known(value, scope)
+
+    def _made(self, url: str) -> Check:
+        structure = self._definitions.structure(url)
+        if "|" in url:
+            text = f"The URL of an extension has no version: '{url}'."
+            return always(error("value", text, ".url"))
+        if structure is None or structure.type != "Extension":
+            return always(ExtensionQuestion("", url))
+        profile = self._profile(url)
+        findings = self._standing(structure)
+        if not findings:
+            return profile or _nothing
+
+        def check(value: Any, scope: Scope = NOWHERE) -> Found:
+            found: Found = list(findings)
+            bad = profile(value, scope) if profile is not None else None
+            return found if bad is None else joined(found, bad)
+
+        return check
+
+    def _standing(self, structure: Structure) -> list[Finding]:
+        """What is to be told of an extension here, whatever it holds."""
+        found: list[Finding] = []
+        if structure.root.is_modifier != self._modifier and structure.is_snapshot:
+            right = "modifierExtension" if structure.root.is_modifier else "extension"
+            text = f"The extension '{structure.url}' is for '{right}'."
+            found.append(error("extension", text))
+        contexts = {item.expression for item in structure.contexts if item.type == "element"}
+        contexts |= _ALSO.get(structure.url, set())
+        if not contexts or any(item.type != "element" for item in structure.contexts):
+            return found
+        if "Element" not in contexts and self._places.isdisjoint(contexts):
+            found.append(Standing("", structure.url, frozenset(contexts)))
+        return found
+
+
+def _nothing(value: Any, scope: Scope = NOWHERE) -> Found:
+    return None
+
+
+def places_of(definitions: Definitions, path: str) -> frozenset[str]:
+    """The names by which a context may mean an element of a type or backbone path."""
+    if "." not in path:
+        return frozenset(definitions.bases(path))
+    owner = definitions.structure(path.partition(".")[0])
+    element = owner.elements.get(path) if owner else None
+    names = {path}
+    for type in element.types if element else ():
+        names.update(definitions.bases(type.code))
+    return frozenset(names)
+
+
+def settle(found: list[Finding], type: str, definitions: Definitions) -> list[Finding]:
+    """The findings about a resource of that type, with those about contexts decided."""
+    if not any(isinstance(item, Standing) for item in found):
+        return found
+    kept: list[Finding] = []
+    for item in found:
+        if not isinstance(item, Standing):
+            kept.append(item)
+        elif item.contexts.isdisjoint(_places(item.expression, type, definitions)):
+            wanted = ", ".join(sorted(item.contexts))
+            text = f"The extension '{item.url}' is for {wanted}, and does not belong here."
+            kept.append(error("extension", text, item.expression))
+    return kept
+
+
+def _places(expression: str, type: str, definitions: Definitions) -> set[str]:
+    """All names of the element that holds the extension at the place."""
+    steps = _STEP.findall(expression)[:-1]
+    names = set(definitions.bases(type))
+    at = type
+    for name, chosen in steps:
+        name = name.strip("`")
+        property = f"{name}{chosen[:1].upper()}{chosen[1:]}"
+        child = definitions.children(at).get(property)
+        ends = (name, property, f"{name}[x]") if chosen else (name,)
+        names = {f"{place}.{end}" for place in names for end in ends}
+        if child is None:
+            break
+        at = child.path
+        names |= places_of(definitions, child.path) | set(definitions.bases(child.type))
+    return names

@@ -1,0 +1,127 @@
+"""What validation cannot tell by itself, for whoever can look it up.
+
+Validation never waits: it gives its findings and these questions; the caller answers them
+all together, and tells with `unanswered` what remains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from fhirserver.model.outcome import Issue, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`expression` is the place that it is about."""
+
+    expression: str
+
+    is_error: ClassVar[bool] = False
+    text: ClassVar[str] = ""
+
+    def under(self, place: str) -> Self:
+        """The same question, seen from the value that holds `place`."""
+        return replace(self, expression=place + self.expression)
+
+    def unanswered(self, *, strict: bool = False) -> Issue | None:
+        """What to tell of it when nobody knows; `strict` takes nothing that is not known."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeQuestion(Question):
+    """Whether one of some codes, as (system, code), is in a value set; if not, `issue` is told."""
+
+    codes: tuple[tuple[str | None, str], ...]
+    value_set: str
+    issue: Issue
+
+    def refused(self) -> Issue:
+        """The finding that the codes are not in the value set."""
+        return replace(self.issue, expression=self.expression)
+
+
+@dataclass(frozen=True, slots=True)
+class SystemQuestion(Question):
+    """Whether a code system has a code that it has not among the definitions."""
+
+    system: str
+    code: str
+
+    def unanswered(self, *, strict: bool = False) -> Issue | None:
+        text = f"The code system '{self.system}' has no code '{self.code}'."
+        return Issue("error" if strict else "warning", "code-invalid", self.expression, text)
+
+
+@dataclass(frozen=True, slots=True)
+class InvariantQuestion(Question):
+    """Whether an invariant is met that gives neither true nor false, as of times that overlap."""
+
+    rule: str
+
+    def unanswered(self, *, strict: bool = False) -> Issue | None:
+        return Issue("error", "invariant", self.expression, self.rule) if strict else None
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt(Question):
+    """What the standard allows and hardly anybody means; `reason` tells the finding."""
+
+    code: str
+    reason: str
+
+    def unanswered(self, *, strict: bool = False) -> Issue | None:
+        severity: Severity = "error" if strict else "warning"
+        return Issue(severity, self.code, self.expression, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceQuestion(Question):
+    """Of which type the resource of a reference is; it should be one of `types`."""
+
+    reference: str
+    types: frozenset[str]
+
+    def refused(self, type: str) -> Issue:
+        """The finding that it is another type."""
+        return wrong_target(type, self.types, self.expression)
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileQuestion(Question):
+    """The StructureDefinition of a canonical URL, which is not among the definitions."""
+
+    url: str
+
+    def under(self, place: str) -> Self:
+        return type(self)(place + self.expression, self.url)  # the frequent one, so soon
+
+    def unanswered(self, *, strict: bool = False) -> Issue | None:
+        text = f"The profile '{self.url}' is not known here, so it was not checked."
+        return Issue("warning", "not-found", self.expression, text)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionQuestion(ProfileQuestion):
+    """The StructureDefinition of an extension."""
+
+    def unanswered(self, *, strict: bool = False) -> Issue | None:
+        text = f"The extension '{self.url}' is not known here, so its content was not checked."
+        return Issue("error" if strict else "warning", "extension", self.expression, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing(Question):
+    """Whether an extension may stand where it does, for the resource around to tell."""
+
+    url: str
+    contexts: frozenset[str]
+
+
+def wrong_target(type: str, types: frozenset[str], expression: str = "") -> Issue:
+    """The finding that a reference leads to a resource of the wrong type."""
+    wanted = ", ".join(sorted(types))
+    text = f"Expected a reference to {wanted}, found one to a {type}."
+    return Issue("error", "value", expression, text)
