@@ -220,7 +220,12 @@ class _Running:
         self.store = store
         self.jobs = JobTable(store.records, now=now, new_id=new_id)
         self.registry = Registry(
-            store, store.records, self.jobs, self.definitions, settings.full_text
+            store,
+            store.records,
+            self.jobs,
+            self.definitions,
+            settings.full_text,
+            fixed=settings.base_url or "",
         )
         kinds = {REINDEX: Reindexing(store, store.records, self.registry, settings.full_text)}
         self.runner = Runner(self.jobs, kinds, owner=secrets.token_hex(8), share=settings.job_share)

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fhirserver.store.port import Store
+from fhirserver.store.port import ServerStore
 
 if TYPE_CHECKING:
     from pymongo import IndexModel
@@ -35,10 +35,13 @@ class Databases:
 
     def fresh(self) -> str:
         """The URL of a new one."""
+        from fhirserver.store.mongo.layout import COLLECTION, layout_document
+
         name = f"fhirserver_test_{uuid.uuid4().hex[:12]}"
         self._made.append(name)
         for collection, models in self._models().items():
             self._client[name][collection].create_indexes(models)
+        self._client[name][COLLECTION].insert_one(layout_document())
         return url_of_database(self._address, name)
 
     @cache  # noqa: B019 - these objects last as long as a module of tests
@@ -107,7 +110,7 @@ def url_of(place: Path) -> str | None:
     return _places[file]
 
 
-async def open_store(file: Path, clock: Callable[[], int]) -> Store:
+async def open_store(file: Path, clock: Callable[[], int]) -> ServerStore:
     """The store of a file, or what stands for it."""
     url = url_of(file)
     if url is None:

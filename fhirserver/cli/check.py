@@ -142,6 +142,14 @@ def _of_mongodb(settings: Settings) -> Iterator[Finding]:
 
     found = asyncio.run(look(settings))
     yield Finding("ok", "transactions" if found.atomic else "no transactions: no replica set")
+    from fhirserver.store.mongo.layout import NUMBER
+
+    fits = found.layout in (None, NUMBER)
+    layout = "none yet" if found.layout is None else found.layout
+    told = f"layout {layout}, this server needs {NUMBER}"
+    yield Finding("ok" if found.layout == NUMBER else "wrong", told)
+    if not fits:
+        return
     for state in found.states:
         told = f"index {state.index.collection}.{state.index.name}"
         if state.is_there:

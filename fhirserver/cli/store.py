@@ -28,9 +28,13 @@ _MISSING = 1
 
 
 class Looked(NamedTuple):
-    """What is in the database of a store. `atomic`: it has transactions."""
+    """What is in the database of a store. `atomic`: it has transactions.
+
+    `layout` is None in a database that has nothing yet.
+    """
 
     atomic: bool
+    layout: int | None
     states: list[State]
     counts: dict[str, int]
 
@@ -52,49 +56,63 @@ async def look(settings: Settings) -> Looked:
     from fhirserver.store.mongo.connection import Connection, translated
     from fhirserver.store.mongo.guard import Guard
     from fhirserver.store.mongo.indexes import states
+    from fhirserver.store.mongo.layout import layout_of
     from fhirserver.store.mongo.store import DEFAULT_TENANT
 
     connection = Connection(settings.store)
     try:
         atomic = await connection.has_transactions()
         with translated():
+            layout = await layout_of(connection.database)
             found = await states(connection.database)
             counts = await Guard(connection, DEFAULT_TENANT, atomic=atomic).counts()
-        return Looked(atomic, found, counts)
+        return Looked(atomic, layout, found, counts)
     finally:
         await connection.close()
 
 
+def database_of(settings: Settings) -> str:
+    """The name of the store's database."""
+    from fhirserver.store.mongo.connection import place_of
+
+    return place_of(settings.store).database
+
+
 async def _init(settings: Settings) -> None:
     from fhirserver.store.mongo.connection import Connection, translated
-    from fhirserver.store.mongo.indexes import INDEXES, making, states
+    from fhirserver.store.mongo.indexes import INDEXES, making, missing
+    from fhirserver.store.mongo.layout import mark_layout
 
     connection = Connection(settings.store, waits=True)
     try:
         with translated():
-            missing = [state.index for state in await states(connection.database)
-                       if not state.is_there]  # fmt: skip
-            typer.echo(f"{len(INDEXES) - len(missing)} of {len(INDEXES)} indexes are there.")
-            for number, index in enumerate(missing, 1):
+            await mark_layout(connection.database)
+            wanted = await missing(connection.database)
+            typer.echo(f"{len(INDEXES) - len(wanted)} of {len(INDEXES)} indexes are there.")
+            for number, index in enumerate(wanted, 1):
                 start = time.monotonic()
                 name = f"{index.collection}.{index.name}"
-                typer.echo(f"[{number}/{len(missing)}] {name} ...")
+                typer.echo(f"[{number}/{len(wanted)}] {name} ...")
                 async for progress in making(connection.database, index):
-                    typer.echo(f"[{number}/{len(missing)}] {name}: {progress}")
-                typer.echo(f"[{number}/{len(missing)}] {name}: {time.monotonic() - start:.1f} s")
+                    typer.echo(f"[{number}/{len(wanted)}] {name}: {progress}")
+                typer.echo(f"[{number}/{len(wanted)}] {name}: {time.monotonic() - start:.1f} s")
     finally:
         await connection.close()
     typer.echo("All indexes are there.")
 
 
 async def _status(settings: Settings) -> None:
+    from fhirserver.store.mongo.layout import NUMBER, check_layout
+
     found = await look(settings)
+    check_layout(database_of(settings), found.layout)
+    typer.echo(f"layout: {found.layout or 'none'} of {NUMBER}")
     for state in found.states:
         said = "there" if state.is_there else "missing"
         typer.echo(f"{said:<8} {state.index.collection}.{state.index.name}")
     typer.echo(f"transactions: {'yes' if found.atomic else 'no (not a replica set)'}")
     typer.echo(f"resources: {sum(found.counts.values()):,}")
-    if not all(state.is_there for state in found.states):
+    if not found.layout or not all(state.is_there for state in found.states):
         typer.echo("Make what is missing: fhirserver store init")
         raise typer.Exit(_MISSING)
 

@@ -20,6 +20,7 @@ _FILES: Final = {
         "profiles/r4-core/types.ndjson",
         "profiles/r4-core/profiles.ndjson",
         "profiles/r4-core/extensions.ndjson",
+        "profiles/own/profiles.ndjson",
     ),
     "CapabilityStatement": ("capability/base.json",),
     "SearchParameter": ("capability/search-parameters.ndjson",),

@@ -49,16 +49,19 @@ class Checked:
     many: bool
 
 
-def check(expression: str, type: str, bases: Collection[str] = ()) -> Checked:
+def check(
+    expression: str, type: str, bases: Collection[str] = (), part: Expr | None = None
+) -> Checked:
     """What an expression can give on elements of a type.
 
     `type` is the name of a type or the place of a backbone element (`Patient.contact`).
     `bases` are other types that a path may begin with, as in the unions of search parameters.
+    `part` is the parsed expression, where it is not what `expression` alone would be.
     Raises `FhirPathSyntaxError`, and `FhirPathTypeError` for elements that do not exist,
     operands and inputs of a wrong type, and an order that means nothing.
     """
     known = shapes()
-    part = parse(expression)
+    part = parse(expression) if part is None else part
     compile_part(part, expression, known, lenient=True)
     this = static.of(_shape(known, type))
     roots = tuple(_shape(known, base) for base in bases)

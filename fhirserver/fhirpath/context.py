@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 
-from fhirserver.fhirpath.errors import FhirPathExecutionError
+from fhirserver.fhirpath.errors import FhirPathExecutionError, FhirPathLimitError
 from fhirserver.fhirpath.node import Collection, Node
 from fhirserver.fhirpath.references import Scope
 from fhirserver.fhirpath.shapes import Shapes
@@ -49,11 +49,12 @@ NO_SERVICES: Final = Services()
 
 
 class Run:
-    """One evaluation."""
+    """One evaluation, which may do as much as `most` steps."""
 
     __slots__ = (
         "_now",
         "context",
+        "most",
         "resource",
         "root",
         "scope",
@@ -71,7 +72,9 @@ class Run:
         shapes: Shapes,
         services: Services = NO_SERVICES,
         variables: dict[str, Collection] | None = None,
+        most: int = MAX_STEPS,
     ) -> None:
+        self.most = most
         self.context = context
         self.resource = resource
         self.root = root
@@ -85,8 +88,8 @@ class Run:
     def spend(self, steps: int) -> None:
         """Counts what is done, and ends what does too much."""
         self.steps += steps
-        if self.steps > MAX_STEPS:
-            raise FhirPathExecutionError("The expression has too much to do on this resource.")
+        if self.steps > self.most:
+            raise FhirPathLimitError("The expression has too much to do on this resource.")
 
     @property
     def now(self) -> datetime:
@@ -136,14 +139,14 @@ class Key(NamedTuple):
 def bounded(items: Collection) -> Collection:
     """The items, if they are not too many."""
     if len(items) > MAX_ITEMS:
-        raise FhirPathExecutionError(f"A collection may have at most {MAX_ITEMS} items.")
+        raise FhirPathLimitError(f"A collection may have at most {MAX_ITEMS} items.")
     return items
 
 
 def check_length(length: int) -> None:
     """Refuses a string that would be too long, before it is made."""
     if length > MAX_TEXT:
-        raise FhirPathExecutionError(f"A string may have at most {MAX_TEXT} characters.")
+        raise FhirPathLimitError(f"A string may have at most {MAX_TEXT} characters.")
 
 
 def text_steps(length: int) -> int:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from fhirserver.fhirpath import decimals, quantity, temporal
-from fhirserver.fhirpath.errors import FhirPathExecutionError
+from fhirserver.fhirpath.errors import FhirPathExecutionError, FhirPathLimitError
 from fhirserver.fhirpath.node import Collection, Item, Node, content, members, system
 from fhirserver.fhirpath.quantity import Quantity
 from fhirserver.fhirpath.temporal import Date, DateTime, Time
@@ -221,7 +221,7 @@ class Seen:
             if any(equal_items(item, other) is True for other in self._complex):
                 return False
             if len(self._complex) == _MOST_COMPLEX:
-                raise FhirPathExecutionError("There are too many elements to compare.")
+                raise FhirPathLimitError("There are too many elements to compare.")
             self._complex.append(item)
             return True
         if isinstance(value, Date | DateTime | Time | Quantity):

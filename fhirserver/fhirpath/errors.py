@@ -4,6 +4,7 @@ FhirPathError                 400
 +- FhirPathSyntaxError        it is not FHIRPath
 +- FhirPathTypeError          it cannot make sense on the type it is meant for
 +- FhirPathExecutionError     it failed on the given data
+   +- FhirPathLimitError      it has too much to do on them
 """
 
 from __future__ import annotations
@@ -53,4 +54,8 @@ class FhirPathTypeError(FhirPathError):
 
 
 class FhirPathExecutionError(FhirPathError):
+    pass
+
+
+class FhirPathLimitError(FhirPathExecutionError):
     pass

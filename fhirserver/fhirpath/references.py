@@ -16,10 +16,11 @@ from fhirserver.model.reference import literal
 class Scope:
     """The resource in which references are followed, and who follows those that lead out.
 
-    Fragments of a contained resource lead to what its `container` holds.
+    Fragments of a contained resource lead to what its `container` holds. `spent` are the steps
+    of what is evaluated in it, where these are counted together.
     """
 
-    __slots__ = ("container", "resolve", "root")
+    __slots__ = ("container", "resolve", "root", "spent")
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Scope:
         self.root = root
         self.resolve = resolve
         self.container = root if container is None else container
+        self.spent = 0
 
     def target(self, reference: str) -> Resource | None:
         """The resource of a reference, if it can be reached."""

@@ -75,7 +75,8 @@ class Known(NamedTuple):
 class Registry:
     """Keeps `Known` up to date. `standard` are the definitions without custom parameters.
 
-    One that `observes` writes nothing: it serves nobody.
+    One that `observes` writes nothing: it serves nobody. `fixed` is the service base URL that is
+    set, if one is.
     """
 
     def __init__(
@@ -87,7 +88,9 @@ class Registry:
         full_text: FullText,
         *,
         observes: bool = False,
+        fixed: str = "",
     ) -> None:
+        self._fixed = fixed
         self._store = store
         self._records = records
         self._jobs = jobs
@@ -119,9 +122,7 @@ class Registry:
         known = await self.refresh()
         marked = self._marked
         assert marked is not None
-        if base and not marked.marks.base:
-            await self._note_base(base)
-        base = base or marked.marks.base
+        base = await self.base(base)
         if known.unready and base:
             state = (known.unchanged.number, marked.revision, self._jobs.now() // _TRIED_AGAIN)
             if state != self._caught_up:
@@ -150,6 +151,15 @@ class Registry:
                     await self._carry_forward()
                 self._known = self._made(number, self._marked.marks)
             return self._known
+
+    async def base(self, asked: str = "") -> str:
+        """The service base URL to index by: that which is set, else the first one asked under.
+
+        References of the same store are read by the same one, whoever asks under what name.
+        """
+        if asked and (self._marked is None or not self._marked.marks.base):
+            await self._note_base(asked)
+        return self._fixed or (self._marked.marks.base if self._marked else "")
 
     async def _note_base(self, base: str) -> None:
         def noted(marks: Marks) -> Marks:

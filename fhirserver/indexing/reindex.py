@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from fhirserver.errors import TooCostly
 from fhirserver.indexing.marks import Marks, change_marks
 from fhirserver.indexing.registry import Known, Registry
 from fhirserver.jobs.task import Task
@@ -29,6 +30,7 @@ from fhirserver.search.expression import (
     TypeIs,
 )
 from fhirserver.search.parameter_check import concrete
+from fhirserver.search.plan import too_costly
 from fhirserver.search.rules import REVISION, changed_since
 from fhirserver.search.text import FullText
 from fhirserver.store.port import Entered, Outdated, Store, Version
@@ -44,7 +46,8 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
 
     `left` are the types still to be walked, and `MARK` for what contains others; `cursor` is
     where in the first of them. The rest is what was in effect at the beginning, which is what
-    will be marked.
+    will be marked. `costly` names a resource for each custom parameter, by its URL, that has too
+    much to do on it.
     """
 
     left: list[str]
@@ -56,13 +59,14 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
     done: int = 0
     total: int = 0
     begun: int = 0
+    costly: dict[str, str] = {}
 
 
 class Reindexing:
     """The work of `REINDEX` jobs.
 
-    Arguments: `base`, the service base URL that references to this server may have; `types`,
-    those to be done, if not all that is not wholly indexed.
+    Arguments: `base`, the service base URL under which it was asked for, where no other is kept;
+    `types`, those to be done, if not all that is not wholly indexed.
     """
 
     def __init__(
@@ -110,17 +114,18 @@ class Reindexing:
         )
 
     async def _walk(self, task: Task, place: _Place) -> _Place:
-        base = task.job.arguments.get("base", "")
+        base = await self._registry.base(task.job.arguments.get("base", ""))
         while place.left:
             after: Cursor | None = tuple(place.cursor) if place.cursor is not None else None
             page = await self._store.search(_query(place, after))
-            await reindex(self._store, self._registry, page.versions, base)
+            costly = await reindex(self._store, self._registry, page.versions, base)
             is_last = page.next is None
             place = msgspec.structs.replace(
                 place,
                 left=place.left[1:] if is_last else place.left,
                 cursor=None if page.next is None else list(page.next),
                 done=place.done + len(page.versions),
+                costly=costly | place.costly,
             )
             await self._save(task, place)
             await task.rest()
@@ -138,10 +143,17 @@ class Reindexing:
         """Notes by what all resources can now be found."""
         known = await self._registry.refresh()
         covered = {*place.every}
+        costly = {
+            item.id
+            for item in known.definitions.custom_search_parameters
+            if item.url in place.costly
+        }
         indexed = {
             id: stamp
             for id, stamp in place.stamps.items()
-            if known.stamps.get(id) == stamp and _types_of(known, id) <= covered
+            if known.stamps.get(id) == stamp
+            and _types_of(known, id) <= covered
+            and id not in costly
         }
 
         def marked(marks: Marks) -> Marks:
@@ -164,26 +176,38 @@ def _query(place: _Place, after: Cursor | None) -> Query:
     return Query((), And((contains, Not(TypeIs(tuple(place.every))))), count=_PAGE, after=after)
 
 
-async def reindex(store: Store, registry: Registry, versions: Sequence[Version], base: str) -> int:
-    """Gives versions their entries anew, if they are still the current ones; how many were."""
+async def reindex(
+    store: Store, registry: Registry, versions: Sequence[Version], base: str
+) -> dict[str, str]:
+    """Gives versions their entries anew, if they are still the current ones.
+
+    What comes back names one of them for each parameter, by its URL, that has too much to do on
+    it: they have no entries by that.
+    """
     while True:
         known = await registry.refresh()
-        entered = await _entered(known, versions, base)
+        entered, costly = await _entered(known, versions, base)
         try:
-            return await store.reindex(entered, known.unchanged)
+            await store.reindex(entered, known.unchanged)
         except Outdated:
             continue
+        return costly
 
 
-async def _entered(known: Known, versions: Sequence[Version], base: str) -> list[Entered]:
+async def _entered(
+    known: Known, versions: Sequence[Version], base: str
+) -> tuple[list[Entered], dict[str, str]]:
     entered = []
+    costly: dict[str, str] = {}
     for number, version in enumerate(versions):
         if version.body is not None:
-            entries = known.indexer.entries(decode(version.body), base)
+            over: set[str] = set()
+            entries = known.indexer.entries(decode(version.body), base, over=over)
+            costly |= dict.fromkeys(over, f"{version.type}/{version.id}")
             entered.append(Entered(version.type, version.id, version.version, entries))
         if number % _SLICE == _SLICE - 1:
             await asyncio.sleep(0)
-    return entered
+    return entered, costly
 
 
 def _types_of(known: Known, id: str) -> set[str]:
@@ -194,6 +218,10 @@ def _types_of(known: Known, id: str) -> set[str]:
 
 
 def _told(place: _Place) -> Mapping[str, Any]:
+    """The outcome. Raises `TooCostly` where a parameter cannot be searched by yet."""
+    if place.costly:
+        texts = [f"{too_costly([url])[:-1]}: {at}." for url, at in place.costly.items()]
+        raise TooCostly(" ".join(texts))
     issue = {
         "severity": "information",
         "code": "informational",

@@ -10,10 +10,12 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from fhirserver.errors import Invalid, MultipleMatches, TooCostly
+from fhirserver.interactions.codes import with_codes
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.integrity import selection
 from fhirserver.interactions.page import query_string
 from fhirserver.interactions.request import Pairs, Request
+from fhirserver.search.codes import Codes
 from fhirserver.search.compile import compile_criteria
 from fhirserver.search.expression import EVERYTHING, And, Expression, Not, Query
 from fhirserver.search.request import Limits
@@ -42,19 +44,25 @@ class Match(NamedTuple):
     expectation: Expectation
 
 
-def condition(context: Context, request: Request, type: str, pairs: Pairs) -> Condition:
+async def condition(context: Context, request: Request, type: str, pairs: Pairs) -> Condition:
     """The condition that a query states; unknown parameters are refused whatever the handling.
 
     Raises `Invalid` for one that selects nothing in particular or asks for more than that.
     """
-    where = compile_criteria(
-        context.definitions,
-        type,
-        pairs,
-        now=context.now(),
-        base_url=request.base,
-        limits=Limits(full_text=context.policy.full_text),
-    )
+    now = context.now()
+
+    def compile(codes: Codes) -> Expression:
+        return compile_criteria(
+            context.definitions,
+            type,
+            pairs,
+            now=now,
+            base_url=request.base,
+            limits=Limits(full_text=context.policy.full_text),
+            codes=codes,
+        )
+
+    where = await with_codes(context, compile)
     if where == EVERYTHING:
         raise Invalid("The condition selects every resource: say which one is meant.")
     return Condition(type, where, f"{type}{query_string(pairs)}")

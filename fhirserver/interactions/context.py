@@ -69,7 +69,7 @@ class Context:
     `operations` are those that the gate serves, `stored` the definitions to validate by,
     `concepts` the code systems of the store. `unchanged` is what a commit states that was
     prepared by these definitions and this indexer. `jobs` are those of the server, if it does
-    any.
+    any. `base` is the service base URL that the store is indexed by, as far as it is known.
     """
 
     store: Store
@@ -87,3 +87,4 @@ class Context:
     concepts: ConceptStore = NO_CONCEPTS
     unchanged: Unchanged | None = None
     jobs: JobTable | None = None
+    base: str = ""

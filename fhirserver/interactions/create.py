@@ -26,7 +26,7 @@ async def run(context: Context, request: Request) -> Answer:
     resource, issues = await accept(context, request, request.type, request.resource)
     unless = None
     if request.if_none_exist is not None:
-        unless = condition(context, request, request.type, request.if_none_exist)
+        unless = await condition(context, request, request.type, request.if_none_exist)
     id = context.new_id()
 
     async def plan() -> Plan:

@@ -42,7 +42,7 @@ async def run_conditional(context: Context, request: Request) -> Answer:
     """
     assert request.type is not None
     request, cascades = deletion(request)
-    when = condition(context, request, request.type or "", request.parameters)
+    when = await condition(context, request, request.type or "", request.parameters)
     matches = 0
 
     async def plan() -> Plan:

@@ -125,14 +125,19 @@ class Gate:
         if self._registry is None:
             return
         known = await self._registry.current(request.base)
-        if known.definitions is not self._context.definitions or (
-            known.unchanged != self._context.unchanged
+        base = await self._registry.base(request.base)
+        context = self._context
+        if (
+            known.definitions is not context.definitions
+            or known.unchanged != context.unchanged
+            or base != context.base
         ):
             self._context = replace(
-                self._context,
+                context,
                 definitions=known.definitions,
                 indexer=known.indexer,
                 unchanged=known.unchanged,
+                base=base,
             )
 
     async def _again(self, row: Interaction | OperationRow, request: Request) -> Answer:

@@ -20,7 +20,7 @@ async def run(context: Context, request: Request) -> Answer:
 
     Raises what the search would raise for its parameters or its cost.
     """
-    search = compiled(
+    search = await compiled(
         context, request, request.parameters, request.compartment, request.handling, context.now()
     )
     found = await context.store.explain(search.query)

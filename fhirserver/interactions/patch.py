@@ -57,7 +57,7 @@ async def run(context: Context, request: Request) -> Answer:
 async def run_conditional(context: Context, request: Request) -> Answer:
     """As `run`, on the one match of the condition. Raises `MultipleMatches`."""
     assert request.type is not None
-    when = condition(context, request, request.type, request.parameters)
+    when = await condition(context, request, request.type, request.parameters)
     patch = patch_of(request.patch, context.definitions)
 
     async def plan() -> Plan:

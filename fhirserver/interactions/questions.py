@@ -11,11 +11,22 @@ from typing import Final
 
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Request
+from fhirserver.interactions.stored_definitions import newest
+from fhirserver.interactions.terminology import in_value_sets
 from fhirserver.interactions.validation_mode import modes, required_profiles
-from fhirserver.model.json import Json
+from fhirserver.model.json import Json, decode
 from fhirserver.model.outcome import Issue
+from fhirserver.store.concepts import NO_CONCEPTS
 from fhirserver.validation import Report, examine
-from fhirserver.validation.question import ProfileQuestion, Question, ReferenceQuestion
+from fhirserver.validation.finding import under
+from fhirserver.validation.question import (
+    CodeQuestion,
+    ProfileQuestion,
+    Question,
+    QuestionnaireQuestion,
+    ReferenceQuestion,
+)
+from fhirserver.validation.questionnaire import answers
 
 _ROUNDS: Final = 5  # profiles that refer to profiles, which are asked for in turn
 _NO_TYPES: Final[Mapping[str, str]] = MappingProxyType({})
@@ -42,8 +53,11 @@ async def judged(
         if not urls or not await context.stored.add(context, urls):
             break
         report = _examined(context, resource, profiles, advice)
+    told = advice or request.prefer == "OperationOutcome"
+    refused = await _refused_codes(context, report.questions, told=told)
+    refused += await _refused_answers(context, resource, report.questions)
     answered = [_answer(question, types) for question in report.questions]
-    return report.issues + [issue for issue in answered if issue is not None]
+    return report.issues + refused + [issue for issue in answered if issue is not None]
 
 
 def _examined(context: Context, resource: Json, profiles: Sequence[str], advice: bool) -> Report:
@@ -56,6 +70,42 @@ def _examined(context: Context, resource: Json, profiles: Sequence[str], advice:
         modes(context.policy.validation_modes),
         advice=advice,
     )
+
+
+async def _refused_codes(
+    context: Context, questions: Sequence[Question], *, told: bool
+) -> list[Issue]:
+    """The findings about codes that are in none of their value sets, all looked up together.
+
+    What is only warned of is looked up where it is `told`. A value set or code system that is
+    nowhere leaves its codes unjudged.
+    """
+    asked = [
+        item
+        for item in questions
+        if isinstance(item, CodeQuestion) and (told or item.issue.is_error)
+    ]
+    if not asked or context.concepts is NO_CONCEPTS:
+        return []
+    answers = await in_value_sets(context, [(item.value_set, item.codes) for item in asked])
+    return [item.refused() for item, known in zip(asked, answers, strict=True) if known is False]
+
+
+async def _refused_answers(
+    context: Context, resource: Json, questions: Sequence[Question]
+) -> list[Issue]:
+    """The findings about answers to a stored Questionnaire.
+
+    Those that stand in a Bundle or are contained are held against what comes with them only.
+    """
+    for question in questions:
+        if isinstance(question, QuestionnaireQuestion) and isinstance(resource, dict):
+            type = resource["resourceType"]
+            if question.expression == type == "QuestionnaireResponse":
+                body = await newest(context, question.url, "Questionnaire")
+                found = None if body is None else answers(resource, decode(body))
+                return [item for item in under(type, found or ()) if isinstance(item, Issue)]
+    return []
 
 
 def _answer(question: Question, types: Mapping[str, str]) -> Issue | None:

@@ -16,12 +16,14 @@ from functools import lru_cache
 
 from fhirserver.errors import TooCostly
 from fhirserver.interactions.bundle import Entry, Link, bundle, full_url
+from fhirserver.interactions.codes import with_codes
 from fhirserver.interactions.context import Context, Policy
 from fhirserver.interactions.include import include
 from fhirserver.interactions.page import CURSOR, Page, address, asked_page, link, query_string
 from fhirserver.interactions.request import Answer, Handling, Pairs, Request
 from fhirserver.model.json import Resource, decode, encode
 from fhirserver.model.outcome import Issue, operation_outcome
+from fhirserver.search.codes import Codes
 from fhirserver.search.compile import compile_search
 from fhirserver.search.contained import container_key, held, is_contained, local_id
 from fhirserver.search.expression import Cursor, Query, TextIs
@@ -55,7 +57,7 @@ async def run(context: Context, request: Request) -> Answer:
     Raises `Invalid` and its kind for what cannot be understood, with strict handling also for
     what is not known; `Gone` for a page link that has expired.
     """
-    asked = _asked(context, request)
+    asked = await _asked(context, request)
     asked, found = await _found(context, asked)
     total = _total(asked, found)
     entries = await _entries(context, request, asked.search, found.versions)
@@ -66,22 +68,22 @@ async def run(context: Context, request: Request) -> Answer:
 # --- what is asked --------------------------------------------------------------------------
 
 
-def _asked(context: Context, request: Request) -> _Asked:
+async def _asked(context: Context, request: Request) -> _Asked:
     page = asked_page(context, request, _path(request.type, request.compartment))
     if page is None:
         now = context.now()
-        search = compiled(
+        search = await compiled(
             context, request, request.parameters, request.compartment, request.handling, now
         )
         return _Asked(search, request.compartment, now)
     (first_now, first_total), (code, id), *parameters = page.parameters
     compartment = (code, id) if code else None
     now = int(first_now)
-    search = compiled(context, request, tuple(parameters), compartment, "strict", now)
+    search = await compiled(context, request, tuple(parameters), compartment, "strict", now)
     return _Asked(search, compartment, now, page, int(first_total) if first_total else None)
 
 
-def compiled(
+async def compiled(
     context: Context,
     request: Request,
     parameters: Pairs,
@@ -90,16 +92,21 @@ def compiled(
     now: int,
 ) -> SearchRequest:
     """The search that parameters ask for, as the house rules limit it."""
-    return compile_search(
-        context.definitions,
-        (request.type,) if request.type else (),
-        parameters,
-        handling=handling,
-        now=now,
-        base_url=request.base,
-        compartment=compartment,
-        limits=_limits(context.policy),
-    )
+
+    def compile(codes: Codes) -> SearchRequest:
+        return compile_search(
+            context.definitions,
+            (request.type,) if request.type else (),
+            parameters,
+            handling=handling,
+            now=now,
+            base_url=request.base,
+            compartment=compartment,
+            limits=_limits(context.policy),
+            codes=codes,
+        )
+
+    return await with_codes(context, compile)
 
 
 @lru_cache(maxsize=8)

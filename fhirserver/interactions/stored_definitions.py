@@ -56,7 +56,7 @@ class StoredDefinitions:
         seen = set(asked)
         while asked:
             url = asked.pop()
-            body = await _stored(context, url)
+            body = await newest(context, url)
             if len(self._found) >= _MOST:
                 self._found.clear()
             self._found[url] = (now + _KEPT, body)
@@ -83,21 +83,21 @@ def _base(context: Context, body: bytes) -> str | None:
     return None if context.definitions.structure(url) is not None else url
 
 
-async def _stored(context: Context, url: str) -> bytes | None:
-    """The newest stored definition of a canonical URL that may be seen."""
+async def newest(context: Context, url: str, type: str = TYPE) -> bytes | None:
+    """The newest stored definition of a type and canonical URL that may be seen."""
     plain, _, version = url.partition("|")
     pairs = [("url", plain)]
     if version:
         pairs.append(("version", version))
     where = compile_criteria(
         context.definitions,
-        TYPE,
+        type,
         tuple((name, _escaped(value)) for name, value in pairs),
         now=context.now(),
         base_url="",
         limits=Limits(full_text=context.policy.full_text),
     )
-    page = await context.store.search(Query((TYPE,), where, count=20))
+    page = await context.store.search(Query((type,), where, count=20))
     versions = [item for item in page.versions if item.body is not None]
     if not versions:
         return None

@@ -46,7 +46,8 @@ async def in_value_sets(
 ) -> list[bool | None]:
     """For each value set and codes (system, code): whether one of the codes is in it.
 
-    None where that cannot be told: the value set or a code system that it needs is not here.
+    None where that cannot be told: the value set or a code system that it needs is not here, or
+    only in part.
     """
 
     def question(environment: Environment) -> list[bool | None]:
@@ -67,6 +68,8 @@ def _any_in(
         try:
             if any(composition.find(system, None, code)):
                 return True
+            if not composition.knows_all(system):
+                answer = None
         except FhirError:
             answer = None
     return answer

@@ -141,7 +141,7 @@ class _Making:
         if type not in context.definitions.resource_types:
             raise Invalid(f"The reference '{text}' names no resource type.")
         pairs = substituted(query_pairs(query), self._targets.full_urls)
-        when = condition(context, self._request, type, pairs)
+        when = await condition(context, self._request, type, pairs)
         stored = (await one_match(context, when, frozenset(self._versions))).version
         keys = [Key(stored.type, stored.id)] if stored is not None else []
         keys += made.matching(type, when.where)

@@ -106,7 +106,7 @@ class _Choice:
                 if write.when is None:
                     found: tuple[Target, ...] = (await delete.target(self._context, request),)
                 else:
-                    when = condition(self._context, request, write.type, write.when)
+                    when = await condition(self._context, request, write.type, write.when)
                     found = await delete.conditional_targets(self._context, request, when)
             self._delete(write, found)
         await self._cascades()
@@ -141,7 +141,7 @@ class _Choice:
         when = None
         if write.when is not None:
             pairs = substituted(write.when, self._made.full_urls)
-            when = condition(context, request, write.type, pairs)
+            when = await condition(context, request, write.type, pairs)
             self._made.conditions[write.index] = when
             twin = self._twin(write, when)
             if twin is not None:

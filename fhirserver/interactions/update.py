@@ -48,7 +48,7 @@ async def run_conditional(context: Context, request: Request) -> Answer:
     `Conflict` when there is no match, yet a resource with the id that was sent.
     """
     assert request.type is not None
-    when = condition(context, request, request.type, request.parameters)
+    when = await condition(context, request, request.type, request.parameters)
     resource, issues = await accept(context, request, request.type, request.resource)
     new_id = context.new_id()
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-from fhirserver.errors import FhirError
+from fhirserver.errors import FhirError, TooCostly
 from fhirserver.jobs.table import Held, JobTable
 from fhirserver.jobs.task import Cancelled, Lost, Task, Work
 from fhirserver.store.port import Stale
@@ -143,7 +143,7 @@ class Runner:
         else:
             _LOG.error("job %s failed: %s", task.job.id, type(error).__name__)
             text = f"An error of the server: {type(error).__name__}."
-        if attempts >= _ATTEMPTS:
+        if attempts >= _ATTEMPTS or isinstance(error, TooCostly):  # it will be that again
             await task.change(state="failed", failure=text)
             return
         wait = min(_SECOND << attempts, _LONGEST_WAIT)

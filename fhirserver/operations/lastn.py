@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from fhirserver.errors import Invalid
 from fhirserver.interactions.bundle import Entry, Link, bundle, full_url
+from fhirserver.interactions.codes import with_codes
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.page import address, query_string
 from fhirserver.interactions.request import Answer, Pairs, Request
@@ -20,8 +21,9 @@ from fhirserver.model.json import Json, Resource, decode
 from fhirserver.model.temporal import interval
 from fhirserver.operations.arguments import arguments
 from fhirserver.operations.walk import matches
+from fhirserver.search.codes import Codes
 from fhirserver.search.compile import compile_criteria
-from fhirserver.search.expression import Query
+from fhirserver.search.expression import Expression, Query
 from fhirserver.store.port import Version
 
 URL = "http://hl7.org/fhir/OperationDefinition/Observation-lastn"
@@ -46,13 +48,19 @@ async def run(context: Context, request: Request) -> Answer:
     """
     given = arguments(context, request, URL, searches=True)
     _check_selective(given.search)
-    where = compile_criteria(
-        context.definitions,
-        "Observation",
-        given.search,
-        now=context.now(),
-        base_url=request.base,
-    )
+    now = context.now()
+
+    def compile(codes: Codes) -> Expression:
+        return compile_criteria(
+            context.definitions,
+            "Observation",
+            given.search,
+            now=now,
+            base_url=request.base,
+            codes=codes,
+        )
+
+    where = await with_codes(context, compile)
     found = await matches(context, Query(("Observation",), where), _MOST)
     chosen = last(map(_dated, found), given.one("max") or 1)
     entries = [

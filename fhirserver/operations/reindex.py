@@ -63,7 +63,8 @@ def _types(context: Context, request: Request, given: Arguments) -> list[str]:
 async def _instance(context: Context, request: Request) -> Answer:
     for _ in range(_ATTEMPTS):
         version = await current(context, request.type or "", request.id or "")
-        entries = context.indexer.entries(decode(version.body or b"{}"), request.base)
+        base = context.base or request.base
+        entries = context.indexer.entries(decode(version.body or b"{}"), base)
         entered = Entered(version.type, version.id, version.version, entries)
         if await context.store.reindex([entered], context.unchanged):
             text = f"{version.type}/{version.id} was indexed anew."

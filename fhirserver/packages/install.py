@@ -18,7 +18,12 @@ from fhirserver.errors import Conflict, Gone, NotFound
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource, decode
 from fhirserver.packages.package import Package
-from fhirserver.search.parameter_check import TYPE, check_parameter, is_active
+from fhirserver.search.parameter_check import (
+    TYPE,
+    check_parameter,
+    is_active,
+    is_standard,
+)
 
 Dispatch: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
@@ -100,9 +105,9 @@ async def install(dispatch: Dispatch, package: Package, definitions: Definitions
 
 
 def _useless(package: Package, definitions: Definitions) -> Iterator[tuple[str, str]]:
-    """The search parameters that the server would refuse: most repeat a standard one."""
+    """The search parameters that the server would refuse."""
     for resource in package.resources:
-        if resource["resourceType"] == TYPE and is_active(resource):
+        if is_active(resource) and not is_standard(definitions, resource):
             issues = check_parameter(definitions, resource)
             if issues:
                 yield f"{TYPE}/{resource['id']}", issues[0].text

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Invalid, TooCostly
 from fhirserver.model.outcome import Issue
+from fhirserver.search.codes import Codes
 from fhirserver.search.compartment import compartment_of_types, compartment_types
 from fhirserver.search.condition import Conditions
 from fhirserver.search.contained import CONTAINED_TYPE, CONTAINER, contained_types
@@ -65,16 +66,18 @@ def compile_search(
     base_url: str = "",
     compartment: tuple[str, str] | None = None,
     limits: Limits = LIMITS,
+    codes: Codes | None = None,
 ) -> SearchRequest:
     """What a search of `types` (none: of the whole system) asks for.
 
     `parameters` are decoded pairs; `now` is in microseconds since 1970; `compartment` is the
-    code and id of a compartment search. Raises `Unsupported` (strict handling only),
-    `Invalid`, `TooCostly`, and `NotFound` for a compartment that R4 does not have.
+    code and id of a compartment search; `codes` are those that a store has told, None where
+    there is none to ask (`fhirserver.search.codes`). Raises `Unsupported` (strict handling only),
+    `Invalid`, `TooCostly`, `Unanswered`, and `NotFound` for a compartment that R4 does not have.
     """
     if len(parameters) > limits.parameters:
         raise Invalid(f"Give at most {limits.parameters} parameters.")
-    knowledge = Knowledge(definitions, _terminology(definitions), base_url, now)
+    knowledge = Knowledge(definitions, _terminology(definitions), base_url, now, codes)
     search = _Search(knowledge, tuple(types), handling, compartment, limits)
     return search.compile(parameters)
 
@@ -87,13 +90,14 @@ def compile_criteria(
     now: int,
     base_url: str = "",
     limits: Limits = LIMITS,
+    codes: Codes | None = None,
 ) -> Expression:
     """The resources of a type that a conditional interaction means.
 
     Raises `Invalid` where there is nothing to select by, and for what is not understood or
-    says how to answer.
+    says how to answer. `codes` as for `compile_search`.
     """
-    knowledge = Knowledge(definitions, _terminology(definitions), base_url, now)
+    knowledge = Knowledge(definitions, _terminology(definitions), base_url, now, codes)
     conditions = Conditions(knowledge, limits)
     parts: list[Expression] = []
     for name, value in parameters:

@@ -84,40 +84,53 @@ class Indexer:
         base_url: str = "",
         id: str | None = None,
         encoded: bytes | None = None,
+        over: set[str] | None = None,
     ) -> Entries:
         """The entries of a resource, by parameter or derived name.
 
         References below `base_url` count as references to this server. `id` is the resource's,
         where it does not have it yet. `encoded` is the resource as compact JSON, if there is
         one: it is searched faster. Odd data gives no entries, never an error.
+
+        Raises `TooCostly` for a parameter that has too much to do on the resource. With `over`,
+        its URL is added there instead, and it has no entries.
         """
         if not resource.get("contained"):
-            return self._entries(Scope(resource), Home(base_url), encoded)
+            return self._entries(Scope(resource), Home(base_url), encoded, over)
         type_ = resource.get("resourceType", "")
         container = Reference(type_, id or resource.get("id", ""))
         inside = parts(resource, f"{container.type}/{container.id}")
         local = {MARK + item.resource["id"]: item.reference for item in inside}
-        out = self._entries(Scope(resource), Home(base_url, local))
+        out = self._entries(Scope(resource), Home(base_url, local), over=over)
         if inside:
             home = Home(base_url, local | {MARK: container})
-            out[CONTAINED] = tuple(self._part(item, container, home, resource) for item in inside)
+            out[CONTAINED] = tuple(
+                self._part(item, Scope(item.resource, container=resource), container, home, over)
+                for item in inside
+            )
             types = dict.fromkeys(item.reference.type.removeprefix(MARK) for item in inside)
             out[CONTAINED_TYPE] = tuple(Token("", name) for name in types)
         return out
 
-    def _part(self, item: Part, container: Reference, home: Home, resource: Resource) -> Contained:
-        out = self._entries(Scope(item.resource, container=resource), home)
+    def _part(
+        self, item: Part, scope: Scope, container: Reference, home: Home, over: set[str] | None
+    ) -> Contained:
+        out = self._entries(scope, home, over=over)
         out[CONTAINER] = (container,)
         out[LOCAL_ID] = (Token("", item.resource["id"]), Token("", item.reference.id))
         return Contained(*item.reference, out)
 
     def _entries(
-        self, scope: Scope, home: Home, encoded: bytes | None = None
+        self,
+        scope: Scope,
+        home: Home,
+        encoded: bytes | None = None,
+        over: set[str] | None = None,
     ) -> dict[str, tuple[Entry, ...]]:
         resource = scope.root
         plan = self._plan(resource)
         out: dict[str, tuple[Entry, ...]] = {}
-        for name, found in plan.entries(scope, home).items():
+        for name, found in plan.entries(scope, home, over).items():
             if not found:
                 out[f"{name}:present"] = _PRESENT
             elif len(found) == 1:

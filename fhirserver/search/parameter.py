@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from fhirserver.definitions.element import Binding
 from fhirserver.definitions.registry import Definitions
 from fhirserver.definitions.search_parameter import SearchParameter
+from fhirserver.search.codes import Codes
 from fhirserver.search.entry import Simple
 from fhirserver.search.expression import Comparator, Expression, Kind
 from fhirserver.search.selection import Selection, selection
@@ -22,12 +23,16 @@ from fhirserver.terminology import Terminology
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What a query is understood with. `now` in microseconds since 1970, for approximate dates."""
+    """What a query is understood with. `now` in microseconds since 1970, for approximate dates.
+
+    `codes` are those that a store knows of; None where nobody asks one.
+    """
 
     definitions: Definitions
     terminology: Terminology
     base_url: str = ""
     now: int = 0
+    codes: Codes | None = None
 
 
 @dataclass(frozen=True, slots=True)

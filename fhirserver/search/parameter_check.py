@@ -19,6 +19,7 @@ from fhirserver.model.outcome import Issue
 from fhirserver.search.parameter import KINDS
 from fhirserver.search.params import PARAMETER_TYPES
 from fhirserver.search.refusal import choice
+from fhirserver.search.restated import restated
 from fhirserver.search.selection import Selected, branches, parsed, selection
 
 TYPE: Final = "SearchParameter"
@@ -48,12 +49,18 @@ def concrete(definitions: Definitions, base: Collection[str]) -> list[str]:
 
 
 def is_standard(definitions: Definitions, resource: Resource) -> bool:
-    """Whether it states a parameter of the standard again, as that has it."""
+    """Whether it states a parameter of the standard again, which answers for it.
+
+    By its URL it must be that as a whole; by another it may be of some of the types.
+    """
     known = definitions.search_parameter(str(resource.get("url")))
+    if known is None or known.custom:
+        try:
+            return restated(definitions, search_parameter(resource, custom=True))
+        except _ODD:
+            return False
     return (
-        known is not None
-        and not known.custom
-        and known.code == resource.get("code")
+        known.code == resource.get("code")
         and known.type == resource.get("type")
         and known.expression == resource.get("expression")
         and known.base == tuple(resource.get("base", ()))
@@ -183,9 +190,10 @@ class _Check:
     def _of_type(self, type_: str, expression: str) -> Issue | None:
         """What is wrong with the expression on one type."""
         try:
-            own = branches(self._definitions, type_, parsed(expression))
+            part = parsed(expression)
+            own = branches(self._definitions, type_, part)
             bases = {*self._found.base, *self._types}
-            given = check(expression, type_, bases).types
+            given = check(expression, type_, bases, part).types
         except Invalid as error:
             return self._issue("invalid", "expression", f"On {type_}: {error.text}")
         elements = selection(self._definitions, type_, expression) if own else ()

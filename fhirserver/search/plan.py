@@ -6,13 +6,15 @@ conversion. A selection runs only where the resource has a property that it begi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice, product
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from fhirserver.definitions.registry import Definitions
 from fhirserver.definitions.search_parameter import SearchParameter
-from fhirserver.errors import Invalid
+from fhirserver.errors import Invalid, TooCostly
+from fhirserver.fhirpath.context import MAX_STEPS
+from fhirserver.fhirpath.errors import FhirPathLimitError
 from fhirserver.fhirpath.paths import Then, Walk
 from fhirserver.fhirpath.references import Scope
 from fhirserver.fhirpath.shapes import Shape, Shapes
@@ -41,6 +43,12 @@ _WITH_ANY = frozenset({"Extension", "Resource"})
 NOT_INDEXED = frozenset({"_id", "_lastUpdated"})
 """Parameters of every type that a store knows without entries."""
 
+CUSTOM_STEPS: Final = 50_000
+"""What finding the elements of a custom parameter in one resource may cost, in steps of FHIRPath.
+
+Those of the standard need 3 at most on the official examples, and a few for each element else.
+"""
+
 _ODD = (AttributeError, TypeError, ValueError, KeyError, Invalid)
 """What a conversion may meet in data that nobody validated."""
 
@@ -60,13 +68,17 @@ class Plan:
         self._all = make.sources(parameters)
         self._referring = make.sources(referring)
 
-    def entries(self, scope: Scope, home: Home) -> Found:
-        """What is found of all parameters in the scope's resource, not yet freed of repetitions."""
-        return self._all.run(scope, home)
+    def entries(self, scope: Scope, home: Home, over: set[str] | None = None) -> Found:
+        """What is found of all parameters in the scope's resource, not yet freed of repetitions.
+
+        Raises `TooCostly` for a parameter that has too much to do on the resource; with `over`,
+        its URL is added there and it finds nothing.
+        """
+        return self._all.run(scope, home, over)
 
     def references(self, scope: Scope, home: Home) -> Found:
-        """The same of reference parameters alone."""
-        return self._referring.run(scope, home)
+        """The same of reference parameters alone; one with too much to do finds nothing."""
+        return self._referring.run(scope, home, set())
 
 
 class _Use(NamedTuple):
@@ -136,10 +148,17 @@ def _reads_simple(table: Mapping[str, Convert]) -> Then:
     return end
 
 
-class _Source(NamedTuple):
-    """One selection, which adds to a `Found`, and the JSON properties of which it needs one."""
+class _Walked(NamedTuple):
+    """One selection, which adds to a `Found`, and for which parameters."""
 
     walk: Walk
+    parameters: tuple[Parameter, ...]
+
+
+class _Source(NamedTuple):
+    """One selection, and the JSON properties of which it needs one."""
+
+    walked: _Walked
     keys: frozenset[str] | None
 
 
@@ -214,39 +233,64 @@ class _Sources:
     """
 
     def __init__(self, sources: Iterable[_Source], parameters: Iterable[Parameter]) -> None:
-        self._always: list[Walk] = []
-        self._by_key: dict[str, list[Walk]] = {}
+        self._always: list[_Walked] = []
+        self._by_key: dict[str, list[_Walked]] = {}
+        self._urls = {item.code: item.definition.url for item in parameters}
         self._referring = frozenset(
             name
             for item in parameters
             if _refers(item)
             for name in (item.code, f"{item.code}:canonical")
         )
-        for walk, keys in sources:
+        for walked, keys in sources:
             if keys is None:
-                self._always.append(walk)
+                self._always.append(walked)
             for key in keys or ():
-                self._by_key.setdefault(key, []).append(walk)
+                self._by_key.setdefault(key, []).append(walked)
 
-    def run(self, scope: Scope, home: Home) -> Found:
+    def _codes(self, urls: Collection[str]) -> frozenset[str]:
+        return frozenset(code for code, url in self._urls.items() if url in urls)
+
+    def run(self, scope: Scope, home: Home, over: set[str] | None) -> Found:
         found: Found = {}
         resource = scope.root
         by_key = self._by_key
         for key in resource:
             if key in by_key:
-                _run_all(by_key[key], resource, scope, found)
-        _run_all(self._always, resource, scope, found)
+                _run_all(by_key[key], resource, scope, found, over)
+        _run_all(self._always, resource, scope, found, over)
+        if over:
+            _drop(found, self._codes(over))
         for name in self._referring & found.keys():
             _bring_home(found, name, home)
         return found
 
 
-def _run_all(walks: list[Walk], resource: Resource, scope: Scope, found: Found) -> None:
-    for walk in walks:
+def _run_all(
+    walks: list[_Walked], resource: Resource, scope: Scope, found: Found, over: set[str] | None
+) -> None:
+    for walk, parameters in walks:
+        scope.spent = 0
         try:
             walk(resource, None, found, scope)
+        except FhirPathLimitError:
+            urls = [item.definition.url for item in parameters]
+            if over is None:
+                raise TooCostly(too_costly(urls)) from None
+            over |= {*urls}
         except _ODD:
             continue
+
+
+def _drop(found: Found, codes: frozenset[str]) -> None:
+    """Takes away what was found of parameters before they had too much to do."""
+    for name in [name for name in found if name.partition(":")[0] in codes]:
+        del found[name]
+
+
+def too_costly(urls: Iterable[str]) -> str:
+    """What is told of parameters that have too much to do on a resource."""
+    return f"The search parameter {', '.join(urls)} has too much to do on this resource."
 
 
 class _Maker:
@@ -265,11 +309,11 @@ class _Maker:
         made: list[_Source] = []
         for (branch, parts), items in shared.items():
             end = self._tuples(parts, items) if parts else _reads(_uses(items))
-            for select in selects(self._shapes, self._shape, branch, end):
+            for select in selects(self._shapes, self._shape, branch, end, _steps(items)):
                 keys = select.keys
                 if parts and keys is None:
                     keys = self._keys(parts[-1][1])
-                made.append(_Source(select.walk, keys))
+                made.append(_Source(_Walked(select.walk, tuple(items)), keys))
         return _Sources(made, parameters)
 
     def _branches(self, definition: SearchParameter) -> tuple[Expr, ...]:
@@ -308,6 +352,10 @@ class _Maker:
 
 def _refers(item: Parameter) -> bool:
     return item.kind == "reference" or any(map(_refers, item.components))
+
+
+def _steps(items: Iterable[Parameter]) -> int:
+    return CUSTOM_STEPS if all(item.definition.custom for item in items) else MAX_STEPS
 
 
 def _parts(item: Parameter) -> _Parts:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from fhirserver.fhirpath.compiler import compile_part
-from fhirserver.fhirpath.context import Code, Frame, Run
-from fhirserver.fhirpath.errors import FhirPathError
+from fhirserver.fhirpath.context import MAX_STEPS, Code, Frame, Run
+from fhirserver.fhirpath.errors import FhirPathError, FhirPathLimitError
 from fhirserver.fhirpath.node import Node
 from fhirserver.fhirpath.paths import (
     ExtensionOf,
@@ -42,16 +42,20 @@ class Select(NamedTuple):
     keys: frozenset[str] | None
 
 
-def selects(shapes: Shapes, shape: Shape, expression: Expr, end: Then = collect) -> list[Select]:
+def selects(
+    shapes: Shapes, shape: Shape, expression: Expr, end: Then = collect, most: int = MAX_STEPS
+) -> list[Select]:
     """How to find what an expression selects in elements of a shape: one for each branch.
 
-    `end` makes, for each shape that is selected, what is done with its elements.
+    `end` makes, for each shape that is selected, what is done with its elements. What is no path
+    may take `most` steps of evaluation, counted in `Scope.spent`; a walk raises
+    `FhirPathLimitError` beyond.
     """
     operands = expression.operands if isinstance(expression, Union) else (expression,)
-    return [found for part in operands if (found := _select(shapes, shape, part, end))]
+    return [found for part in operands if (found := _select(shapes, shape, part, end, most))]
 
 
-def _select(shapes: Shapes, shape: Shape, part: Expr, end: Then) -> Select | None:
+def _select(shapes: Shapes, shape: Shape, part: Expr, end: Then, most: int) -> Select | None:
     start, path = steps(part, lenient=True)
     if start is None:
         walk = build(path, shape, end)
@@ -59,7 +63,7 @@ def _select(shapes: Shapes, shape: Shape, part: Expr, end: Then) -> Select | Non
     if start == External("resource"):
         return Select(_from_root(path, shapes, end), None)
     code = compile_part(part, "", shapes, lenient=True)
-    return Select(_evaluated(code, shapes, shape, end), None)
+    return Select(_evaluated(code, shapes, shape, end, most), None)
 
 
 def _keys(path: tuple[Step, ...], shape: Shape) -> frozenset[str] | None:
@@ -93,17 +97,31 @@ def _from_root(path: tuple[Step, ...], shapes: Shapes, end: Then) -> Walk:
     return walk
 
 
-def _evaluated(code: Code, shapes: Shapes, shape: Shape, end: Then) -> Walk:
-    """A walk that evaluates FHIRPath; what cannot be evaluated selects nothing."""
+def _evaluated(code: Code, shapes: Shapes, shape: Shape, end: Then, most: int) -> Walk:
+    """A walk that evaluates FHIRPath; what fails on odd data selects nothing.
+
+    Raises `FhirPathLimitError`: nothing would be told from what is not there.
+    """
     boolean = shapes.of("boolean")
     ends: dict[Shape, Walk] = {}
 
     def walk(value: Any, extra: Any, out: Any, scope: Scope | None) -> None:
+        assert scope is not None
         node = Node(value, shape, extra)
+        resource = Node(scope.root, shapes.of_value(scope.root))
+        root = resource
+        if scope.container is not scope.root:
+            root = Node(scope.container, shapes.of_value(scope.container))
+        run = Run(node, resource, root, shapes, most=most)
+        run.steps = scope.spent
         try:
-            found: Iterable[Any] = code(Frame(Run(node, node, node, shapes), [node]))
+            found: Iterable[Any] = code(Frame(run, [node]))
+        except FhirPathLimitError:
+            raise
         except FhirPathError:
             return
+        finally:
+            scope.spent = run.steps
         for item in found:
             if isinstance(item, bool):
                 item = Node(item, boolean)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 from fhirserver.definitions.element import Binding
+from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
 from fhirserver.fhirpath.parser import parse
 from fhirserver.fhirpath.syntax import (
@@ -53,10 +54,57 @@ _MISSPELLED = {"as(DateTime)": "as(dateTime)"}
 
 @lru_cache(maxsize=4096)
 def parsed(expression: str) -> Expr:
-    """The parts of a search parameter's expression, with R4's slips put right."""
+    """The parts of a search parameter's expression, with usual slips put right."""
     for slip, meant in _MISSPELLED.items():
         expression = expression.replace(slip, meant)
-    return parse(expression)
+    return _chosen(parse(expression))
+
+
+def _chosen(part: Expr) -> Expr:
+    """The same with `value.ofType(dateTime)` for an extension's `valueDateTime`.
+
+    So implementation guides write it. Elsewhere it may be a name: `Device.property.valueCode`.
+    """
+    match part:
+        case Member(source, name, at) if source is not None:
+            type_ = _values().get(name) if _is_extension(source) else None
+            if type_ is None:
+                return Member(_chosen(source), name, at)
+            return Call(Member(_chosen(source), "value", at), "ofType", (Member(None, type_),), at)
+        case Call(source, name, arguments, at) if source is not None:
+            return Call(_chosen(source), name, tuple(map(_chosen, arguments)), at)
+        case TypeOperation(operator, operand, type_, at):
+            return TypeOperation(operator, _chosen(operand), type_, at)
+        case Indexer(source, index, at):
+            return Indexer(_chosen(source), index, at)
+        case Binary(operator, left, right, at):
+            return Binary(operator, _chosen(left), _chosen(right), at)
+        case Union(operands, at):
+            return Union(tuple(map(_chosen, operands)), at)
+        case _:
+            return part
+
+
+def _is_extension(part: Expr) -> bool:
+    match part:
+        case Member(_, "extension" | "modifierExtension") | Call(_, "extension"):
+            return True
+        case Indexer(source):
+            return _is_extension(source)
+        case Call(source, name) if source is not None:
+            return (name == "where" or name in _PART_OF_SOURCE) and _is_extension(source)
+        case _:
+            return False
+
+
+@cache
+def _values() -> dict[str, str]:
+    """The JSON properties of an extension's value, with their types."""
+    return {
+        name: child.type
+        for name, child in packaged().children("Extension").items()
+        if name != child.element.name
+    }
 
 
 def selection(definitions: Definitions, type: str, expression: str, path: str = "") -> Selection:

@@ -128,6 +128,10 @@ class Composition:
                 if not self.excludes_member(member):
                     yield member
 
+    def knows_all(self, url: str | None) -> bool:
+        """Whether a code of the system that is not found is surely not in the value set."""
+        return all(part.knows_all(url) for part in self.includes)
+
     def systems(self) -> dict[str, None]:
         """The URLs of the code systems that it speaks of."""
         return {url: None for part in (*self.includes, *self.excludes) for url in part.systems()}
@@ -141,6 +145,9 @@ class Part:
 
     def find(self, url: str | None, version: str | None, code: str) -> Iterator[Member]:
         raise NotImplementedError
+
+    def knows_all(self, url: str | None) -> bool:
+        return True
 
     def systems(self) -> Sequence[str]:
         raise NotImplementedError
@@ -194,6 +201,11 @@ class Rule(Part):
         used = canonical(found.get("url", ""), found.get("version"))
         self._environment.used.value_sets[used] = None
         return Composition(self._environment, found, owner.within)
+
+    def knows_all(self, url: str | None) -> bool:
+        if self.url is None:
+            return all(item.knows_all(url) for item in self._imports)
+        return self._listed is not None or url not in (None, self.url) or self._system().is_complete
 
     def systems(self) -> Sequence[str]:
         own = [] if self.url is None else [self.url]

@@ -59,9 +59,14 @@ def check(filter: Filter, system: System, place: str) -> None:
             place,
         )
     if filter.op == "regex":
-        _pattern(filter.value)
+        check_pattern(filter.value)
     if filter.property == CONSTRAINT:
         ecl.read(filter.value)
+
+
+def check_pattern(text: str) -> None:
+    """Raises `Unprocessable` for a regular expression that cannot be used."""
+    _pattern(text)
 
 
 def _is_a(filter: Filter, concept: Concept, system: System) -> bool:

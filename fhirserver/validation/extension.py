@@ -16,8 +16,27 @@ from fhirserver.validation.finding import Check, Finding, Found, always, error, 
 from fhirserver.validation.question import ExtensionQuestion, Standing
 from fhirserver.validation.scope import NOWHERE, Scope
 
-# Where R4's own definitions use an extension, other than its context says.
+# Where R4's own definitions and published guides use an extension, other than its context says.
 _ALSO: Final = {
+    # Guides state with it what is expected of formats, profiles, and alternatives of a parameter.
+    "http://hl7.org/fhir/StructureDefinition/capabilitystatement-expectation": {
+        "CapabilityStatement.instantiates",
+        "CapabilityStatement.format",
+        "CapabilityStatement.patchFormat",
+        "CapabilityStatement.implementationGuide",
+        "CapabilityStatement.rest",
+        "CapabilityStatement.rest.resource",
+        "CapabilityStatement.rest.resource.type",
+        "CapabilityStatement.rest.resource.supportedProfile",
+        "CapabilityStatement.rest.resource.referencePolicy",
+        "CapabilityStatement.rest.resource.operation",
+        "Extension",
+        "SearchParameter.multipleOr",
+        "SearchParameter.multipleAnd",
+        "SearchParameter.comparator",
+        "SearchParameter.modifier",
+        "SearchParameter.chain",
+    },
     "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type": {
         "ElementDefinition.type"
     },

@@ -27,28 +27,20 @@ _LANGUAGE = re.compile(
 
 _MIME_SYSTEM = "urn:ietf:bcp:13"
 _LANGUAGE_SYSTEM = "urn:ietf:bcp:47"
-_UCUM_SYSTEM = "http://unitsofmeasure.org"
 
 
-def _is_mime(code: str) -> bool | None:
+def _is_mime(code: str) -> bool:
     return code in _FORMATS or _MIME.fullmatch(code) is not None
 
 
-def _is_language(code: str) -> bool | None:
+def _is_language(code: str) -> bool:
     return _LANGUAGE.fullmatch(code) is not None
 
 
-def _is_unit(code: str) -> bool | None:
-    if ucum.canonical(code) is not None:
-        return True
-    # Arbitrary and logarithmic units have no factor, so that they may still be units.
-    return None if code.isascii() and code.isprintable() and " " not in code else False
-
-
-GRAMMARS: Final[Mapping[str, tuple[str, Callable[[str], bool | None]]]] = {
+GRAMMARS: Final[Mapping[str, tuple[str, Callable[[str], bool]]]] = {
     "http://hl7.org/fhir/ValueSet/mimetypes": (_MIME_SYSTEM, _is_mime),
     "http://www.rfc-editor.org/bcp/bcp13.txt": (_MIME_SYSTEM, _is_mime),
     "http://hl7.org/fhir/ValueSet/all-languages": (_LANGUAGE_SYSTEM, _is_language),
-    "http://hl7.org/fhir/ValueSet/ucum-units": (_UCUM_SYSTEM, _is_unit),
+    "http://hl7.org/fhir/ValueSet/ucum-units": (ucum.UCUM, ucum.is_unit),
 }
-"""The system and the test of the codes of a value set; the test answers None if it cannot tell."""
+"""The system and the test of the codes of a value set."""

@@ -90,6 +90,13 @@ class ReferenceQuestion(Question):
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionnaireQuestion(Question):
+    """The Questionnaire of a canonical URL, which answers are to be held against."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileQuestion(Question):
     """The StructureDefinition of a canonical URL, which is not among the definitions."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fhirserver.validation.finding import Finding, Found, error
+from fhirserver.validation.question import QuestionnaireQuestion
 from fhirserver.validation.scope import NOWHERE, Scope
 
 _ANSWERS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -52,11 +53,23 @@ def questionnaire(value: Any, scope: Scope = NOWHERE) -> Found:
 
 
 def questionnaire_response(value: Any, scope: Scope = NOWHERE) -> Found:
-    """The findings about answers, where the Questionnaire is contained or in the Bundle."""
+    """The findings about answers, where the Questionnaire is contained or in the Bundle.
+
+    Of another one it is a question.
+    """
     url = value.get("questionnaire")
-    asked = scope.target(url) if isinstance(url, str) else None
+    if not isinstance(url, str):
+        return None
+    asked = scope.target(url)
+    if asked is None and url[:1] != "#":
+        return [QuestionnaireQuestion("", url)]
     if asked is None or asked.get("resourceType") != "Questionnaire":
         return None
+    return answers(value, asked)
+
+
+def answers(value: Any, asked: Any) -> Found:
+    """The findings about a QuestionnaireResponse as answer to a Questionnaire."""
     found: list[Finding] = []
     done = value.get("status") in ("completed", "amended")
     _compare(asked.get("item", []), value.get("item", []), "", found, done=done)

@@ -13,12 +13,20 @@ from fhirserver.validation.bundle import bundle
 from fhirserver.validation.definition import code_system
 from fhirserver.validation.finding import Check
 from fhirserver.validation.narrative import narrative
+from fhirserver.validation.quantity import quantity
 from fhirserver.validation.questionnaire import questionnaire, questionnaire_response
 
 ELEMENT_RULES: Final[Mapping[str, Check]] = {"Narrative.div": narrative}
 """By the path of an element."""
 
-TYPE_RULES: Final[Mapping[str, Check]] = {"Attachment": attachment}
+TYPE_RULES: Final[Mapping[str, Check]] = {
+    "Attachment": attachment,
+    "Age": quantity,
+    "Count": quantity,
+    "Distance": quantity,
+    "Duration": quantity,
+    "Quantity": quantity,
+}
 """By the name of a type."""
 
 RESOURCE_RULES: Final[Mapping[str, tuple[Check, ...]]] = {

@@ -39,6 +39,7 @@ from fhirserver.validation.profile import Profiles
 from fhirserver.validation.rules import ELEMENT_RULES, RESOURCE_RULES, TYPE_RULES
 from fhirserver.validation.scope import NOWHERE, Scope
 from fhirserver.validation.target import target_types, targets
+from fhirserver.validation.value_set import value_set
 
 RULES: Final = (required, exclusive)
 """What makes the rules of a type from its children; a rule sees the whole object."""
@@ -66,6 +67,7 @@ class Structures:
         self._rules = {
             **RESOURCE_RULES,
             "StructureDefinition": (definition,),
+            "ValueSet": (value_set(definitions),),
         }
 
     def resource(self, value: Json, scope: Scope = NOWHERE) -> Found:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stores
 import typer
 from click.testing import Result
 from store.making import walk_history
@@ -48,9 +49,9 @@ async def fill() -> None:
             await dispatch(Request(interaction, "http://x/fhir", type, id, resource=sent))
 
 
-def history(folder: str) -> list[Version]:
+def history(folder: str, **settings: Any) -> list[Version]:
     async def asked() -> list[Version]:
-        async with whole_store(Settings(data=Path(folder))) as store:
+        async with whole_store(Settings(data=Path(folder), **settings)) as store:
             return await walk_history(store, HistoryQuery())
 
     return asyncio.run(asked())
@@ -68,6 +69,28 @@ def test_a_store_is_moved_with_its_history() -> None:
     assert result.exit_code == 0, result.output
     assert history("other") == history("one")
     assert run(load, "out", "--data", "other", "--restore").exit_code == 0
+
+
+@pytest.mark.mongodb
+def test_a_store_is_moved_to_mongodb_and_back(wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every version, its number, time and bytes; the files are the same from either store."""
+    with stores.databases(wire.address()) as made:
+        url = made.fresh()
+        assert run(export, "out", "--data", "one", "--history").exit_code == 0
+        with monkeypatch.context() as there:
+            there.setenv("FHIRSERVER_STORE", url)
+            result = run(load, "out", "--data", "other", "--restore")
+            assert result.exit_code == 0, result.output
+            assert run(export, "back", "--data", "other", "--history").exit_code == 0
+            assert run(load, "out", "--data", "other", "--restore").exit_code == 0
+        assert history("other", store=url) == history("one")
+    result = run(load, "back", "--data", "third", "--restore")
+    assert result.exit_code == 0, result.output
+    assert history("third") == history("one")
+    files = {path.name for path in Path("out").glob("*.ndjson")}
+    assert files == {path.name for path in Path("back").glob("*.ndjson")} != set()
+    for name in files:
+        assert Path("back", name).read_bytes() == Path("out", name).read_bytes()
 
 
 def test_what_was_exported_can_be_loaded_as_new() -> None:

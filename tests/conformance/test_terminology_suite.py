@@ -15,7 +15,7 @@ from fhirserver.model.json import decode, encode
 from fhirserver.model.outcome import issues_of, operation_outcome
 from fhirserver.operations.table import OPERATIONS
 
-pytestmark = pytest.mark.conformance
+pytestmark = [pytest.mark.conformance, pytest.mark.slow_on_mongodb]
 
 HERE = Path(__file__).resolve()
 LEDGER = yaml.safe_load((HERE.parent / "terminology_ledger.yaml").read_text()) or {}
@@ -30,7 +30,7 @@ ADDRESSES = {
 
 
 @pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
+async def client(each_store: str, tmp_path: Path) -> AsyncIterator[Client]:
     async with open_context(tmp_path / "fhir.db", POLICY) as context:
         yield Client(context, OPERATIONS)
 

@@ -10,6 +10,11 @@ import pytest
 import serving
 
 
+@pytest.fixture(autouse=True)
+def on_each_store(each_store: str) -> None:
+    """These tests run on every store."""
+
+
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
     async with serving.client(tmp_path) as client:

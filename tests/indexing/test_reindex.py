@@ -8,12 +8,12 @@ from pathlib import Path
 import httpx2
 import pytest
 import serving
-from indexing.server import EYES, FHIR, found, patient, put, when_indexed
+import stores
+from indexing.server import EYES, FHIR, found, parameter, patient, put, when_indexed
 
 from fhirserver.indexing import marks
 from fhirserver.search import rules
 from fhirserver.store.port import Entered
-from fhirserver.store.sqlite import SqliteStore
 
 ASYNC = FHIR | {"prefer": "respond-async"}
 
@@ -43,7 +43,7 @@ async def under_way(client: httpx2.AsyncClient, address: str) -> None:
 
 async def forget_entries(folder: Path, *ids: str) -> None:
     """Takes the entries of patients away, as a server with other rules might have left them."""
-    store = SqliteStore.open(folder / "fhir.db", clock=lambda: 1)
+    store = await stores.open_store(folder / "fhir.db", lambda: 1)
     await store.reindex([Entered("Patient", id, 1, {}) for id in ids])
     await store.close()
 
@@ -157,7 +157,7 @@ async def test_other_index_rules_are_noticed(
 async def test_a_store_from_before_is_indexed_anew(tmp_path: Path) -> None:
     async with serving.client(tmp_path) as client:
         await put(client, patient("a", name=[{"text": "Fever"}]))
-    store = SqliteStore.open(tmp_path / "fhir.db", clock=lambda: 1)
+    store = await stores.open_store(tmp_path / "fhir.db", lambda: 1)
     await store.records.delete(marks.COLLECTION, marks.KEY)
     await store.close()
     async with serving.client(tmp_path) as client:
@@ -179,3 +179,57 @@ async def test_jobs_of_the_server_are_not_shown(client: httpx2.AsyncClient) -> N
     await put(client, patient("a", "green"), EYES)
     await when_indexed(client, "Patient?eye-colour=green")
     assert (await client.get("/fhir/__async-status/sole-reindex")).status_code == 404
+
+
+COSTLY = parameter(
+    "costly", "string", "Patient.name.given.where(%resource.name.given.where($this = 'x').empty())"
+)
+
+
+async def test_a_parameter_that_costs_too_much_stays_unusable(client: httpx2.AsyncClient) -> None:
+    large = patient("large", "green", name=[{"given": [f"n{n}" for n in range(400)]}])
+    await put(client, patient("small", "green", name=[{"given": ["a"]}]), large)
+    await put(client, COSTLY, EYES)
+    assert sorted(await when_indexed(client, "Patient?eye-colour=green")) == ["large", "small"]
+    answer = await client.get("/fhir/Patient?costly=a")
+    assert answer.status_code == 503
+    assert sorted(await found(client, "Patient?_include=*")) == ["large", "small"]
+    answer = await client.put("/fhir/Patient/large", json=large | {"active": True}, headers=FHIR)
+    assert answer.status_code == 403
+    (issue,) = answer.json()["issue"]
+    assert issue["code"] == "too-costly"
+    assert COSTLY["url"] in issue["diagnostics"]
+    answer = await client.post("/fhir/Patient/large/$reindex", headers=FHIR)
+    assert answer.status_code == 403
+    address = (await client.post("/fhir/$reindex", headers=ASYNC)).headers["content-location"]
+    done = await outcome(client, address)
+    assert done.status_code == 500
+    text = done.json()["issue"][0]["diagnostics"]
+    assert COSTLY["url"] in text
+    assert "Patient/large" in text
+    await client.delete("/fhir/Patient/large")
+    address = (await client.post("/fhir/$reindex", headers=ASYNC)).headers["content-location"]
+    assert (await outcome(client, address)).status_code == 200
+    assert await found(client, "Patient?costly=a") == ["small"]
+
+
+@pytest.mark.parametrize("address", ["/fhir/Observation/o/$reindex", "/fhir/$reindex"])
+@pytest.mark.parametrize("fixed", [None, "http://localhost/fhir"])
+async def test_references_keep_their_meaning_whoever_asks(
+    tmp_path: Path, address: str, fixed: str | None
+) -> None:
+    observation = {
+        "resourceType": "Observation",
+        "id": "o",
+        "status": "final",
+        "code": {"text": "x"},
+        "subject": {"reference": "http://localhost/fhir/Patient/a"},
+    }
+    async with serving.client(tmp_path) as client:
+        await put(client, patient("a"), observation)
+    async with serving.client(tmp_path, base_url=fixed) as client:
+        answer = await client.post(f"http://127.0.0.1{address}", headers=FHIR)
+        if answer.status_code == 202:
+            answer = await outcome(client, answer.headers["content-location"])
+        assert answer.status_code == 200
+        assert await found(client, "Observation?subject=Patient/a") == ["o"]

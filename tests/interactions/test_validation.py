@@ -120,3 +120,23 @@ async def test_targets_within_a_transaction_are_of_the_right_type(client: Client
 async def test_a_stored_definition_that_cannot_be_used_is_refused(client: Client) -> None:
     wrong = {"element": [{"id": "Patient.x", "path": "Patient.x", "min": 1}]}
     assert await refusal(client, PROFILE | {"differential": wrong}) == ["StructureDefinition"]
+
+
+async def test_answers_are_held_against_the_stored_questionnaire(client: Client) -> None:
+    url = "http://example.org/Questionnaire/q"
+    item = {"linkId": "1", "type": "boolean", "required": True}
+    asked = {"resourceType": "Questionnaire", "id": "q", "url": url, "version": "2"}
+    response = {"resourceType": "QuestionnaireResponse", "status": "completed"}
+    right = response | {
+        "questionnaire": url,
+        "item": [{"linkId": "1", "answer": [{"valueBoolean": True}]}],
+    }
+    wrong = right | {"item": [{"linkId": "1", "answer": [{"valueString": "a"}]}]}
+    assert (await client.ask("POST", wrong["resourceType"], resource=wrong)).status == 201
+    await client.put(asked | {"status": "active", "item": [item]})
+    assert (await client.ask("POST", right["resourceType"], resource=right)).status == 201
+    assert await refusal(client, wrong) == ["QuestionnaireResponse.item[0].answer[0]"]
+    assert await refusal(client, wrong | {"questionnaire": f"{url}|2"}) != []
+    other = wrong | {"questionnaire": f"{url}|3"}
+    assert (await client.ask("POST", other["resourceType"], resource=other)).status == 201
+    assert await refusal(client, response | {"questionnaire": url}) == ["QuestionnaireResponse"]

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import stores
 from store.making import Clock
 
 from fhirserver.jobs.table import JobTable
-from fhirserver.store.sqlite import SqliteStore
+from fhirserver.store.port import ServerStore
 
 
 @pytest.fixture
@@ -19,13 +20,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore.open(tmp_path / "fhir.db", clock=clock)
+async def store(each_store: str, tmp_path: Path, clock: Clock) -> AsyncIterator[ServerStore]:
+    store = await stores.open_store(tmp_path / "fhir.db", clock)
     yield store
     await store.close()
 
 
 @pytest.fixture
-def table(store: SqliteStore, clock: Clock) -> JobTable:
+def table(store: ServerStore, clock: Clock) -> JobTable:
     numbers = itertools.count(1)
     return JobTable(store.records, now=clock, new_id=lambda: f"{next(numbers):06}")

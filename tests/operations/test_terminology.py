@@ -63,7 +63,7 @@ def filtered(property: str, op: str, value: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
+async def client(each_store: str, tmp_path: Path) -> AsyncIterator[Client]:
     """Over the store that keeps concepts."""
     async with open_context(tmp_path / "fhir.db") as context:
         yield Client(context, OPERATIONS)

@@ -187,10 +187,10 @@ def test_examples_are_left_out(tmp_path: Path) -> None:
     assert made(tmp_path / "p.tgz", SYSTEM, patient).resources == (SYSTEM,)
 
 
-async def test_search_parameters_that_repeat_standard_ones_are_left_out(
+async def test_search_parameters_that_repeat_standard_ones_are_answered_by_these(
     client: Client, tmp_path: Path
 ) -> None:
-    def parameter(code: str, expression: str) -> dict[str, Any]:
+    def parameter(code: str, type: str, expression: str) -> dict[str, Any]:
         return {
             "resourceType": "SearchParameter",
             "id": code,
@@ -200,15 +200,21 @@ async def test_search_parameters_that_repeat_standard_ones_are_left_out(
             "description": code,
             "code": code,
             "base": ["Patient"],
-            "type": "string",
+            "type": type,
             "expression": expression,
         }
 
     found = made(
         tmp_path / "p.tgz",
-        parameter("birthdate", "Patient.birthDate"),
-        parameter("nickname", "Patient.name.where(use='nickname').given"),
+        parameter("birthdate", "date", "Patient.birthDate"),
+        parameter("gender", "token", "Patient.maritalStatus"),
+        parameter("nickname", "string", "Patient.name.where(use='nickname').given"),
     )
     outcome = await install(client.gate.dispatch, found, packaged())
-    assert outcome.number == 1
-    assert list(outcome.left_out) == ["SearchParameter/birthdate"]
+    assert outcome.number == 2
+    assert list(outcome.left_out) == ["SearchParameter/gender"]
+    known = await client.get("SearchParameter?url=http://example.org/birthdate")
+    assert len(known["entry"]) == 1
+    patient = {"resourceType": "Patient", "birthDate": "2000-01-01", "gender": "female"}
+    await client.ask("POST", "Patient", resource=patient)
+    assert len((await client.get("Patient?birthdate=2000-01-01&gender=female"))["entry"]) == 1

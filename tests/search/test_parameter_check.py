@@ -57,6 +57,8 @@ def findings(definitions: Definitions, **fields: Any) -> list[tuple[str, str]]:
         {"base": ["DomainResource"], "expression": "DomainResource.language"},
         {"expression": "Patient.telecom.where(system = 'email')", "modifier": ["missing", "not"]},
         {"xpathUsage": "normal"},
+        {"type": "date", "expression": "Patient.extension.where(url='http://x').valueDateTime"},
+        {"expression": "Patient.extension('http://x').extension.first().valueCode"},
         COMPOSITE | {"component": [TUPLE, VALUE]},
     ],
     ids=str,
@@ -85,6 +87,12 @@ def test_what_can_work_is_taken(definitions: Definitions, fields: dict[str, Any]
         ({"expression": None}, "required", "expression"),
         ({"expression": "Patient..gender"}, "invalid", "expression"),
         ({"expression": "Patient.gendre"}, "invalid", "expression"),
+        ({"expression": "Patient.valueCode"}, "invalid", "expression"),
+        (
+            {"type": "date", "expression": "Patient.extension('http://x').valueBoolean"},
+            "business-rule",
+            "expression",
+        ),
         ({"expression": "Patient.frobnicate()"}, "invalid", "expression"),
         ({"expression": "Person.gender"}, "invalid", "expression"),
         ({"expression": "Patient.name"}, "business-rule", "expression"),
@@ -142,3 +150,48 @@ def test_what_the_standard_states_is_known_again(definitions: Definitions) -> No
     ]
     assert is_standard(definitions, resource)
     assert not is_standard(definitions, resource | {"expression": "Patient.gender"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_known"),
+    [
+        ({"code": "gender"}, True),
+        ({"code": "gender", "expression": "Person.gender"}, False),
+        ({"code": "gender", "expression": "Patient.active"}, False),
+        ({"code": "gender", "type": "string"}, False),
+        ({"code": "gender", "base": ["Patient", "Person"]}, False),
+        (
+            {"code": "gender", "base": ["Patient", "Person"]}
+            | {"expression": "Patient.gender|Person.gender"},
+            True,
+        ),
+        ({"code": "sex"}, False),
+        ({"code": "_id", "expression": "Patient.id"}, True),
+        ({"code": "_id", "expression": "Resource.id", "base": ["Resource"]}, True),
+        (
+            {"code": "death-date", "type": "date", "expression": "Patient.deceased.as(dateTime)"},
+            True,
+        ),
+        (
+            {"code": "death-date", "type": "date", "expression": "Patient.deceased.as(Period)"},
+            False,
+        ),
+        ({"code": "gender", "expression": "Patient..gender"}, False),
+        ({"code": "gender", "expression": 7}, False),
+        ({"code": "gender", "base": []}, False),
+        (
+            {"code": "email", "expression": "Patient.telecom.where(system='email')"},
+            True,
+        ),
+        (
+            {"code": "email", "expression": "Patient.telecom.where(system='phone')"},
+            False,
+        ),
+    ],
+    ids=str,
+)
+def test_what_a_guide_states_again_is_known(
+    definitions: Definitions, fields: dict[str, Any], is_known: bool
+) -> None:
+    """Under a URL of its own, for some of the types that the standard's parameter is for."""
+    assert is_standard(definitions, GOOD | fields) is is_known

@@ -20,7 +20,6 @@ from fhirserver.store.mongo import MongoStore
 from fhirserver.store.mongo.batch import Batch, Stored
 from fhirserver.store.mongo.connection import Connection
 from fhirserver.store.mongo.guard import Guard
-from fhirserver.store.mongo.indexes import INDEXES, create, states
 from fhirserver.store.port import Committed, Expectation, HistoryQuery, Key, Stale
 
 CODE = {"code": (Token("s", "a"),)}
@@ -250,34 +249,9 @@ async def test_a_connection_that_breaks_loses_and_doubles_nothing(
         await store.commit([put("Patient", "1", 2)])
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def _another(url: str, suffix: str) -> str:
-    """The URL of another database there."""
-    parts = urlsplit(url)
-    return parts._replace(path=parts.path + suffix).geturl()
-
-
 async def test_a_server_that_is_not_there_is_told(clock: Clock) -> None:
     url = "mongodb://127.0.0.1:1/x?serverSelectionTimeoutMS=200"
     with pytest.raises(Unavailable) as refused:
         await MongoStore.open(url, clock=clock)
     assert refused.value.headers == {"Retry-After": "2"}
     gc.collect()  # the driver forgets a socket that it was connecting when it is closed
-
-
-async def test_a_database_without_indexes_is_refused(url: str, clock: Clock) -> None:
-    bare = _another(url, "_bare")
-    with pytest.raises(Unavailable, match="store init"):
-        await MongoStore.open(bare, clock=clock)
-
-
-async def test_the_making_of_indexes_goes_on_where_it_was(url: str) -> None:
-    connection = Connection(_another(url, "_more"))
-    made = create(connection.database)
-    first = [await anext(made), await anext(made)]
-    await made.aclose()
-    assert first == list(INDEXES[:2])
-    assert [index async for index in create(connection.database)] == list(INDEXES[2:])
-    assert all(state.is_there for state in await states(connection.database))
-    await connection.client.drop_database(connection.place.database)
-    await connection.close()

@@ -19,7 +19,7 @@ SCT = "http://snomed.info/sct"
 
 
 @pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
+async def client(each_store: str, tmp_path: Path) -> AsyncIterator[Client]:
     async with open_context(tmp_path / "fhir.db") as context:
         yield Client(context, OPERATIONS)
 

@@ -12,12 +12,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from fhirserver.errors import Invalid
+from fhirserver.interactions.codes import with_codes
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Pairs, Request
 from fhirserver.model.json import Json, Resource, decode
+from fhirserver.search.codes import Codes
 from fhirserver.search.compile import compile_search
 from fhirserver.search.expression import Cursor
-from fhirserver.search.request import Limits
+from fhirserver.search.request import Limits, SearchRequest
 
 LIST = "List"
 CONNECTION = "Connection"
@@ -63,14 +65,7 @@ async def search(
     cursor = given.pop(_CURSOR, None)
     pairs = _pairs(context, type, given, of)
     binding = (("$graphql", request.grant.subject), (type, ""), *pairs)
-    compiled = compile_search(
-        context.definitions,
-        (type,),
-        pairs,
-        now=context.now(),
-        base_url=request.base,
-        limits=Limits(count=context.policy.page_size, max_count=context.policy.max_page_size),
-    )
+    compiled = await _compiled(context, request, type, pairs)
     if compiled.query.types != (type,):
         raise Invalid("A search of GraphQL finds whole resources of its type: omit _contained.")
     if compiled.includes or compiled.summary or compiled.elements:
@@ -85,6 +80,23 @@ async def search(
         context.sealer.seal(page.next, binding) if page.next else None,
         context.sealer.seal((), binding),
     )
+
+
+async def _compiled(context: Context, request: Request, type: str, pairs: Pairs) -> SearchRequest:
+    now = context.now()
+
+    def compile(codes: Codes) -> SearchRequest:
+        return compile_search(
+            context.definitions,
+            (type,),
+            pairs,
+            now=now,
+            base_url=request.base,
+            limits=Limits(count=context.policy.page_size, max_count=context.policy.max_page_size),
+            codes=codes,
+        )
+
+    return await with_codes(context, compile)
 
 
 def _pairs(

@@ -17,14 +17,12 @@ from functools import lru_cache
 from typing import Any
 
 from fhirserver.errors import Invalid, TooCostly
+from fhirserver.search.codes import MAX_CODES, CodesAsked, Relation, codes_of
 from fhirserver.search.entry import String, Token
 from fhirserver.search.escape import split, unescape
 from fhirserver.search.expression import Expression, Not, StringIs, StringMode, TokenIs, TokenValue
 from fhirserver.search.parameter import Convert, Knowledge, Parameter, ParameterType, Values
 from fhirserver.search.params.string import concept_texts, display, strings, text_search
-
-MAX_CODES = 10_000
-"""How many codes a value set or hierarchy may have, to be searched for."""
 
 _PHONE = re.compile(r"[+(]?\d[\d\s().+/-]*", re.ASCII)
 _PHONE_PUNCTUATION = re.compile(r"[^\d+]", re.ASCII)
@@ -195,13 +193,13 @@ def _in(parameter: Parameter, _: str, values: Values, knowledge: Knowledge) -> T
     asked: list[TokenValue] = []
     for value in values:
         url = unescape(value)
-        expansion = knowledge.terminology.expand(url)
-        if expansion is None:
+        codes = _codes(CodesAsked("in", url), knowledge)
+        if codes is None:
             raise Invalid(
                 f"The codes of the value set '{url}' are not known here: give the canonical URL "
                 "of one whose code systems are loaded."
             )
-        asked += [TokenValue(coding.system, coding.code) for coding in expansion]
+        asked += codes
         _check_size(asked)
     return _tokens(parameter, asked, knowledge)
 
@@ -211,18 +209,19 @@ def _not_in(parameter: Parameter, _: str, values: Values, knowledge: Knowledge) 
 
 
 def _below(parameter: Parameter, _: str, values: Values, knowledge: Knowledge) -> TokenIs:
-    return _related(parameter, values, knowledge, knowledge.terminology.subsumed)
+    return _related(parameter, values, knowledge, "below")
 
 
 def _above(parameter: Parameter, _: str, values: Values, knowledge: Knowledge) -> TokenIs:
-    return _related(parameter, values, knowledge, knowledge.terminology.ancestors)
+    return _related(parameter, values, knowledge, "above")
+
+
+def _codes(asked: CodesAsked, knowledge: Knowledge) -> tuple[TokenValue, ...] | None:
+    return codes_of(asked, knowledge.codes, knowledge.terminology)
 
 
 def _related(
-    parameter: Parameter,
-    values: Values,
-    knowledge: Knowledge,
-    relation: Callable[[str, str], Iterable[str] | None],
+    parameter: Parameter, values: Values, knowledge: Knowledge, relation: Relation
 ) -> TokenIs:
     asked: list[TokenValue] = []
     for text in values:
@@ -230,13 +229,13 @@ def _related(
         if not value.code or value.system == "":
             raise Invalid("Write :above and :below with the code and its system: system|code.")
         for system in _systems(parameter, value, knowledge):
-            codes = relation(system, value.code)
+            codes = _codes(CodesAsked(relation, system, value.code), knowledge)
             if codes is None:
                 raise Invalid(
                     f"What is above and below '{value.code}' in '{system}' is not known here: "
                     "the code system must be loaded and have that code."
                 )
-            asked += [TokenValue(system, code) for code in sorted(codes)]
+            asked += codes
         _check_size(asked)
     return _tokens(parameter, asked, knowledge)
 

@@ -16,7 +16,13 @@ from bson import Int64
 from fhirserver.search.contained import CONTAINED
 from fhirserver.search.entry import Contained
 from fhirserver.search.match import Document, contained_in
-from fhirserver.store.mongo.document import Json, Stamp, resource_document, version_document
+from fhirserver.store.mongo.document import (
+    Json,
+    Stamp,
+    contained_field,
+    resource_document,
+    version_document,
+)
 from fhirserver.store.mongo.document import field as field_name
 from fhirserver.store.mongo.links import Unwritten
 from fhirserver.store.port import (
@@ -65,8 +71,9 @@ class Writing(NamedTuple):
     """What is to be written, from the number `start` on; it has one effect however often it is
     written. Without versions it takes others out (`expunged`, by k, i, v).
 
-    `latest` are the last numbers of types, `over` stored versions that come to an end, `gone`
-    documents of `resource` that go unless they are newer than m.
+    `latest` are the last numbers of types, `over` stored versions that come to an end,
+    `reentered` documents of `resource` with other entries for the version that is there, `gone`
+    those that go unless they are newer than m.
     """
 
     group: str
@@ -78,6 +85,7 @@ class Writing(NamedTuple):
     versions: Sequence[Json] = ()
     over: Sequence[Json] = ()
     resources: Sequence[Json] = ()
+    reentered: Sequence[Json] = ()
     gone: Sequence[Json] = ()
     expunged: Sequence[Json] = ()
 
@@ -92,6 +100,7 @@ class Writing(NamedTuple):
             "versions": list(self.versions),
             "over": list(self.over),
             "resources": list(self.resources),
+            "reentered": list(self.reentered),
             "gone": list(self.gone),
             "expunged": list(self.expunged),
         }
@@ -230,7 +239,7 @@ class Batch:
             self._versions(),
             self._superseded(),
             [document for item in self._overlay.values() for document in self._resources(item)],
-            self._gone(),
+            gone=self._gone(),
         )
 
     def _resources(self, item: _Placed) -> list[Json]:
@@ -238,9 +247,7 @@ class Batch:
         stamp = Stamp(item.change.version, item.number, item.instant)
         entries = None if item.change.body is None else item.change.entries
         out = resource_document(self.tenant, item.key, item.created, stamp, entries)
-        if item.parts:
-            out["p"] = [{"k": k, "i": i, "n": Int64(n)} for (k, i), n in item.parts.items()]
-        documents = [out]
+        documents = [out | contained_field(item.parts)]
         for part in item.change.entries.get(CONTAINED, ()):
             assert isinstance(part, Contained)
             key = Key(part.type, part.id)

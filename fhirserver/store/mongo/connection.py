@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
@@ -72,7 +73,7 @@ class Connection:
     def __init__(self, url: str, *, waits: bool = False) -> None:
         """`waits`: for an answer of any duration, as of the making of an index."""
         self.place = place_of(url)
-        options = _options(url) | ({"socketTimeoutMS": None} if waits else {})
+        options = client_options(url) | ({"socketTimeoutMS": None} if waits else {})
         with translated():
             self.client: AsyncMongoClient[Json] = AsyncMongoClient(url, **options)
         self.database: AsyncDatabase[Json] = self.client.get_database(
@@ -128,14 +129,26 @@ def unavailable(text: str) -> Unavailable:
 def translated() -> Iterator[None]:
     """Makes the driver's errors refusals; lets unknown ones through.
 
-    A text that is not Unicode (a lone surrogate) is `Invalid`.
+    A text that is not Unicode (a lone surrogate) is `Invalid`. Of a task that is cancelled
+    meanwhile the driver makes a lost connection, and may go on with another; here it ends.
     """
+    cancelled = _cancelled()
     try:
         yield
     except UnicodeEncodeError as error:
         raise Invalid("The request has characters that are not Unicode text.") from error
     except PyMongoError as error:
+        if _cancelled() > cancelled:
+            raise asyncio.CancelledError from error
         raise refusal(error) from error
+    if _cancelled() > cancelled:
+        raise asyncio.CancelledError
+
+
+def _cancelled() -> int:
+    """How often the task that runs was asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
 
 
 def refusal(error: PyMongoError) -> FhirError | PyMongoError:
@@ -170,8 +183,8 @@ def is_passing(error: PyMongoError) -> bool:
     return isinstance(error, OperationFailure) and error.code in _PASSING
 
 
-def _options(url: str) -> dict[str, Any]:
-    """What the URL does not say itself."""
+def client_options(url: str) -> dict[str, Any]:
+    """The options of a client: what the URL does not say itself."""
     said = url.lower()
     options: dict[str, Any] = {
         "appname": "fhirserver",

@@ -20,6 +20,7 @@ Numbers are 64-bit. Values of one parameter are of one BSON type, so that compar
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias, assert_never
 
 from bson import Int64
@@ -50,6 +51,9 @@ Json: TypeAlias = dict[str, Any]
 
 _INDEXED: Final = ("q", "w", "z", "r", "x", "o")
 
+SHOWN: Final = {"_id": 0, "e": 0, "x": 0, "w": 0}
+"""The projection that leaves of a version what `version_of` reads."""
+
 COMPONENTS: Final = ("a", "b", "d")
 """Where the components of a tuple stand."""
 
@@ -64,11 +68,24 @@ def reentered(
     """
     key = Key(part.type, part.id) if part else Key(entered.type, entered.id)
     which: Json = {"t": tenant, "k": key.type, "i": key.id, "v": Int64(entered.version)}
-    which |= {"l": True, "$or": [{"g": {"$exists": False}}, {"g": {"$lte": Int64(number)}}]}
+    which |= {"l": True, **entered_before(number)}
     fields = indexed(part.entries if part else entered.entries)
     gone = {name: "" for name in _INDEXED if name not in fields}
     write: Json = {"$set": {**fields, "g": Int64(number)}}
     return UpdateOne(which, write | ({"$unset": gone} if gone else {}))
+
+
+def entered_before(number: int) -> Json:
+    """That the entries of a document were not made by a later SearchParameter."""
+    return {"$or": [{"g": {"$exists": False}}, {"g": {"$lte": Int64(number)}}]}
+
+
+def keyed(tenant: str, keys: Iterable[Key]) -> list[Json]:
+    """Filters that each find the documents of some keys of one type."""
+    by_type: dict[str, list[str]] = {}
+    for key in keys:
+        by_type.setdefault(key.type, []).append(key.id)
+    return [{"t": tenant, "k": type_, "i": {"$in": ids}} for type_, ids in by_type.items()]
 
 
 class Stamp(NamedTuple):
@@ -96,6 +113,12 @@ def resource_document(
         out["l"] = True
         out |= indexed(entries)
     return out
+
+
+def contained_field(parts: Mapping[Key, int]) -> Json:
+    """The field that lists what a resource contains, with the numbers of that."""
+    listed = [{"k": k, "i": i, "n": Int64(number)} for (k, i), number in parts.items()]
+    return {"p": listed} if listed else {}
 
 
 def container_of(found: Json) -> Key:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pymongo.errors import OperationFailure
 
 from fhirserver.search.expression import Expression, Near, Query
-from fhirserver.store.explanation import condition_step
+from fhirserver.store.explanation import MOST_TYPES, Figure, condition_step, search_step
 from fhirserver.store.mongo.connection import Connection, within
 from fhirserver.store.mongo.document import Json
 from fhirserver.store.mongo.indexes import RESOURCE
@@ -22,11 +22,8 @@ from fhirserver.store.mongo.lower import is_plain
 from fhirserver.store.mongo.search import Ask, Searcher
 from fhirserver.store.port import Explanation
 
-_MOST_TYPES: Final = 20
 _COUNTED: Final = ("totalKeysExamined", "totalDocsExamined", "nReturned")
 _INNER: Final = ("queryPlan", "inputStage", "inputStages", "shards", "winningPlan")
-
-Figure = tuple[str, str | int]
 
 
 class Explainer:
@@ -50,22 +47,13 @@ class Explainer:
         planned = time.perf_counter()
         page = await self._searcher.page(query)
         ran = time.perf_counter()
-        figures: list[Figure] = [
-            ("types", len(types)),
-            ("planMicroseconds", round((planned - start) * 1e6)),
-            ("runMicroseconds", round((ran - planned) * 1e6)),
-            ("found", len(page.versions)),
-            ("more", "yes" if page.next is not None else "no"),
-        ]
-        if page.total is not None:
-            figures.append(("total", page.total))
-        return Explanation("search", tuple(figures), tuple(plans))
+        return search_step(len(types), planned - start, ran - planned, page, tuple(plans))
 
     async def _of(
         self, ask: Ask, types: tuple[str, ...], steps: tuple[Explanation, ...]
     ) -> Explanation:
         order = [name for name, _ in ask.sort]
-        figures: list[Figure] = [("type", type_) for type_ in types[:_MOST_TYPES]]
+        figures: list[Figure] = [("type", type_) for type_ in types[:MOST_TYPES]]
         figures.append(("order", "order of creation" if order == ["n"] else " ".join(order)))
         figures += await self._access(ask)
         return Explanation("plan", tuple(figures), steps)
@@ -88,17 +76,31 @@ class Explainer:
             told = await self._connection.database.command(command)
         except OperationFailure as error:
             return [("access", f"not told by this server (code {error.code})")]
-        figures: list[Figure] = [("access", line) for line in _stages(told)]
-        stats = told.get("executionStats", {})
-        return figures + [(name, int(stats[name])) for name in _COUNTED if name in stats]
+        return access(told)
 
 
-def _stages(told: Json) -> list[str]:
-    """The stages of the plan that won, outermost first, with the indexes they use."""
-    planners = [told.get("queryPlanner", {})]
-    stages = told.get("stages", ())
-    planners += [stage.get("$cursor", {}).get("queryPlanner", {}) for stage in stages]
-    return [line for planner in planners for line in _lines(planner.get("winningPlan", {}))]
+def access(told: Json) -> list[Figure]:
+    """The stages of the plans that won, outermost first, with the indexes they use, and how much
+    was looked at; of what a server answers to `explain`, from one shard or from several."""
+    figures: list[Figure] = []
+    counted: dict[str, int] = {}
+    for part in _parts(told):
+        plan = part.get("queryPlanner", {}).get("winningPlan", {})
+        figures += [("access", line) for line in _lines(plan)]
+        stats = part.get("executionStats", {})
+        for name in _COUNTED:
+            if name in stats:
+                counted[name] = counted.get(name, 0) + int(stats[name])
+    return figures + list(counted.items())
+
+
+def _parts(told: Json) -> Iterator[Json]:
+    """What has a plan: a find, the beginning of an aggregation, each of several shards."""
+    yield told
+    for stage in told.get("stages", ()):
+        yield stage.get("$cursor", {})
+    for shard in told.get("shards", {}).values():
+        yield from _parts(shard)
 
 
 def _lines(plan: Any) -> Iterator[str]:

@@ -16,7 +16,7 @@ from bson import Int64
 
 from fhirserver.store.mongo.batch import Head, Writing
 from fhirserver.store.mongo.connection import Connection, unavailable
-from fhirserver.store.mongo.document import Json
+from fhirserver.store.mongo.document import Json, keyed
 from fhirserver.store.mongo.guard import Guard, Lost
 from fhirserver.store.port import Expunge, Key
 
@@ -105,13 +105,10 @@ class Expunger:
             last = int(found[-1]["n"])
 
     async def _live(self, keys: set[Key]) -> set[Key]:
-        by_type: dict[str, list[str]] = {}
-        for key in keys:
-            by_type.setdefault(key.type, []).append(key.id)
-        if not by_type:
+        wanted = keyed(self._tenant, keys)
+        if not wanted:
             return set()
-        parts = [{"t": self._tenant, "k": k, "i": {"$in": i}} for k, i in by_type.items()]
-        cursor = self._resources.find({"l": True, "$or": parts}, _KEY)
+        cursor = self._resources.find({"l": True, "$or": wanted}, _KEY)
         return {Key(one["k"], one["i"]) for one in await cursor.to_list(None)}
 
     def _scope(self, what: Expunge) -> Json:

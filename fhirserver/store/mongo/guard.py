@@ -30,7 +30,7 @@ from pymongo.read_concern import ReadConcern
 from fhirserver.errors import Unavailable
 from fhirserver.store.mongo.batch import Head, Writing
 from fhirserver.store.mongo.connection import MAJORITY, Connection, is_passing
-from fhirserver.store.mongo.document import Json
+from fhirserver.store.mongo.document import Json, entered_before
 
 _DUPLICATE: Final = 11000
 _PATIENCE: Final = 20.0  # seconds in which a transaction's commit is asked for again
@@ -87,6 +87,11 @@ class Guard:
                 await self._finish(found["pending"])
             else:
                 return _head(found, "n")
+
+    async def confirm(self, head: Head) -> None:
+        """Raises `Lost` when a commit was made since the head was so."""
+        if (await self.settled()).number != head.number:
+            raise Lost
 
     async def ask_for_turn(self) -> None:
         """Holds off other processes for a second, unless one of them does so already."""
@@ -251,6 +256,9 @@ class Guard:
                 key = {"t": tenant, "k": document["k"], "i": document["i"]}
                 older = {**key, "m": {"$lt": document["m"]}}
                 resources.append(ReplaceOne(older, document))
+        for document in pending.get("reentered", ()):
+            same = {name: document[name] for name in ("t", "k", "i", "m")}
+            resources.append(ReplaceOne(same | entered_before(document["g"]), document))
         resources += [
             DeleteOne({"t": tenant, "k": old["k"], "i": old["i"], "m": {"$lte": old["m"]}})
             for old in pending["gone"]

@@ -6,8 +6,6 @@ happened, so that every question about time is a range.
 
 from __future__ import annotations
 
-from typing import Final
-
 from bson import Int64
 
 from fhirserver.errors import Invalid
@@ -15,19 +13,15 @@ from fhirserver.model.temporal import ALWAYS
 from fhirserver.search.expression import Cursor
 from fhirserver.store.mongo.condition import Filter
 from fhirserver.store.mongo.connection import Connection, within
-from fhirserver.store.mongo.document import version_of
+from fhirserver.store.mongo.document import SHOWN, version_of
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.port import HistoryPage, HistoryQuery
-
-_PATIENCE: Final = 30.0
 
 
 class Historian:
     """Answers history queries of one tenant."""
 
-    def __init__(
-        self, connection: Connection, tenant: str, guard: Guard, patience: float = _PATIENCE
-    ) -> None:
+    def __init__(self, connection: Connection, tenant: str, guard: Guard, patience: float) -> None:
         self._connection = connection
         self._tenant = tenant
         self._guard = guard
@@ -48,12 +42,7 @@ class Historian:
             return HistoryPage((), total, None)
         if place:
             wanted["n"] = {"$lt": Int64(place[2])}
-        cursor = versions.find(
-            wanted,
-            {"_id": 0, "e": 0, "x": 0, "w": 0},
-            sort=[("n", -1)],
-            limit=query.count + 1,
-        )
+        cursor = versions.find(wanted, SHOWN, sort=[("n", -1)], limit=query.count + 1)
         found = await cursor.to_list(None)
         shown = [version_of(one) for one in found[: query.count]]
         if len(found) <= query.count:

@@ -22,6 +22,10 @@ RESOURCE: Final = "resource"
 VERSION: Final = "version"
 TENANT: Final = "tenant"
 RECORD: Final = "record"
+CODE_SYSTEM: Final = "code_system"
+CONCEPT: Final = "concept"
+CONCEPT_WORD: Final = "concept_word"
+CLOSURE: Final = "closure"
 
 _EVERY: Final = 5.0  # seconds between two words about how far an index is
 
@@ -97,6 +101,16 @@ INDEXES: Final[tuple[Index, ...]] = (
     _index(VERSION, "by_end", "t n", only_with="x"),
     _index(RECORD, "by_name", "t c k", unique=True),
     Index(RECORD, "by_end", (("z", ASCENDING),), expires=True),
+    _index(CODE_SYSTEM, "by_url", "t u v"),
+    _index(CONCEPT, "by_code", "s c", unique=True),
+    _index(CONCEPT, "by_folded", "s f"),
+    _index(CONCEPT, "by_place", "s n"),
+    _index(CONCEPT, "by_ancestor", "s a n"),
+    _index(CONCEPT, "by_parent", "s r n"),
+    _index(CONCEPT, "by_property", "s p n"),
+    _index(CONCEPT, "by_word", "s w z n"),
+    _index(CONCEPT_WORD, "by_word", "s w"),
+    _index(CLOSURE, "by_name", "t n", unique=True),
 )
 """Every index, in the order in which they are made."""
 
@@ -104,7 +118,7 @@ INDEXES: Final[tuple[Index, ...]] = (
 async def states(database: AsyncDatabase[Json]) -> list[State]:
     """Each index, and whether it is there with the same keys."""
     there: dict[tuple[str, str], Any] = {}
-    for collection in (RESOURCE, VERSION, RECORD):
+    for collection in dict.fromkeys(index.collection for index in INDEXES):
         found = await database[collection].index_information()
         there |= {(collection, name): told for name, told in found.items()}
     out = []
@@ -114,6 +128,11 @@ async def states(database: AsyncDatabase[Json]) -> list[State]:
         is_same = keys == index.keys and bool(told.get("unique")) == index.is_unique
         out.append(State(index, is_same))
     return out
+
+
+async def missing(database: AsyncDatabase[Json]) -> list[Index]:
+    """What is to be made, in that order."""
+    return [state.index for state in await states(database) if not state.is_there]
 
 
 async def making(database: AsyncDatabase[Json], index: Index) -> AsyncIterator[str]:
@@ -142,14 +161,3 @@ async def _progress(database: AsyncDatabase[Json], index: Index) -> str | None:
     except OperationFailure:  # the user may not look, or the server cannot tell
         pass
     return None
-
-
-async def create(database: AsyncDatabase[Json]) -> AsyncIterator[Index]:
-    """Makes what is missing, one index after another; gives each when it is whole.
-
-    Broken off and called again, it goes on with the first that is missing.
-    """
-    for state in await states(database):
-        if not state.is_there:
-            await database[state.index.collection].create_indexes([state.index.model])
-            yield state.index

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from bson import Int64
 
+from fhirserver.store.log import LogPage, Place
 from fhirserver.store.mongo.connection import Connection
-from fhirserver.store.mongo.document import version_of
+from fhirserver.store.mongo.document import SHOWN, version_of
 from fhirserver.store.mongo.guard import Guard
-from fhirserver.store.port import LogQuery, Version
+from fhirserver.store.port import LogQuery
 
 _PAGE: Final = 200
-
-
-class Place(NamedTuple):
-    """The number after which a page begins, and where the snapshot ends, once that is chosen."""
-
-    after: int
-    until: int | None
-
-
-class LogPage(NamedTuple):
-    """`next` is None on the last page."""
-
-    versions: list[Version]
-    next: Place | None
 
 
 async def log_page(
@@ -44,8 +31,7 @@ async def log_page(
     if query.current:
         wanted["b"] = {"$exists": True}
         wanted["$or"] = [{"x": {"$exists": False}}, {"x": {"$gt": Int64(until)}}]
-    shown = {"_id": 0, "e": 0, "x": 0, "w": 0}
-    cursor = connection.version.find(wanted, shown, sort=[("n", 1)], limit=_PAGE)
+    cursor = connection.version.find(wanted, SHOWN, sort=[("n", 1)], limit=_PAGE)
     found = await cursor.to_list(None)
     versions = [version_of(one) for one in found]
     if len(found) < _PAGE:

@@ -19,7 +19,7 @@ from fhirserver.store.bounds import check_size
 from fhirserver.store.mongo.batch import Found
 from fhirserver.store.mongo.condition import Filter, all_of
 from fhirserver.store.mongo.connection import Connection, within
-from fhirserver.store.mongo.document import Json, container_of, version_of
+from fhirserver.store.mongo.document import SHOWN, Json, container_of, version_of
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.links import LOOKED_FOR, Linker, Unwritten, batches, split
 from fhirserver.store.mongo.order import (
@@ -37,7 +37,6 @@ from fhirserver.store.mongo.order import (
 )
 from fhirserver.store.port import Key, SearchPage, Version
 
-_PATIENCE: Final = 30.0  # seconds that a search may take in all
 _BATCH: Final = 500  # candidates that are looked at together
 _BODIES: Final = 500
 _COUNTED: Final = 10_000  # matches that an estimate counts
@@ -108,12 +107,14 @@ class Ask:
         return {"find": collection, "filter": self.whole, "sort": dict(self.sort), **limit}
 
 
+class _Expunged(Exception):
+    """What was found is no more: to be looked for again."""
+
+
 class Searcher:
     """Answers queries of one tenant."""
 
-    def __init__(
-        self, connection: Connection, tenant: str, guard: Guard, patience: float = _PATIENCE
-    ) -> None:
+    def __init__(self, connection: Connection, tenant: str, guard: Guard, patience: float) -> None:
         self._connection = connection
         self._tenant = tenant
         self._guard = guard
@@ -122,7 +123,11 @@ class Searcher:
     async def page(self, query: Query) -> SearchPage:
         """As `Store.search`."""
         with within(self._patience):
-            return await self._page(query)
+            while True:
+                try:
+                    return await self._page(query)
+                except _Expunged:
+                    continue
 
     async def _page(self, query: Query) -> SearchPage:
         columns = tuple(columns_of(query.sort))
@@ -171,15 +176,26 @@ class Searcher:
             found += await question.linker.unwritten(question.types, question.where)
         return sorted(Found(int(one["n"]), _key(one)) for one in found)[:limit]
 
-    async def following(self, types: Sequence[str], number: int, limit: int) -> list[Json]:
-        """The documents of the next resources after a number."""
+    async def following(
+        self, types: Sequence[str], number: int, limit: int
+    ) -> tuple[list[Version], int | None]:
+        """The next resources after a number, and the number after which there are more."""
         head = await self._guard.position()
         question = await self._question(tuple(types) or head.types, EVERYTHING, ())
         place = Place(head.number, None, number, ())
-        return [row.found for row in await self._rows(question, place, limit)]
+        while True:
+            found = [row.found for row in await self._rows(question, place, limit)]
+            try:
+                versions = await self.versions(found)
+            except _Expunged:
+                continue
+            return versions, int(found[-1]["n"]) if len(found) == limit else None
 
     async def versions(self, found: Sequence[Json]) -> list[Version]:
-        """The current versions that the documents tell of, in their order."""
+        """The current versions that the documents tell of, in their order.
+
+        Raises `_Expunged` for one that has been superseded and taken out since.
+        """
         by_number: dict[int, Version] = {}
         for start in range(0, len(found), _BODIES):
             some = found[start : start + _BODIES]
@@ -191,9 +207,11 @@ class Searcher:
                     "k": {"$in": list({key.type for key in owners})},
                     "i": {"$in": list({key.id for key in owners})},
                 },
-                {"_id": 0, "e": 0, "x": 0, "w": 0},
+                SHOWN,
             )
             by_number |= {int(one["n"]): version_of(one) for one in await cursor.to_list(None)}
+        if any(int(one["m"]) not in by_number for one in found):
+            raise _Expunged
         return [by_number[int(one["m"])]._replace(type=one["k"], id=one["i"]) for one in found]
 
     async def _question(

@@ -6,19 +6,20 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
 from fhirserver.errors import Unavailable
-from fhirserver.search.contained import CONTAINED
-from fhirserver.search.entry import Contained
 from fhirserver.search.expression import Query
-from fhirserver.store.concepts import NO_CONCEPTS
+from fhirserver.store.log import Place
+from fhirserver.store.mongo.concepts import MongoConcepts
 from fhirserver.store.mongo.connection import Connection, translated
-from fhirserver.store.mongo.document import reentered, version_of
+from fhirserver.store.mongo.document import SHOWN, keyed, version_of
 from fhirserver.store.mongo.explain import Explainer
 from fhirserver.store.mongo.expunge import Expunger
 from fhirserver.store.mongo.guard import Guard
 from fhirserver.store.mongo.history import Historian
-from fhirserver.store.mongo.indexes import states
-from fhirserver.store.mongo.log import Place, log_page
+from fhirserver.store.mongo.indexes import missing
+from fhirserver.store.mongo.layout import check_layout, layout_of
+from fhirserver.store.mongo.log import log_page
 from fhirserver.store.mongo.records import MongoRecords
+from fhirserver.store.mongo.reindex import Reindexer
 from fhirserver.store.mongo.search import Searcher
 from fhirserver.store.mongo.writer import Writer
 from fhirserver.store.port import (
@@ -33,7 +34,6 @@ from fhirserver.store.port import (
     Kept,
     Key,
     LogQuery,
-    Outdated,
     SearchPage,
     Unchanged,
     Version,
@@ -45,7 +45,6 @@ _PATIENCE: Final = 30.0  # seconds that a search may take
 _SCAN_PAGE: Final = 200
 _IDS: Final = 500
 _GREATEST: Final = 2**63 - 1  # what a number of the server can be
-_SHOWN: Final = {"_id": 0, "e": 0, "x": 0, "w": 0}
 
 
 class MongoStore:
@@ -64,9 +63,10 @@ class MongoStore:
         self._connection = connection
         self._tenant = tenant
         self.records = MongoRecords(connection, tenant, clock)
-        self.concepts = NO_CONCEPTS
         self._guard = Guard(connection, tenant, atomic=atomic)
+        self.concepts = MongoConcepts(connection, tenant, self._guard, patience)
         self._searcher = Searcher(connection, tenant, self._guard, patience)
+        self._reindexer = Reindexer(connection, tenant, self._guard)
         self._expunger = Expunger(connection, tenant, self._guard)
         self._explainer = Explainer(connection, self._searcher, patience)
         self._historian = Historian(connection, tenant, self._guard, patience)
@@ -84,22 +84,14 @@ class MongoStore:
         """The tenant's store at `mongodb://HOST/DATABASE`.
 
         `clock` gives microseconds since 1970; a search may take `patience` seconds. Raises
-        `Unavailable` when the server cannot be reached, or its indexes are not all there.
+        `Unavailable` when the server cannot be reached, or the database has another layout or
+        not all indexes.
         """
         connection = Connection(url)
         try:
             with translated():
                 atomic = await connection.has_transactions()
-                missing = [
-                    state.index.name
-                    for state in await states(connection.database)
-                    if not state.is_there
-                ]
-            if missing:
-                raise Unavailable(
-                    f"The database '{connection.place.database}' lacks indexes "
-                    f"({', '.join(missing)}). Make them: fhirserver store init"
-                )
+                await _check(connection)
         except BaseException:
             await connection.close()
             raise
@@ -112,7 +104,7 @@ class MongoStore:
         if version is not None:
             wanted["v"] = version  # type: ignore[assignment]
         with translated():
-            found = await self._connection.version.find_one(wanted, _SHOWN, sort=[("v", -1)])
+            found = await self._connection.version.find_one(wanted, SHOWN, sort=[("v", -1)])
         return version_of(found) if found else None
 
     async def read_many(self, keys: Sequence[Key]) -> Sequence[Version]:
@@ -121,26 +113,15 @@ class MongoStore:
         return [version for version in found if version and version.body is not None]
 
     async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Version]:
-        by_type: dict[str, list[str]] = {}
-        for type_, id_ in keys:
-            by_type.setdefault(type_, []).append(id_)
         current: dict[Key, Version] = {}
         with translated():
-            for type_, ids in by_type.items():
-                for start in range(0, len(ids), _IDS):
-                    some = ids[start : start + _IDS]
+            for start in range(0, len(keys), _IDS):
+                for wanted in keyed(self._tenant, keys[start : start + _IDS]):
                     cursor = self._connection.version.find(
-                        {
-                            "t": self._tenant,
-                            "k": type_,
-                            "i": {"$in": some},
-                            "x": {"$exists": False},
-                        },
-                        _SHOWN,
-                        sort=[("i", 1), ("v", 1)],
+                        {**wanted, "x": {"$exists": False}}, SHOWN, sort=[("i", 1), ("v", 1)]
                     )
                     for found in await cursor.to_list(None):
-                        current[Key(type_, found["i"])] = version_of(found)
+                        current[Key(found["k"], found["i"])] = version_of(found)
         return current
 
     async def history(self, query: HistoryQuery) -> HistoryPage:
@@ -167,28 +148,8 @@ class MongoStore:
         return await self._writer.commit(changes, before, after, unchanged)
 
     async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
-        """As `Store.reindex`.
-
-        A document tells by what number its entries were made, and takes none that were made by
-        an earlier one: the head is looked at before, and may move on.
-        """
         with translated():
-            if unchanged and await self.latest(unchanged.type) != unchanged.number:
-                raise Outdated(f"A {unchanged.type} was changed meanwhile.")
-            number = unchanged.number if unchanged else 0
-            writes = [reentered(self._tenant, item, number) for item in entered]
-            parts = [
-                reentered(self._tenant, item, number, part)
-                for item in entered
-                for part in item.entries.get(CONTAINED, ())
-                if isinstance(part, Contained)
-            ]
-            resources = self._connection.resource
-            if parts:
-                await resources.bulk_write(parts, ordered=False)
-            if not writes:
-                return 0
-            return (await resources.bulk_write(writes, ordered=False)).matched_count
+            return await self._reindexer.reindex(entered, unchanged)
 
     async def latest(self, type: str) -> int:
         with translated():
@@ -213,16 +174,12 @@ class MongoStore:
 
     async def scan(self, type: str | None = None) -> AsyncIterator[Version]:
         types = (type,) if type else ()
-        last = 0
-        while True:
+        place: int | None = 0
+        while place is not None:
             with translated():
-                found = await self._searcher.following(types, last, _SCAN_PAGE)
-                versions = await self._searcher.versions(found)
+                versions, place = await self._searcher.following(types, place, _SCAN_PAGE)
             for version in versions:
                 yield version
-            if len(found) < _SCAN_PAGE:
-                return
-            last = int(found[-1]["n"])
 
     async def counts(self) -> dict[str, int]:
         with translated():
@@ -230,4 +187,21 @@ class MongoStore:
 
     async def close(self) -> None:
         await self._writer.close()
+        await self.concepts.close()
         await self._connection.close()
+
+
+async def _check(connection: Connection) -> None:
+    """Raises `Unavailable` for a database that is not made ready for this server."""
+    name = connection.place.database
+    layout = await layout_of(connection.database)
+    check_layout(name, layout)
+    if lacking := [index.name for index in await missing(connection.database)]:
+        raise Unavailable(
+            f"The database '{name}' lacks indexes ({', '.join(lacking)}). "
+            "Make them: fhirserver store init"
+        )
+    if layout is None:
+        raise Unavailable(
+            f"The database '{name}' does not tell its layout. Say it: fhirserver store init"
+        )

@@ -20,6 +20,7 @@ from fhirserver.errors import NotSupported, TooLarge, Unavailable
 from fhirserver.model.resource import redrafted
 from fhirserver.store.mongo.batch import Batch, Head, Stored, check, looked_for
 from fhirserver.store.mongo.connection import Connection, refusal, unavailable
+from fhirserver.store.mongo.document import keyed
 from fhirserver.store.mongo.guard import Existing, Guard, Lost
 from fhirserver.store.mongo.search import Searcher
 from fhirserver.store.port import Change, Committed, Expectation, Kept, Key, Unchanged
@@ -50,6 +51,10 @@ class Request(NamedTuple):
 class Outcome(NamedTuple):
     request: Request
     result: Committed | BaseException
+
+    @property
+    def is_refusal(self) -> bool:
+        return isinstance(self.result, BaseException)
 
 
 class Writer:
@@ -158,14 +163,18 @@ class Writer:
     async def _commit_group(self, group: Sequence[Request]) -> list[Outcome]:
         pause = _PAUSE
         are_new_looked_for = not self._atomic
+        only_writes = all(request.changes for request in group)
         for losses in range(_LOSSES):
-            if losses >= _PATIENT_FOR:
+            if losses >= _PATIENT_FOR and only_writes:
                 await self._guard.ask_for_turn()
-            batch = await self._batch(group, are_new_looked_for, is_first=not losses)
+            is_settled = bool(losses) or not only_writes
+            batch = await self._batch(group, are_new_looked_for, is_settled)
             outcomes = await self._admit_all(batch, group)
             try:
                 if not batch.is_empty:
                     await self._guard.write(batch.writing(), batch.left)
+                elif not is_settled or any(not one.is_refusal for one in outcomes):
+                    await self._guard.confirm(batch.head)
             except Lost as lost:
                 are_new_looked_for |= isinstance(lost, Existing)
                 await asyncio.sleep(pause * random.random())  # noqa: S311 - no secret
@@ -175,12 +184,11 @@ class Writer:
         raise unavailable("Too many writers at once. Try again.")
 
     async def _batch(
-        self, group: Sequence[Request], are_new_looked_for: bool, is_first: bool
+        self, group: Sequence[Request], are_new_looked_for: bool, is_settled: bool
     ) -> Batch:
         """A batch for the group. With transactions, a resource that is said to be new is at
         first taken for it: its key is unique."""
-        only_writes = all(request.changes for request in group)
-        head = await (self._guard.expected() if is_first and only_writes else self._guard.settled())
+        head = await (self._guard.settled() if is_settled else self._guard.expected())
         keys = {
             Key(change.type, change.id)
             for request in group
@@ -200,13 +208,11 @@ class Writer:
         return max(self._clock() // 1000 * 1000, head.instant)
 
     async def _known(self, keys: Iterable[Key]) -> dict[Key, Stored]:
-        by_type: dict[str, list[str]] = {}
-        for key in keys:
-            by_type.setdefault(key.type, []).append(key.id)
-        if not by_type:
+        wanted = keyed(self._tenant, keys)
+        if not wanted:
             return {}
         found = self._connection.resource.find(
-            {"$or": [{"t": self._tenant, "k": k, "i": {"$in": i}} for k, i in by_type.items()]},
+            {"$or": wanted},
             {"_id": 0, "k": 1, "i": 1, "v": 1, "n": 1, "l": 1, "p": 1},
             batch_size=_GROUP_CHANGES + 1,
         )

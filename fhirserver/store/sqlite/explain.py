@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from fhirserver.search.expression import Query
-from fhirserver.store.explanation import condition_step
+from fhirserver.store.explanation import MOST_TYPES, Figure, condition_step, search_step
 from fhirserver.store.port import Explanation
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
@@ -17,7 +17,6 @@ from fhirserver.store.sqlite.plan import Plan, Planner
 from fhirserver.store.sqlite.search import Searcher
 from fhirserver.store.sqlite.sql import Sql
 
-_MOST_TYPES = 20
 _MOST_TEXT = 4000  # characters of a statement that are shown
 
 
@@ -35,20 +34,11 @@ class Explainer:
         with self._connection.snapshot():
             planner = Planner(self._connection, self._names)
             tids = self._types(query.types)
-            plans = tuple(self._of_type(planner, query, tid) for tid in tids[:_MOST_TYPES])
+            plans = tuple(self._of_type(planner, query, tid) for tid in tids[:MOST_TYPES])
         planned = time.perf_counter()
         page = self._searcher.page(query)
         ran = time.perf_counter()
-        figures: list[tuple[str, str | int]] = [
-            ("types", len(tids)),
-            ("planMicroseconds", round((planned - start) * 1e6)),
-            ("runMicroseconds", round((ran - planned) * 1e6)),
-            ("found", len(page.versions)),
-            ("more", "yes" if page.next is not None else "no"),
-        ]
-        if page.total is not None:
-            figures.append(("total", page.total))
-        return Explanation("search", tuple(figures), plans)
+        return search_step(len(tids), planned - start, ran - planned, page, plans)
 
     def _types(self, types: Sequence[str]) -> list[int]:
         if not types:
@@ -59,7 +49,7 @@ class Explainer:
         ordered = not query.sort
         plan = (planner.plan_in_order if ordered else planner.plan)(query.where, tid)
         rows = planner.select(plan)
-        figures: list[tuple[str, str | int]] = [
+        figures: list[Figure] = [
             ("type", self._names.type_name(tid)),
             ("order", _order(plan, ordered=ordered)),
             ("statement", rows.text[:_MOST_TEXT]),
@@ -83,5 +73,5 @@ def _order(plan: Plan, *, ordered: bool) -> str:
     return "matches collected" if plan.is_selective else "walk in the order of creation"
 
 
-def _size(plan: Plan) -> tuple[tuple[str, str | int], ...]:
+def _size(plan: Plan) -> tuple[Figure, ...]:
     return (("rows", "many, or not counted" if plan.rows is None else plan.rows),)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from fhirserver.store.log import LogPage, Place
 from fhirserver.store.port import LogQuery, Version
 from fhirserver.store.sqlite.changes import METHODS
 from fhirserver.store.sqlite.dictionary import UNKNOWN
@@ -14,20 +13,6 @@ _PAGE = 200
 _LOOKED_AT = 2000  # version rows that one page passes, so that none takes long
 _ROWS = """SELECT v.vid, v.tid, r.id, v.version, v.instant, v.method, v.body
     FROM {table} CROSS JOIN resource r ON r.rid=v.rid WHERE {where} ORDER BY v.vid LIMIT ?"""
-
-
-class Place(NamedTuple):
-    """The number after which a page begins, and where the snapshot ends, once that is chosen."""
-
-    after: int
-    until: int | None
-
-
-class LogPage(NamedTuple):
-    """`next` is None on the last page."""
-
-    versions: list[Version]
-    next: Place | None
 
 
 def log_page(query: LogQuery, place: Place, reader: Reader) -> LogPage:

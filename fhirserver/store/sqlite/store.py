@@ -21,6 +21,7 @@ import apsw
 from fhirserver.errors import Unavailable
 from fhirserver.search.expression import Query
 from fhirserver.store.concepts import ClosureTable, SystemCount
+from fhirserver.store.log import Place
 from fhirserver.store.port import (
     Change,
     Committed,
@@ -41,7 +42,7 @@ from fhirserver.store.sqlite import closure
 from fhirserver.store.sqlite.changes import Batch
 from fhirserver.store.sqlite.connection import refusal, translated
 from fhirserver.store.sqlite.expunge import expunge
-from fhirserver.store.sqlite.log import Place, log_page
+from fhirserver.store.sqlite.log import log_page
 from fhirserver.store.sqlite.reader import Reader
 from fhirserver.store.sqlite.records import SqliteRecords
 from fhirserver.store.sqlite.restore import restore

@@ -35,6 +35,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+_GROUPED = re.compile(r"[<>^!]\s*\(")
+
 
 @dataclass(frozen=True, slots=True)
 class Focus:
@@ -78,6 +80,29 @@ def read(text: str) -> Expression:
     if len(text) > _LONGEST:
         raise Unprocessable(f"The expression constraint is longer than {_LONGEST} characters.")
     return _Reader(text).whole()
+
+
+def is_broken(text: str) -> bool:
+    """Whether a text is no expression constraint, also not in those parts of the language that
+    are not known here."""
+    deep = text.count("(") + text.count("{") > _DEEPEST
+    if len(text) > _LONGEST or deep or _GROUPED.search(text) or not _is_known(text):
+        return False
+    try:
+        read(text)
+    except Unprocessable:
+        return True
+    return False
+
+
+def _is_known(text: str) -> bool:
+    at, end = 0, len(text.rstrip())
+    while at < end:
+        found = _TOKEN.match(text, at)
+        if found is None:
+            return False
+        at = found.end()
+    return True
 
 
 def matches(expression: Expression, concept: Concept, system: System) -> bool:

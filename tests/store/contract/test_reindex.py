@@ -179,3 +179,27 @@ async def test_what_is_contained_gets_other_entries_too(store: Store) -> None:
     for value, expected in (("a", []), ("b", ["Observation/1#p"])):
         where = TokenIs("code", (TokenValue("s", value),))
         assert await found(store, Query(("#Patient",), where)) == expected
+
+
+@pytest.mark.parametrize("before", [(), ("p",), ("p", "q")])
+@pytest.mark.parametrize("after", [(), ("q",), ("p", "q")])
+async def test_what_is_contained_comes_and_goes(
+    store: Store, before: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    """As with other rules about what of it is indexed."""
+
+    def holding(names: tuple[str, ...]) -> Entries:
+        code = {"code": (Token("s", "a"),)}
+        parts = tuple(Contained("#Patient", f"Observation/1#{name}", code) for name in names)
+        return {"_contained": parts, "_contained:type": (Token("", "Patient"),)} if parts else {}
+
+    where = TokenIs("code", (TokenValue("s", "a"),))
+    every = Query(("#Patient",), where, count=1)
+    await store.commit([put("Observation", "1", entries=holding(before))])
+    assert await store.reindex([Entered("Observation", "1", 1, holding(after))]) == 1
+    assert sorted(await found(store, every)) == [f"Observation/1#{name}" for name in after]
+    await store.commit([put("Patient", "2")])
+    await store.commit([put("Observation", "1", 2, entries=holding(before))])
+    assert sorted(await found(store, every)) == [f"Observation/1#{name}" for name in before]
+    await store.commit([removal("Observation", "1", 3)])
+    assert await found(store, every) == []
