@@ -7,6 +7,7 @@ the entries does not matter.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,7 +21,9 @@ from fhirserver.interactions.plan import Target
 from fhirserver.interactions.same import same
 from fhirserver.interactions.transaction_write import Write, breathe, names, substituted
 from fhirserver.search.expression import Expression
-from fhirserver.store.port import Key
+from fhirserver.store.port import Key, Version
+
+_AT_ONCE = 200  # resources that are read together
 
 
 @dataclass(slots=True)
@@ -56,10 +59,12 @@ class _Choice:
         self._deleted = 0
         self._gone: frozenset[Key] = frozenset()
         self._by_condition: dict[tuple[str, Expression], Write] = {}
+        self._heads: dict[Key, Version] = {}
 
     async def made(self) -> Targets:
         await self._deletions()
         pending = [write for write in self._writes if write.entry.verb != "DELETE"]
+        await self._look_up(pending)
         unknown = {url for write in pending for url in _urls(write)}
         while pending:
             waiting = []
@@ -79,6 +84,17 @@ class _Choice:
             pending = waiting
         self._check_identities()
         return self._made
+
+    async def _look_up(self, writes: Sequence[Write]) -> None:
+        """Reads what updates write over, many at a time."""
+        keys = [
+            Key(write.type, write.entry.request.id)
+            for write in writes
+            if write.entry.request.interaction == "update" and write.entry.request.id is not None
+        ]
+        for start in range(0, len(keys), _AT_ONCE):
+            self._heads |= await self._context.store.heads(keys[start : start + _AT_ONCE])
+            await asyncio.sleep(0)  # other requests have their turn
 
     async def _deletions(self) -> None:
         for number, write in enumerate(self._writes):
@@ -137,7 +153,7 @@ class _Choice:
                 return await patch.target(context, request)
             return await patch.conditional_target(context, request, when, self._gone)
         if when is None:
-            return await update.target(context, request)
+            return await update.target(context, request, self._heads)
         assert write.resource is not None
         return await update.conditional_target(
             context, request, when, write.resource, write.new_id, self._gone

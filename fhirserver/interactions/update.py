@@ -5,6 +5,8 @@ https://hl7.org/fhir/R4/http.html#update, #upsert and #cond-update.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fhirserver.errors import Conflict, Invalid, MethodNotAllowed
 from fhirserver.interactions.accept import accept
 from fhirserver.interactions.commit import carry_out
@@ -17,7 +19,7 @@ from fhirserver.interactions.prefer import with_issues
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Json, Resource
 from fhirserver.model.reference import ID
-from fhirserver.store.port import Key
+from fhirserver.store.port import Key, Version
 
 
 async def run(context: Context, request: Request) -> Answer:
@@ -69,10 +71,18 @@ def check_id(id: str, resource: Json) -> None:
         )
 
 
-async def target(context: Context, request: Request) -> Target:
-    """The resource of the request's id, as it stands and if it may be written over."""
+async def target(
+    context: Context, request: Request, heads: Mapping[Key, Version] | None = None
+) -> Target:
+    """The resource of the request's id, as it stands and if it may be written over.
+
+    `heads` are the last versions of many, this one's among them, where they were read together.
+    """
     type, id = request.type or "", request.id or ""
-    current = await context.store.read(type, id)
+    if heads is None:
+        current = await context.store.read(type, id)
+    else:
+        current = heads.get(Key(type, id))
     check_write(request, current)
     if current is None:
         _check_may_name(context, id)

@@ -7,7 +7,7 @@ leaves it. `tests/store/contract` runs on every store.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
@@ -201,6 +201,9 @@ class Store(Protocol):
 
     async def read_many(self, keys: Sequence[Key]) -> Sequence[Version]:
         """The current versions of those keys that exist and are not deleted, in order of keys."""
+
+    async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Version]:
+        """What `read` gives of each of those keys that ever existed, deletions included."""
 
     async def history(self, query: HistoryQuery) -> HistoryPage: ...
 

@@ -107,10 +107,9 @@ async def test_a_file_that_knew_nothing_of_it_is_looked_through(
     store = _open(tmp_path)
     entries = {"date": (Date(0, 1), Date(DAY, DAY + 1)), "birthdate": (Date(0, DAY),)}
     await store.commit([put("Patient", "1", entries=entries)])
-    script = schema.MIGRATIONS[-1]
     writer = store._writer._connection
     writer.execute("DROP TABLE several")
-    writer.execute(script)
+    writer.execute(schema._SEVERAL)
     names = store._reader.names
     type_ = names.type("Patient")
     assert names.has_several(names.param(type_, "date"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
 from fhirserver.errors import Unavailable
@@ -108,6 +108,11 @@ class MongoStore:
         return version_of(found) if found else None
 
     async def read_many(self, keys: Sequence[Key]) -> Sequence[Version]:
+        heads = await self.heads(keys)
+        found = (heads.get(key) for key in keys)
+        return [version for version in found if version and version.body is not None]
+
+    async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Version]:
         current: dict[Key, Version] = {}
         with translated():
             for start in range(0, len(keys), _IDS):
@@ -117,8 +122,7 @@ class MongoStore:
                     )
                     for found in await cursor.to_list(None):
                         current[Key(found["k"], found["i"])] = version_of(found)
-        found_ones = (current.get(Key(*key)) for key in keys)
-        return [version for version in found_ones if version and version.body is not None]
+        return current
 
     async def history(self, query: HistoryQuery) -> HistoryPage:
         with translated():

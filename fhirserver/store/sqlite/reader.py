@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from fhirserver.store.port import Version
+from fhirserver.store.port import Key, Version
 from fhirserver.store.sqlite.changes import LATEST, METHODS
 from fhirserver.store.sqlite.concepts import StoredSource
 from fhirserver.store.sqlite.connection import Connection
@@ -15,6 +17,9 @@ from fhirserver.store.sqlite.search import Searcher
 
 _CURRENT = """SELECT v.version, v.instant, v.method, v.body
     FROM resource r CROSS JOIN version v ON v.vid=r.vid WHERE r.tid=? AND r.id=?"""
+_HEADS = """SELECT r.id, v.version, v.instant, v.method, v.body
+    FROM json_each(?) k CROSS JOIN resource r INDEXED BY resource_id ON r.tid=? AND r.id=k.value
+    CROSS JOIN version v ON v.vid=r.vid"""
 _NUMBERED = """SELECT v.version, v.instant, v.method, v.body
     FROM resource r CROSS JOIN version v ON v.rid=r.rid
     WHERE r.tid=? AND r.id=? AND v.version=?"""
@@ -48,6 +53,19 @@ class Reader:
             return None
         number, instant, method, body = row
         return Version(type, id, number, instant * 1000, METHODS[method], body)
+
+    def heads(self, keys: Sequence[Key]) -> dict[Key, Version]:
+        """As `Store.heads`: one statement for each type."""
+        by_type: dict[str, list[str]] = {}
+        for type, id in keys:
+            by_type.setdefault(type, []).append(id)
+        return {
+            Key(type, id): Version(type, id, number, instant * 1000, METHODS[method], body)
+            for type, ids in by_type.items()
+            for id, number, instant, method, body in self.connection.execute(
+                _HEADS, (json.dumps(ids, ensure_ascii=False), self._type_number(type))
+            )
+        }
 
     def counts(self) -> dict[str, int]:
         """As `Store.counts`."""

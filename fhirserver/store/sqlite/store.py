@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -99,9 +99,13 @@ class SqliteStore:
             raise refusal(error) from error
 
     async def read_many(self, keys: Sequence[Key]) -> Sequence[Version]:
+        heads = await self.heads(keys)
+        found = (heads.get(key) for key in keys)
+        return [version for version in found if version and version.body is not None]
+
+    async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Version]:
         with translated():
-            found = (self._reader.read(type, id, None) for type, id in keys)
-            return [version for version in found if version and version.body is not None]
+            return self._reader.heads(keys)
 
     async def history(self, query: HistoryQuery) -> HistoryPage:
         return await self._bounded(lambda reader: reader.history.page(query))

@@ -81,6 +81,20 @@ async def test_many_are_read_in_the_order_asked_without_deleted_ones(store: Stor
     assert [(version.type, version.id) for version in found] == [("Group", "1"), ("Patient", "1")]
 
 
+async def test_heads_are_the_last_versions_and_deletions_too(store: Store) -> None:
+    await commit_all(store, [put("Patient", "1"), put("Patient", "2"), put("Group", "1")])
+    await commit_all(store, [put("Patient", "1", 2), removal("Patient", "2", 2)])
+    asked = [("Patient", "2"), ("Patient", "1"), ("Group", "1"), ("Group", "2"), ("Device", "1")]
+    keys = [Key(*one) for one in asked] + [Key("Patient", "1")]
+    heads = await store.heads(keys)
+    assert set(heads) == set(keys[:3])
+    for key, version in heads.items():
+        assert version == await store.read(key.type, key.id)
+    assert heads[keys[0]].body is None
+    assert heads[keys[1]].version == 2
+    assert await store.heads([]) == {}
+
+
 async def test_counts_are_of_current_resources(store: Store) -> None:
     assert await store.counts() == {}
     await commit_all(store, [put("Patient", "1"), put("Patient", "2"), put("Group", "1")])
