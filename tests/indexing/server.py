@@ -56,7 +56,7 @@ async def found(client: httpx2.AsyncClient, query: str) -> list[str]:
 
 async def when_indexed(client: httpx2.AsyncClient, query: str) -> list[str]:
     """The ids that a search finds as soon as it is answered; until then it is refused so."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         while True:
             answer = await client.get(f"/fhir/{query}")
             if answer.status_code != 503:

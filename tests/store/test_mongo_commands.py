@@ -43,12 +43,12 @@ class Commands(monitoring.CommandListener):
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     listener = Commands()
-    options = connection._options
+    options = connection.client_options
 
     def heard(url: str) -> dict[str, Any]:
         return options(url) | {"event_listeners": [listener]}
 
-    monkeypatch.setattr(connection, "_options", heard)
+    monkeypatch.setattr(connection, "client_options", heard)
     return listener
 
 

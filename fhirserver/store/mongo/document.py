@@ -125,7 +125,7 @@ def container_of(found: Json) -> Key:
     """The resource whose versions are those of a document: itself, or what contains it."""
     if not is_contained(found["k"]):
         return Key(found["k"], found["i"])
-    return Key(*found["i"].rpartition(MARK)[0].split("/", 1))
+    return Key(*found["i"].partition(MARK)[0].split("/", 1))
 
 
 def version_document(tenant: str, change: Change, number: int, at: int, group: str) -> Json:
