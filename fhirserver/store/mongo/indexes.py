@@ -98,7 +98,7 @@ INDEXES: Final[tuple[Index, ...]] = (
     _index(VERSION, "by_version", "t k i v", unique=True),
     _index(VERSION, "by_number", "t n"),
     _index(VERSION, "by_type", "t k n"),
-    _index(VERSION, "by_end", "t n", only_with="x"),
+    _index(VERSION, "by_past", "t n x", only_with="x"),
     _index(RECORD, "by_name", "t c k", unique=True),
     Index(RECORD, "by_end", (("z", ASCENDING),), expires=True),
     _index(CODE_SYSTEM, "by_url", "t u v"),
