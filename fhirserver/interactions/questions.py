@@ -6,7 +6,6 @@ Validation itself never waits (`fhirserver.validation`): it tells what it would 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Final
 
 from fhirserver.interactions.context import Context
@@ -24,12 +23,11 @@ from fhirserver.validation.question import (
     ProfileQuestion,
     Question,
     QuestionnaireQuestion,
-    ReferenceQuestion,
 )
 from fhirserver.validation.questionnaire import answers
+from fhirserver.validation.scope import NO_TYPES
 
 _ROUNDS: Final = 5  # profiles that refer to profiles, which are asked for in turn
-_NO_TYPES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 async def judged(
@@ -37,7 +35,7 @@ async def judged(
     request: Request,
     resource: Json,
     profiles: Sequence[str] = (),
-    types: Mapping[str, str] = _NO_TYPES,
+    types: Mapping[str, str] = NO_TYPES,
     *,
     advice: bool = False,
 ) -> list[Issue]:
@@ -47,20 +45,29 @@ async def judged(
     only recommended as well.
     """
     await context.stored.refresh(context)
-    report = _examined(context, resource, profiles, advice)
+    report = _examined(context, resource, profiles, types, advice=advice)
     for _ in range(_ROUNDS):
         urls = [item.url for item in report.questions if isinstance(item, ProfileQuestion)]
         if not urls or not await context.stored.add(context, urls):
             break
-        report = _examined(context, resource, profiles, advice)
+        report = _examined(context, resource, profiles, types, advice=advice)
+    if not report.questions:
+        return report.issues
     told = advice or request.prefer == "OperationOutcome"
     refused = await _refused_codes(context, report.questions, told=told)
     refused += await _refused_answers(context, resource, report.questions)
-    answered = [_answer(question, types) for question in report.questions]
+    answered = [question.unanswered() for question in report.questions]
     return report.issues + refused + [issue for issue in answered if issue is not None]
 
 
-def _examined(context: Context, resource: Json, profiles: Sequence[str], advice: bool) -> Report:
+def _examined(
+    context: Context,
+    resource: Json,
+    profiles: Sequence[str],
+    types: Mapping[str, str],
+    *,
+    advice: bool,
+) -> Report:
     type = resource.get("resourceType") if isinstance(resource, dict) else None
     required = required_profiles(context.policy.required_profiles).get(str(type), ())
     return examine(
@@ -69,6 +76,7 @@ def _examined(context: Context, resource: Json, profiles: Sequence[str], advice:
         context.stored.definitions(context),
         modes(context.policy.validation_modes),
         advice=advice,
+        types=types,
     )
 
 
@@ -106,10 +114,3 @@ async def _refused_answers(
                 found = None if body is None else answers(resource, decode(body))
                 return [item for item in under(type, found or ()) if isinstance(item, Issue)]
     return []
-
-
-def _answer(question: Question, types: Mapping[str, str]) -> Issue | None:
-    if isinstance(question, ReferenceQuestion):
-        type = types.get(question.reference)
-        return None if type is None or type in question.types else question.refused(type)
-    return question.unanswered()

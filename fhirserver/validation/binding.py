@@ -23,6 +23,7 @@ from fhirserver.validation.question import CodeQuestion, Doubt, SystemQuestion
 from fhirserver.validation.scope import NOWHERE, Scope
 
 _NAMED = 8  # so many codes of a value set are told
+_MOST_KEPT: Final = 10_000  # anyone may send any system
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,11 @@ class Bindings:
     def _system(self, url: str) -> frozenset[str]:
         """The codes of a system that is here as a whole; none of another."""
         found = self._definitions.code_system(url)
-        if found is None:
-            return frozenset()
-        codes = frozenset(found.concepts) if found.is_complete else frozenset()
-        self._systems[url] = codes
+        codes: frozenset[str] = frozenset()
+        if found is not None and found.is_complete:
+            codes = frozenset(found.concepts)
+        if found is not None or len(self._systems) < _MOST_KEPT:
+            self._systems[url] = codes
         return codes
 
     def _expanded(self, url: str) -> Codes:

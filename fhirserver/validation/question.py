@@ -79,17 +79,13 @@ class Doubt(Question):
 
 @dataclass(frozen=True, slots=True)
 class ReferenceQuestion(Question):
-    """Of which type the resource of a reference is; it should be one of `types`."""
+    """Whether a reference really leads to a `found`, as the caller said; not one of `types`."""
 
-    reference: str
+    found: str
     types: frozenset[str]
 
-    def under(self, place: str) -> Self:
-        return type(self)(place + self.expression, self.reference, self.types)  # frequent, so soon
-
-    def refused(self, found: str) -> Issue:
-        """The finding that it is another type."""
-        return wrong_target(found, self.types, self.expression)
+    def unanswered(self, *, strict: bool = False) -> Issue | None:
+        return wrong_target(self.found, self.types, self.expression)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,16 @@ from fhirserver.model.reference import literal
 ALL_REJECT: Final[Mapping[str, str]] = MappingProxyType({})
 """The modes of profiles where none is told: what breaks one is an error."""
 
+NO_TYPES: Final[Mapping[str, str]] = MappingProxyType({})
+"""The types of resources by the references that lead to them, where none is known."""
+
 
 class Scope:
     """`resource` is the nearest one, `root` the one that contains it or itself.
 
     `outer` is the scope of the Bundle or Parameters that holds it; `full_url` is the entry's.
-    `modes` tells of profiles, by canonical URL, that they only warn or are off.
+    `modes` tells of profiles, by canonical URL, that they only warn or are off; `types` of what
+    type the resources are that some references lead to.
     """
 
     def __init__(
@@ -32,12 +36,14 @@ class Scope:
         outer: Scope | None = None,
         full_url: str | None = None,
         modes: Mapping[str, str] | None = None,
+        types: Mapping[str, str] | None = None,
     ) -> None:
         self.resource = resource
         self.root = resource if root is None else root
         self.outer = outer
         self.full_url = full_url
         self.modes: Mapping[str, str] = modes or (outer.modes if outer else ALL_REJECT)
+        self.types: Mapping[str, str] = types or (outer.types if outer else NO_TYPES)
         self.conforms: Callable[[Json, str], bool | None] | None = None
         self.surroundings: Any = None  # what `invariant` makes of this for FHIRPath
 

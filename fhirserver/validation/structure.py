@@ -107,7 +107,8 @@ class Structures:
         own = {name: item for name, item in value.items() if name != "contained"}
         is_nested = len(own) < len(value)
         content = own if is_nested else value
-        found = self.within(Scope(content, scope.root, scope.outer, scope.full_url, scope.modes))
+        within = Scope(content, scope.root, scope.outer, scope.full_url, scope.modes, scope.types)
+        found = self.within(within)
         if "id" not in value:
             text = "A contained resource needs an id, by which it is referred to."
             found = joined(found, [error("required", text)])

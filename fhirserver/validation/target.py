@@ -1,7 +1,7 @@
 """References: they lead to a resource of a type that the element takes.
 
 https://hl7.org/fhir/R4/references.html. The text of a reference mostly tells the type; else
-the resource does, where it is contained or in the Bundle around; else somebody is asked.
+the resource does, where it is contained or in the Bundle around; else the caller may know.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ def targets(types: frozenset[str]) -> Check:
         if type is None:
             type = value.get("type")
         if type is None:
-            if reference[:1] == "#":
-                return None  # ref-1 tells
-            return [ReferenceQuestion("", reference, types)]
+            # Of a fragment that leads nowhere ref-1 tells.
+            told = None if reference[:1] == "#" else scope.types.get(reference)
+            if told is None or told in types:
+                return None
+            return [ReferenceQuestion("", told, types)]
         return None if type in types else [wrong_target(type, types)]
 
     return check

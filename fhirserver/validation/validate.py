@@ -15,7 +15,7 @@ from fhirserver.model.json import Json, Resource
 from fhirserver.model.outcome import Issue
 from fhirserver.validation.finding import MOST, Finding, Found, error, has_errors, joined, under
 from fhirserver.validation.question import Question
-from fhirserver.validation.scope import ALL_REJECT, Scope
+from fhirserver.validation.scope import ALL_REJECT, NO_TYPES, Scope
 from fhirserver.validation.snapshot import Snapshots
 from fhirserver.validation.structure import Structures
 from fhirserver.validation.vital_signs import vital_sign_profiles
@@ -58,17 +58,19 @@ def examine(
     modes: Mapping[str, str] = ALL_REJECT,
     *,
     advice: bool = True,
+    types: Mapping[str, str] = NO_TYPES,
 ) -> Report:
     """The same with the open questions apart, for a caller who can answer them.
 
     `modes` tells by canonical URL which profiles are not checked (off) or only warn. Without
-    `advice` vital signs are not held against profiles that they do not claim.
+    `advice` vital signs are not held against profiles that they do not claim. `types` are those
+    of resources by the references that lead to them.
     """
     known = packaged() if definitions is None else definitions
     structures = compiled(known.standard)
     type_ = resource.get("resourceType") if isinstance(resource, dict) else None
     root = type_ if isinstance(type_, str) and type_ in known.resource_types else ""
-    found = _found(structures, resource, profiles if root else (), modes)
+    found = _found(structures, resource, profiles if root else (), modes, types)
     if advice and root == "Observation" and not has_errors(found):
         urls = [url for url in vital_sign_profiles(resource) if url not in profiles]
         found = _advised(structures, resource, urls, found)
@@ -96,12 +98,16 @@ def compiled(definitions: Definitions) -> Structures:
 
 
 def _found(
-    structures: Structures, resource: Json, profiles: Sequence[str], modes: Mapping[str, str]
+    structures: Structures,
+    resource: Json,
+    profiles: Sequence[str],
+    modes: Mapping[str, str],
+    types: Mapping[str, str],
 ) -> Found:
     if not isinstance(resource, dict):
         return structures.resource(resource)
     try:
-        scope = Scope(resource, modes=modes)
+        scope = Scope(resource, modes=modes, types=types)
         found = structures.within(scope)
         if profiles and not _is_broken(found):
             for url in profiles:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fhirserver.definitions import Definitions, packaged
 from fhirserver.model.json import Resource, decode, encode
-from fhirserver.validation import Issue, validate
+from fhirserver.validation import Issue, examine, validate
 from fhirserver.validation.finding import MOST
 
 R4 = packaged()
@@ -287,3 +287,30 @@ def test_synthetic_patients_are_valid(shared: Path) -> None:
         assert validate(bundle) == []
         checked += len(bundle["entry"])
     assert checked == 17_197
+
+
+@pytest.mark.parametrize("is_contained", [False, True])
+def test_the_caller_tells_what_references_lead_to(is_contained: bool) -> None:
+    url = "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"
+    observation = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "c"},
+        "subject": {"reference": url},
+    }
+    resource: Resource = observation
+    if is_contained:
+        inner = observation | {"id": "o"}
+        resource = {
+            "resourceType": "Observation",
+            "contained": [inner],
+            "status": "final",
+            "code": {"text": "c"},
+            "hasMember": [{"reference": "#o"}],
+        }
+    right, wrong = (
+        examine(resource, advice=False, types={url: type}) for type in ("Patient", "Practitioner")
+    )
+    assert examine(resource, advice=False).questions == right.questions == []
+    place = "Observation.contained[0].subject" if is_contained else "Observation.subject"
+    assert [issue.expression for issue in wrong.closed() if issue.is_error] == [place]
