@@ -122,7 +122,7 @@ async def test_without_a_primary_for_long_it_is_refused(
         store = await MongoStore.open(impatient, clock=clock)
         stack.push_async_callback(store.close)
         await store.commit([put("Patient", "0")])
-        admin.admin.command("replSetStepDown", 60)
+        admin.admin.command("replSetStepDown", 600)
         stack.callback(admin.admin.command, "replSetStepDown", 0)
         for ask in (
             store.read("Patient", "0"),
