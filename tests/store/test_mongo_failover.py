@@ -119,7 +119,7 @@ async def test_without_a_primary_for_long_it_is_refused(
     join = "&" if "?" in url else "?"
     impatient = f"{url}{join}serverSelectionTimeoutMS=1500&heartbeatFrequencyMS=500"
     async with AsyncExitStack() as stack:
-        store = await MongoStore.open(impatient, clock=clock)
+        store = await MongoStore.open(impatient, clock=clock, patience=3.0)
         stack.push_async_callback(store.close)
         await store.commit([put("Patient", "0")])
         admin.admin.command("replSetStepDown", 600)
