@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 DCM: Final = "http://dicom.nema.org/resources/ontology/DCM"
-BALP: Final = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
+BALP_ENTITY: Final = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
+BALP_AGENT: Final = "https://profiles.ihe.net/ITI/BALP/CodeSystem/UserAgentTypes"
+BALP_AUTHZ: Final = "https://profiles.ihe.net/ITI/BALP/CodeSystem/AuthZsubType"
 OWN: Final = "urn:fhirserver:CodeSystem:audit-subtype"
 EVENT_TYPE: Final = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 ISO_LIFECYCLE: Final = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
@@ -79,7 +81,7 @@ _ROWS = (
     Kind("client-removed", _ALERT, _own("client-removed", "Client removed"), "D"),
     Kind("keys-changed", _ALERT, _own("keys-changed", "Keys changed"), "U"),
     # decisions
-    Kind("consent-decision", _ALERT, Code(BALP, "AuthZ-Consent", "Consent decision"), "E"),
+    Kind("consent-decision", _ALERT, Code(BALP_AUTHZ, "AuthZ-Consent", "Authorization Decision using Roles and Consent"), "E"),
     Kind("emergency-started", _ALERT, Code(DCM, "110127", "Emergency Override Started"), "E"),
     Kind("emergency-stopped", _ALERT, Code(DCM, "110138", "Emergency Override Stopped"), "E"),
     Kind("limit-exceeded", _ALERT, _own("limit-exceeded", "Rate limit exceeded"), "E"),
