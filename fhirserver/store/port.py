@@ -135,7 +135,10 @@ class HistoryQuery:
 
 
 class HistoryPage(NamedTuple):
-    """`total` counts all versions of the query, in the snapshot that the first page took."""
+    """`total` counts all versions of the query, in the snapshot that the first page took.
+
+    None where what may be seen of them is not counted (`fhirserver.access.guard`).
+    """
 
     versions: Sequence[Version]
     total: int | None
