@@ -78,7 +78,8 @@ _OF = {
     ],
     "Practitioner": [
         "_has:Observation:performer:patient.name=Bob", "_revinclude=Observation:performer",
-        "_has:Observation:performer:code=3", "name=Nur", "_has:Patient:general-practitioner:name=Ann",
+        "_has:Observation:performer:code=3", "name=Nur",
+        "_has:Patient:general-practitioner:name=Ann",
     ],
     "Organization": ["_has:Patient:organization:name=Cat", "name=Ward"],
     "Encounter": ["class=IMP", "subject.name=Bob", "_has:Observation:encounter:status=final"],
@@ -252,6 +253,7 @@ WRITES = _writes()
 # --- answers --------------------------------------------------------------------------------
 
 _TOKEN = re.compile(r"_cursor=[A-Za-z0-9_-]+")
+_DURATION = re.compile(r'("name":"\w+Microseconds","valueInteger":)\d+')
 
 
 async def told(world: World, caller: Caller, ask: Ask, grant: Any) -> list[str]:
@@ -272,7 +274,7 @@ async def _one(world: World, ask: Ask, grant: Any) -> tuple[str, str | None]:
     except FhirError as error:
         told = [error.status, error.text, error.expression, error.headers, error.issues]
         return repr(told), None
-    body = (answer.body or b"").decode()
+    body = _DURATION.sub(r"\1", (answer.body or b"").decode())
     following = None
     if '"relation":"next"' in body:
         links = json.loads(body).get("link", ())

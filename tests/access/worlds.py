@@ -249,7 +249,10 @@ def pool() -> tuple[Item, ...]:
                 "status": "current",
                 "mode": "working",
                 "subject": _ref("Patient/bob"),
-                "entry": [{"item": _ref("Observation/o-ann")}],
+                "entry": [
+                    {"item": _ref("Observation/o-ann")},
+                    {"item": _ref("Observation/o-last")},
+                ],
             },
             "bob",
         ),
