@@ -138,7 +138,7 @@ class HistoryPage(NamedTuple):
     """`total` counts all versions of the query, in the snapshot that the first page took."""
 
     versions: Sequence[Version]
-    total: int
+    total: int | None
     next: Cursor | None
 
 
