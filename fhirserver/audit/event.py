@@ -10,7 +10,7 @@ from __future__ import annotations
 from base64 import b64encode
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from fhirserver.audit.agents import REASON, Agents, Caller, agents
 from fhirserver.audit.kinds import BALP_ENTITY, EVENT_TYPE, KINDS, OWN, Action, Code
@@ -32,6 +32,9 @@ _INTERACTION: Final = "http://hl7.org/fhir/restful-interaction"
 _ENTITY_TYPE: Final = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
 _ROLE: Final = "http://terminology.hl7.org/CodeSystem/object-role"
 _TYPES: Final = "http://hl7.org/fhir/resource-types"
+
+
+_Codes: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Made(NamedTuple):
@@ -68,7 +71,7 @@ class Access:
 def access_content(access: Access, now: int) -> Made:
     """The event of an interaction at `now` (microseconds since 1970)."""
     who = agents(access.caller, access.action)
-    subtypes = ((_INTERACTION, access.subtype),)
+    subtypes: _Codes = ((_INTERACTION, access.subtype),)
     if access.operation:
         subtypes = (*subtypes, (OWN, access.operation))
     type_ = _LOG_USED if access.reads_log else _REST
@@ -165,7 +168,7 @@ def _about(event: Event) -> tuple[list[bytes], list[Entry], list[Entry]]:
 
 
 def _entries(
-    now: int, outcome: Outcome, subtypes: tuple[tuple[str, str], ...], who: Agents
+    now: int, outcome: Outcome, subtypes: _Codes, who: Agents
 ) -> dict[str, tuple[Entry, ...]]:
     start = now - now % 1000
     entries: dict[str, tuple[Entry, ...]] = {
@@ -195,7 +198,7 @@ def _add_patients(entries: dict[str, tuple[Entry, ...]], targets: list[Entry], w
 
 
 @lru_cache(maxsize=512)
-def _opening(type: Code, subtypes: tuple[tuple[str, str], ...], action: str) -> bytes:
+def _opening(type: Code, subtypes: _Codes, action: str) -> bytes:
     kind = {"system": type.system, "code": type.code}
     codes = [{"system": system, "code": code} for system, code in subtypes]
     return (
@@ -204,7 +207,7 @@ def _opening(type: Code, subtypes: tuple[tuple[str, str], ...], action: str) -> 
 
 
 @lru_cache(maxsize=512)
-def _tokens(subtypes: tuple[tuple[str, str], ...]) -> tuple[Entry, ...]:
+def _tokens(subtypes: _Codes) -> tuple[Entry, ...]:
     return tuple(Token(system, code) for system, code in subtypes)
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from fhirserver.audit.chain import TYPE
+from fhirserver.audit.wrapped import Wrapped
 from fhirserver.errors import MethodNotAllowed
 from fhirserver.search.expression import Query
 from fhirserver.store.port import (
     Change,
     Committed,
-    Entered,
     Expectation,
-    Explanation,
     Expunge,
     HistoryPage,
     HistoryQuery,
@@ -51,16 +50,12 @@ class Seen:
             self.versions[version.type, version.id, version.version] = version
 
 
-class Observed:
-    """A `Store` that does what `store` does. Raises `MethodNotAllowed` for a write of AuditEvents."""
+class Observed(Wrapped):
+    """A `Store` by way of `store`. Raises `MethodNotAllowed` for a write of AuditEvents."""
 
     def __init__(self, store: Store, seen: Seen) -> None:
-        self._store = store
+        super().__init__(store)
         self._seen = seen
-
-    @property
-    def atomic(self) -> bool:
-        return self._store.atomic
 
     async def read(self, type: str, id: str, version: int | None = None) -> Version | None:
         found = await self._store.read(type, id, version)
@@ -86,9 +81,6 @@ class Observed:
         self._noted(page.versions)
         return page
 
-    async def explain(self, query: Query) -> Explanation:
-        return await self._store.explain(query)
-
     async def commit(
         self,
         changes: Sequence[Change],
@@ -101,12 +93,6 @@ class Observed:
         done = await self._store.commit(changes, before, after, unchanged)
         self._seen.changes.extend(changes)
         return done
-
-    async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
-        return await self._store.reindex(entered, unchanged)
-
-    async def latest(self, type: str) -> int:
-        return await self._store.latest(type)
 
     async def expunge(self, what: Expunge) -> int:
         if what.type == TYPE:
@@ -125,12 +111,6 @@ class Observed:
         async for version in self._store.scan(type):
             self._seen.add(version)
             yield version
-
-    async def counts(self) -> dict[str, int]:
-        return await self._store.counts()
-
-    async def close(self) -> None:
-        await self._store.close()
 
     def _noted(self, versions: Sequence[Version]) -> Sequence[Version]:
         for version in versions:
