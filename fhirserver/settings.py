@@ -125,6 +125,19 @@ class Settings(BaseSettings):
         "public, from which the server may fetch the key sets of clients, also without TLS.",
     )
 
+    # what is recorded
+    audit: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether each access is recorded in the audit trail before it is answered; "
+        "`auto`: unless `auth` is `none`.",
+    )
+    audit_key: Path | None = Field(
+        default=None,
+        description="File of the key that the audit trail is chained with, 32 bytes, which all "
+        "workers share. Keep a copy elsewhere. Unset: `audit.key` in the data folder, made if it "
+        "is not there.",
+    )
+
     # how much
     body_limit: int = Field(
         default=16 * 1024 * 1024,
@@ -328,6 +341,11 @@ class Settings(BaseSettings):
         found = Settings(**(self.model_dump() | dict(values)))
         found._tenant = name
         return found
+
+    @property
+    def audits(self) -> bool:
+        """Whether there is an audit trail."""
+        return self.audit == "on" or (self.audit == "auto" and self.auth != "none")
 
     @property
     def is_mongodb(self) -> bool:

@@ -1,7 +1,7 @@
-"""The one gate: authorise, then do. Every edge and every bundle entry passes it.
+"""The one gate: authorise, do, record. Every edge and every bundle entry passes it.
 
 `INTERACTIONS` is the table of what the server can do; route, capability entry and needed scope
-all come from its rows. The audit trail, which is not there yet, will be written here.
+all come from its rows. What was done is in the audit trail before the answer is given.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fhirserver.access.guard import guard
-from fhirserver.errors import Conflict, Forbidden, NotFound, NotSupported
+from fhirserver.audit.chain import TYPE as AUDIT_EVENT
+from fhirserver.audit.masked import Masked
+from fhirserver.audit.observed import Observed, Seen, refuse_trail
+from fhirserver.errors import Conflict, FhirError, Forbidden, NotFound, NotSupported
 from fhirserver.indexing.registry import Registry
 from fhirserver.interactions import (
     async_status,
@@ -28,6 +31,7 @@ from fhirserver.interactions import (
     update,
     vread,
 )
+from fhirserver.interactions.accesses import Accesses, is_bare
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operation import MARK, OperationRow
 from fhirserver.interactions.prefer import preferred
@@ -76,7 +80,8 @@ class Gate:
     """Runs requests against an unguarded context that nobody else holds.
 
     `operations` is the table of operations that it serves beside the interactions; `registry`
-    tells which search parameters are in effect, if these can change.
+    tells which search parameters are in effect, if these can change. `accesses` writes the
+    audit trail; without it nothing is recorded.
     """
 
     def __init__(
@@ -84,8 +89,10 @@ class Gate:
         context: Context,
         operations: Sequence[OperationRow] = (),
         registry: Registry | None = None,
+        accesses: Accesses | None = None,
     ) -> None:
         self._registry = registry
+        self._accesses = accesses
         self._context = replace(
             context, dispatch=self.dispatch, admit=self.admit, operations=tuple(operations)
         )
@@ -102,22 +109,48 @@ class Gate:
         guard(self._context.store, request.grant)
 
     async def dispatch(self, request: Request) -> Answer:
-        """The answer to a request. Raises a `FhirError` for every refusal."""
+        """The answer to a request. Raises a `FhirError` for every refusal.
+
+        Raises `Unavailable` where the audit trail cannot be written: nothing is told then.
+        """
+        accesses = self._accesses
+        if accesses is None:
+            return await self._answer(request, None)
+        seen = None if is_bare(request) else Seen()
+        try:
+            answer = await self._answer(request, seen)
+        except FhirError as error:
+            await accesses.refused(request, error)
+            raise
+        except Exception:
+            await accesses.refused(request, None)
+            raise
+        if seen is None:
+            await accesses.read(request, answer)
+        else:
+            await accesses.answered(request, answer, seen)
+        return answer
+
+    async def _answer(self, request: Request, seen: Seen | None) -> Answer:
         row = self._row(request)
         if row.scope != "r" or not isinstance(row, Interaction):
             await self._refresh(request)
         try:
-            answer = await row.run(self._guarded(request), request)
+            answer = await row.run(self._guarded(request, seen), request)
         except Outdated:
-            answer = await self._again(row, request)
+            answer = await self._again(row, request, seen)
         prefers = request.prefer is not None or answer.outcome is not None
         if prefers and row.scope in _WRITING and isinstance(row, Interaction):
             return preferred(answer, request.prefer)
         return answer
 
-    def _guarded(self, request: Request) -> Context:
+    def _guarded(self, request: Request, seen: Seen | None) -> Context:
         context = self._context
         store = guard(context.store, request.grant)
+        if seen is not None:
+            store = Observed(store, seen)
+            if not request.grant.is_administrator:
+                store = Masked(store)
         return context if store is context.store else replace(context, store=store)
 
     async def _refresh(self, request: Request) -> None:
@@ -140,12 +173,14 @@ class Gate:
                 base=base,
             )
 
-    async def _again(self, row: Interaction | OperationRow, request: Request) -> Answer:
+    async def _again(
+        self, row: Interaction | OperationRow, request: Request, seen: Seen | None
+    ) -> Answer:
         """Runs a request whose commit found that search parameters have changed."""
         for _ in range(_ATTEMPTS):
             await self._refresh(request)
             try:
-                return await row.run(self._guarded(request), request)
+                return await row.run(self._guarded(request, seen), request)
             except Outdated:
                 continue
         raise Conflict(
@@ -156,6 +191,8 @@ class Gate:
     def _row(self, request: Request) -> Interaction | OperationRow:
         row = INTERACTIONS.get(request.interaction)
         if row is not None:
+            if request.type == AUDIT_EVENT and row.scope in _WRITING and self._accesses:
+                raise refuse_trail()
             return row
         for found in self._operations.get(request.interaction, ()):
             if found.serves(request):
