@@ -16,37 +16,40 @@ from fhirserver.search.contained import CONTAINED_TYPE, LOCAL_ID
 ALL: Final = "*"
 """As a field: all tokens."""
 
-CODES: Final = frozenset(
-    """_security _tag abstract achievement-status action active activity-code actual actuality
+_CODES: Final = """
+    _security _tag abstract achievement-status action active activity-code actual actuality
     additive address-use agent-role agent-type appointment-type base body-site bodysite
     business-status category characteristic chromosome class class-type classification
     classification-type clinical-status code combo-code combo-data-absent-reason
     combo-value-concept communication component-code component-data-absent-reason
     component-value-concept conclusion confidentiality connection-type container content-mode
-    content-type contenttype context context-type country criticality data-absent-reason deceased
-    derivation dicom-class dose-status doseform empty-reason entity-role entity-type evidence
-    exclude experimental ext-context facility finding-code focus form format formula gender
-    id-type ingredient-code intended-performertype intent jurisdiction keyword kind language
-    lifecycle-status location manifestation medium method modality mode monitoring-program-type
-    monograph-type morphology name-language operational-status oraldiet outcome part-status
-    participant-role participant-type payload payload-type payment-status performer
-    performer-function performer-type priority program purpose reason reason-code reason-given
-    reason-not-given referenceseqid relation relationship resource result risk role route scope
-    section security-label security-service seriousness service-category service-type setting
-    severity sex signature-type source-code special-arrangement specialty stage start status
-    status-reason subject-type subtype supplement system target target-code target-disease
-    target-species topic type use vaccine-code vaccine-type value value-concept
-    verification-status view""".split()
-)
-"""Token parameters of R4 that select codes, on every type that has them."""
-
-COMPOSITES: Final = frozenset(
-    """characteristic-value chromosome-variant-coordinate chromosome-window-coordinate
+    content-type contenttype context context-type country criticality data-absent-reason
+    deceased derivation dicom-class dose-status doseform empty-reason entity-role entity-type
+    evidence exclude experimental ext-context facility finding-code focus form format formula
+    gender id-type ingredient-code intended-performertype intent jurisdiction keyword kind
+    language lifecycle-status location manifestation medium method modality mode
+    monitoring-program-type monograph-type morphology name-language operational-status oraldiet
+    outcome part-status participant-role participant-type payload payload-type payment-status
+    performer performer-function performer-type priority program purpose reason reason-code
+    reason-given reason-not-given referenceseqid relation relationship resource result risk role
+    route scope section security-label security-service seriousness service-category
+    service-type setting severity sex signature-type source-code special-arrangement specialty
+    stage start status status-reason subject-type subtype supplement system target target-code
+    target-disease target-species topic type use vaccine-code vaccine-type value value-concept
+    verification-status view
+"""
+_COMPOSITES: Final = """
+    characteristic-value chromosome-variant-coordinate chromosome-window-coordinate
     code-value-concept code-value-date code-value-quantity code-value-string
     combo-code-value-concept combo-code-value-quantity component-code-value-concept
     component-code-value-quantity context-type-quantity context-type-value
-    referenceseqid-variant-coordinate referenceseqid-window-coordinate relationship""".split()
-)
+    referenceseqid-variant-coordinate referenceseqid-window-coordinate relationship
+"""
+
+CODES: Final = frozenset(_CODES.split())
+"""Token parameters of R4 that select codes, on every type that has them."""
+
+COMPOSITES: Final = frozenset(_COMPOSITES.split())
 """Composite parameters of R4, whose tokens are codes."""
 
 _OWN: Final = frozenset({LOCAL_ID, CONTAINED_TYPE})
@@ -64,7 +67,9 @@ class Fields:
     def has_clear_tokens(self, param: str) -> bool:
         """Whether codes of the parameter stand in the clear."""
         name, _, derived = param.partition(":")
-        return param in _OWN or derived == "present" or name in self._clear and not _names(derived)
+        return (
+            param in _OWN or derived == "present" or (name in self._clear and not _names(derived))
+        )
 
     def has_clear_dates(self, param: str) -> bool:
         return param not in self._further

@@ -138,9 +138,7 @@ class Keys:
                 msgspec.structs.replace(one, superseded=now) if one.number == ring.current else one
                 for one in ring.keys
             ]
-            made = await _wrapped(
-                self._master, self._tenant, number, os.urandom(KEY_BYTES), now
-            )
+            made = await _wrapped(self._master, self._tenant, number, os.urandom(KEY_BYTES), now)
             return Ring(ring.tenant, (*keys, made))
 
         await self._change(turned)

@@ -27,7 +27,7 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 class WrongMaster(Unavailable):
-    """The master key is not the one that wrapped the keys, or cannot be had; the text says which."""
+    """The master key cannot be had, or is not the one that wrapped the keys; the text tells."""
 
 
 class MasterKey(Protocol):
