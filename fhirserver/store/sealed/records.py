@@ -68,7 +68,9 @@ class SealedRecords:
         self, collection: str, *, prefix: str = "", after: str = "", count: int = MAX_LISTED
     ) -> Sequence[Record]:
         if collection in CLEAR_KEYS:
-            found = await self._inner.list(collection, prefix=prefix, after=after, count=count)
+            found = await self._inner.list(
+                collection, prefix=prefix, after=after, count=min(count, MAX_LISTED)
+            )
             return await self._open(collection, found)
         whole = [record for record in await self._all(collection) if record.key > after]
         wanted = sorted(record for record in whole if record.key.startswith(prefix))
