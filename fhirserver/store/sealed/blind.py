@@ -43,7 +43,7 @@ class Blind:
         """What the chain of every text begins with that begins so. Raises `NotSupported`."""
         if len(text) > DEEPEST:
             raise NotSupported(
-                f"Encrypted texts are searched by at most {DEEPEST} characters of their start."
+                f"The texts are encrypted: search by at most {DEEPEST} characters of their start."
             )
         return self.text(param, text)
 

@@ -46,10 +46,11 @@ class Wrapped(msgspec.Struct, frozen=True):
 
 
 class Ring(msgspec.Struct, frozen=True):
-    """All keys of a tenant. Without any, they were destroyed."""
+    """All keys of a tenant; without any, they were destroyed. `fields`: what else is hashed."""
 
     tenant: str
     keys: tuple[Wrapped, ...]
+    fields: tuple[str, ...] = ()
 
     @property
     def data(self) -> tuple[Wrapped, ...]:
@@ -67,10 +68,12 @@ async def ring_of(records: Records) -> Ring | None:
     return None if found is None else _ring(found.body)
 
 
-async def make_ring(records: Records, master: MasterKey, tenant: str, now: int) -> None:
+async def make_ring(
+    records: Records, master: MasterKey, tenant: str, now: int, fields: tuple[str, ...] = ()
+) -> None:
     """Makes the first keys of an empty store, unless another process has."""
     keys = [await _wrapped(master, tenant, number, os.urandom(KEY_BYTES), now) for number in (0, 1)]
-    body = msgspec.json.encode(Ring(tenant, tuple(keys)))
+    body = msgspec.json.encode(Ring(tenant, tuple(keys), fields))
     try:
         await records.put(COLLECTION, _RING, body, expected=ABSENT)
     except Stale:
@@ -86,7 +89,7 @@ class Keys:
         self._records = records
         self._master = master
         self._tenant = tenant
-        self._now = now
+        self.now = now
         self._plain: dict[int, bytes] = {}
         self._seen = 0.0
         self.cipher: Cipher
@@ -133,13 +136,13 @@ class Keys:
         """Makes a new data key, under which from now on content is sealed; its number."""
 
         async def turned(ring: Ring) -> Ring:
-            number, now = ring.current + 1, self._now()
+            number, now = ring.current + 1, self.now()
             keys = [
                 msgspec.structs.replace(one, superseded=now) if one.number == ring.current else one
                 for one in ring.keys
             ]
             made = await _wrapped(self._master, self._tenant, number, os.urandom(KEY_BYTES), now)
-            return Ring(ring.tenant, (*keys, made))
+            return msgspec.structs.replace(ring, keys=(*keys, made))
 
         await self._change(turned)
         await self.refresh()
@@ -158,27 +161,27 @@ class Keys:
                         superseded=one.superseded,
                     )
                 keys.append(one)
-            return Ring(ring.tenant, tuple(keys))
+            return msgspec.structs.replace(ring, keys=tuple(keys))
 
         ring = await self._change(wrapped)
         self._master = master
         return len(ring.keys)
 
-    async def retire(self, unused: frozenset[int]) -> list[int]:
+    async def retire(self, unused: frozenset[int], before: int) -> list[int]:
         """Destroys data keys under which nothing is sealed; the numbers of those that went.
 
-        One that was the newest less than `GRACE` ago stays: a process may still use it.
+        Only those that had a successor before that instant: another one may still be in use.
         """
         gone: list[int] = []
 
         async def retired(ring: Ring) -> Ring:
-            limit = self._now() - GRACE
             gone[:] = [
                 one.number
                 for one in ring.data
-                if one.number in unused and one.superseded is not None and one.superseded < limit
+                if one.number in unused and one.superseded is not None and one.superseded < before
             ]
-            return Ring(ring.tenant, tuple(one for one in ring.keys if one.number not in gone))
+            kept = tuple(one for one in ring.keys if one.number not in gone)
+            return msgspec.structs.replace(ring, keys=kept)
 
         await self._change(retired)
         await self.refresh()

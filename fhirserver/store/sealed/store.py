@@ -240,15 +240,21 @@ async def open_sealed(
     `clock` gives microseconds since 1970, `fields` are further ones to be hashed. Raises
     `Unavailable` for a store that holds what is not sealed, `WrongMaster`, `Shredded`.
     """
+    hashed = tuple(sorted(set(fields)))
     if await ring_of(inner.records) is None:
         if await _holds_something(inner):
             raise Unavailable(
                 "The store was made without encryption. Set FHIRSERVER_ENCRYPTION=off, or move it "
                 "into a new one: fhirserver export --history, then load --restore."
             )
-        await make_ring(inner.records, master, tenant, clock())
+        await make_ring(inner.records, master, tenant, clock(), hashed)
     keys = await Keys.open(inner.records, master, tenant, clock)
-    return SealedStore(inner, keys, Fields(fields))
+    if (made_with := (await keys.ring()).fields) != hashed:
+        raise Unavailable(
+            "FHIRSERVER_ENCRYPTION_FIELDS is not what the index of the store was made with "
+            f"({', '.join(made_with) or 'unset'}). Set it so, or move the store into a new one."
+        )
+    return SealedStore(inner, keys, Fields(hashed))
 
 
 async def check_plain(inner: ServerStore) -> None:
