@@ -138,6 +138,24 @@ class Settings(BaseSettings):
         "is not there.",
     )
 
+    # encryption at rest
+    encryption: Literal["off", "on"] = Field(
+        default="off",
+        description="Whether the store is encrypted (docs/encryption.md). It holds from the first "
+        "start on: a store that was made without is refused, and the other way round.",
+    )
+    encryption_key: str = Field(
+        default="",
+        description="Where the master key comes from: `file:PATH`, `env:NAME` (32 bytes in "
+        "base64), or `command:COMMAND`, which asks an outside key service. It does not belong in "
+        "the data folder.",
+    )
+    encryption_fields: Words = Field(
+        default=(),
+        description="Search parameters with codes or dates that are kept as keyed hashes as well, "
+        "such as `birthdate` or `code`; `*` for all codes. Fixed from the first start on.",
+    )
+
     # how much
     body_limit: int = Field(
         default=16 * 1024 * 1024,
@@ -265,6 +283,7 @@ class Settings(BaseSettings):
         "inside_hosts",
         "validation_modes",
         "required_profiles",
+        "encryption_fields",
         mode="before",
     )
     @classmethod
@@ -321,6 +340,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"auth 'none' lets everybody do everything, so it is for a loopback address "
                 f"only, and {self.host} is none: set host to 127.0.0.1"
+            )
+        if self.encryption == "on" and not self.encryption_key:
+            raise ValueError(
+                "encryption needs a master key: set encryption_key to file:PATH, env:NAME or "
+                "command:COMMAND. Make one: fhirserver keys make PATH"
             )
         if self.page_size > self.max_page_size:
             raise ValueError("page_size is larger than max_page_size")

@@ -23,14 +23,17 @@ from fhirserver.interactions.accesses import Accesses
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.dispatch import Gate
 from fhirserver.interactions.seal import AesSealer
+from fhirserver.jobs.resealing import RESEAL, Resealing
 from fhirserver.jobs.runner import Runner
 from fhirserver.jobs.table import JobTable
+from fhirserver.jobs.task import Work
 from fhirserver.operations.table import offered
 from fhirserver.rest.application import FhirApplication
 from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings
 from fhirserver.store.concepts import NO_CONCEPTS
 from fhirserver.store.port import ServerStore
+from fhirserver.store.sealed import SealedStore
 
 
 class Running:
@@ -67,7 +70,11 @@ class Running:
             settings.full_text,
             fixed=settings.base_url or "",
         )
-        kinds = {REINDEX: Reindexing(store, store.records, self.registry, settings.full_text)}
+        kinds: dict[str, Work] = {
+            REINDEX: Reindexing(store, store.records, self.registry, settings.full_text)
+        }
+        if isinstance(store, SealedStore):
+            kinds[RESEAL] = Resealing(store)
         self.runner = Runner(self.jobs, kinds, owner=secrets.token_hex(8), share=settings.job_share)
 
     def _set_up_gate(self) -> None:
