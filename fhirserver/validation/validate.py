@@ -13,7 +13,7 @@ from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
 from fhirserver.model.json import Json, Resource
 from fhirserver.model.outcome import Issue
-from fhirserver.validation.finding import MOST, Finding, Found, error, has_errors, joined, under
+from fhirserver.validation.finding import Finding, Found, error, has_errors, joined, told, under
 from fhirserver.validation.question import Question
 from fhirserver.validation.scope import ALL_REJECT, NO_TYPES, Scope
 from fhirserver.validation.snapshot import Snapshots
@@ -34,7 +34,7 @@ class Report:
         `strict` makes errors of unknown extensions, codes that their system has not, and markup.
         """
         rest = [question.unanswered(strict=strict) for question in self.questions]
-        return self.issues + [issue for issue in rest if issue is not None]
+        return told(self.issues + [issue for issue in rest if issue is not None])
 
 
 def validate(
@@ -76,7 +76,7 @@ def examine(
         found = _advised(structures, resource, urls, found)
     if found is None:
         return Report([], [])
-    placed = _told(root, found)
+    placed = _placed(root, found)
     issues = [item for item in placed if isinstance(item, Issue)]
     questions = [item for item in placed if not isinstance(item, Issue)]
     return Report(list(dict.fromkeys(issues)), list(dict.fromkeys(questions)))
@@ -135,11 +135,8 @@ def _is_broken(found: Found) -> bool:
     )
 
 
-def _told(root: str, found: list[Finding]) -> list[Finding]:
-    told = under(root, found[:MOST])
+def _placed(root: str, found: list[Finding]) -> list[Finding]:
+    placed = under(root, found)
     if not root:
-        told = [replace(item, expression=item.expression.lstrip(".")) for item in told]
-    if len(found) > MOST:
-        more = f"There are more findings: only the first {MOST} are told."
-        told.append(Issue("information", "informational", root, more))
-    return told
+        placed = [replace(item, expression=item.expression.lstrip(".")) for item in placed]
+    return placed
