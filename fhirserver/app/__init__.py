@@ -1,0 +1,33 @@
+"""The composition root: the only place that opens stores, makes clock, ids and keys, and mounts
+the edges.
+
+`application` is what an ASGI server runs; `running` is what one tenant's server is made of;
+`mounts` says which edge has which addresses; `pages` are those that belong to no edge; `stores`
+opens the store of the settings; `opening` serves commands that need no HTTP.
+"""
+
+from fhirserver.app.application import create_app
+from fhirserver.app.edge import edge_of, policy_of
+from fhirserver.app.errors import NotRunnable
+from fhirserver.app.ids import new_id, now, request_ids
+from fhirserver.app.keys import sealing_key
+from fhirserver.app.opening import index_state, open_gate, open_jobs, whole_store
+from fhirserver.app.running import Running
+from fhirserver.app.stores import open_store
+
+__all__ = [
+    "NotRunnable",
+    "Running",
+    "create_app",
+    "edge_of",
+    "index_state",
+    "new_id",
+    "now",
+    "open_gate",
+    "open_jobs",
+    "open_store",
+    "policy_of",
+    "request_ids",
+    "sealing_key",
+    "whole_store",
+]

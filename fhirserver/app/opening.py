@@ -1,0 +1,63 @@
+"""What commands open that need no HTTP: the gate, the jobs, the store of the settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fhirserver.app.ids import new_id, now
+from fhirserver.app.running import Running
+from fhirserver.app.stores import open_store
+from fhirserver.definitions.packaged import packaged
+from fhirserver.indexing.registry import Known, Registry
+from fhirserver.interactions.request import Answer, Request
+from fhirserver.jobs.job import Job
+from fhirserver.jobs.table import JobTable
+from fhirserver.settings import Settings
+from fhirserver.store.port import ServerStore
+
+
+@asynccontextmanager
+async def open_gate(
+    settings: Settings,
+) -> AsyncIterator[Callable[[Request], Awaitable[Answer]]]:
+    """The gate's dispatch over the store of the settings, for commands that need no HTTP."""
+    running = Running(settings, await open_store(settings))
+    try:
+        yield running.dispatch
+    finally:
+        await running.close()
+
+
+@asynccontextmanager
+async def open_jobs(settings: Settings) -> AsyncIterator[Running]:
+    """What runs on the store of the settings, jobs included, for commands that wait for one."""
+    running = Running(settings, await open_store(settings))
+    try:
+        await running.start(await running.base())
+        yield running
+    finally:
+        await running.close()
+
+
+async def index_state(settings: Settings) -> tuple[Known, list[Job]]:
+    """How far the store of the settings is indexed, and its unfinished jobs; nothing is written."""
+    store = await open_store(settings)
+    try:
+        jobs = JobTable(store.records, now=now, new_id=new_id)
+        registry = Registry(
+            store, store.records, jobs, packaged(), settings.full_text, observes=True
+        )
+        return await registry.refresh(), [held.job async for held in jobs.unfinished()]
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def whole_store(settings: Settings) -> AsyncIterator[ServerStore]:
+    """The store itself, for commands that move all of it and answer nobody's request."""
+    store = await open_store(settings)
+    try:
+        yield store
+    finally:
+        await store.close()

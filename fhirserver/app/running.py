@@ -1,0 +1,103 @@
+"""What lasts from start to shutdown, for one tenant: its store, gate, jobs and edges.
+
+Nothing here is shared with another tenant but the packaged definitions.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from fhirserver.app.edge import FHIR_PATH, edge_of, policy_of
+from fhirserver.app.ids import new_id, now, request_ids
+from fhirserver.app.keys import sealing_key
+from fhirserver.app.mounts import Mounts
+from fhirserver.definitions.packaged import packaged
+from fhirserver.indexing.marks import read_marks
+from fhirserver.indexing.registry import REINDEX, Registry
+from fhirserver.indexing.reindex import Reindexing
+from fhirserver.interactions.context import Context
+from fhirserver.interactions.dispatch import Gate
+from fhirserver.interactions.seal import AesSealer
+from fhirserver.jobs.runner import Runner
+from fhirserver.jobs.table import JobTable
+from fhirserver.operations.table import offered
+from fhirserver.rest.application import FhirApplication
+from fhirserver.search.index import Indexer
+from fhirserver.settings import Settings
+from fhirserver.store.concepts import NO_CONCEPTS
+from fhirserver.store.port import ServerStore
+
+
+class Running:
+    """One tenant's server. `store` is its alone, and closed with it.
+
+    `dispatch` is its gate's, `mounts` are its edges by the first part of the path.
+    """
+
+    def __init__(self, settings: Settings, store: ServerStore) -> None:
+        self._settings = settings
+        self.is_open = settings.auth == "none"
+        self.store = store
+        self.definitions = packaged()
+        self._do_jobs()
+        # The audit trail's recorder is made here, and given to the gate.
+        self._set_up_gate()
+        self._mount_edges()
+
+    def _do_jobs(self) -> None:
+        """The jobs, and the registry, which starts some. A kind of job is a row of `kinds`."""
+        settings, store = self._settings, self.store
+        self.jobs = JobTable(store.records, now=now, new_id=new_id)
+        self.registry = Registry(
+            store,
+            store.records,
+            self.jobs,
+            self.definitions,
+            settings.full_text,
+            fixed=settings.base_url or "",
+        )
+        kinds = {REINDEX: Reindexing(store, store.records, self.registry, settings.full_text)}
+        self.runner = Runner(self.jobs, kinds, owner=secrets.token_hex(8), share=settings.job_share)
+
+    def _set_up_gate(self) -> None:
+        settings, store = self._settings, self.store
+        context = Context(
+            store=store,
+            definitions=self.definitions,
+            indexer=Indexer(self.definitions, settings.full_text),
+            policy=policy_of(settings),
+            sealer=AesSealer(sealing_key(settings.data), now=now, random=secrets.token_bytes),
+            now=now,
+            new_id=new_id,
+            concepts=store.concepts,
+            jobs=self.jobs,
+        )
+        operations = offered(
+            expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
+        )
+        self.dispatch = Gate(context, operations, self.registry).dispatch
+
+    def _mount_edges(self) -> None:
+        """The table of edges. Who calls (`authenticate`) is found out by the edges."""
+        edge = edge_of(self._settings)
+        self.base_url = edge.base_url
+        self.mounts = Mounts()
+        fhir = FhirApplication(self.dispatch, self.definitions, edge, request_ids())
+        self.mounts.add(FHIR_PATH, fhir)
+
+    async def base(self) -> str:
+        """The service base URL of requests, as far as it is known without one."""
+        settings = self._settings
+        marked = await read_marks(self.store.records)
+        known = marked.marks.base if marked else ""
+        return settings.base_url or known or f"http://{settings.host}:{settings.port}{FHIR_PATH}"
+
+    async def start(self, base: str) -> None:
+        """Does jobs from now on; catches up with what is not indexed, where `base` is known."""
+        await self.registry.current(base)
+        self.runner.start()
+
+    async def close(self) -> None:
+        """Gives jobs back, and closes the store."""
+        await self.runner.stop()
+        await self.store.close()

@@ -1,0 +1,21 @@
+"""Which store the settings name. What seals or counts a whole store wraps it here."""
+
+from __future__ import annotations
+
+from fhirserver.app.errors import NotRunnable
+from fhirserver.app.ids import now
+from fhirserver.settings import Settings
+from fhirserver.store.port import ServerStore
+from fhirserver.store.sqlite import SqliteStore
+
+
+async def open_store(settings: Settings) -> ServerStore:
+    """The store of the settings, and the data folder. Raises `Unavailable`, `NotRunnable`."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not settings.is_mongodb:
+        return SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
+    try:
+        from fhirserver.store.mongo import MongoStore
+    except ImportError as error:
+        raise NotRunnable("MongoDB needs its driver: pip install 'fhirserver[mongodb]'") from error
+    return await MongoStore.open(settings.store, clock=now, patience=settings.search_seconds)
