@@ -56,14 +56,23 @@ _WITHDRAWN: Final = _ALONE | {NULL}
 
 
 class Structures:
-    """The compiled checks of one registry of definitions."""
+    """The compiled checks of one registry of definitions.
 
-    def __init__(self, definitions: Definitions) -> None:
+    `beneath` are those of the registry that this one only adds profiles to: the checks of types
+    are the same, and find the profiles by way of `Scope.structures`.
+    """
+
+    def __init__(self, definitions: Definitions, beneath: Structures | None = None) -> None:
         self.definitions = definitions
-        self.terminology = Terminology(definitions)
-        self.bindings = Bindings(definitions, self.terminology)
+        self.beneath = beneath
+        if beneath is None:
+            self.bindings = Bindings(definitions, Terminology(definitions))
+            self._checks: dict[str, Check] = dict(primitive.CHECKS)
+        else:
+            self.bindings = beneath.bindings
+            self._checks = beneath._checks
         self.profiles = Profiles(definitions, self.bindings, self.check)
-        self._checks: dict[str, Check] = dict(primitive.CHECKS)
+        self._extensions: dict[tuple[str, bool], Extensions] = {}
         definition = structure_definition(self.profiles.find)
         self._rules = {
             **RESOURCE_RULES,
@@ -81,6 +90,11 @@ class Structures:
 
     def within(self, scope: Scope) -> Found:
         """The findings about the resource of a scope, with those of the profiles it claims."""
+        if scope.structures is None:
+            scope.structures = self
+        elif scope.structures is not self:
+            within: Found = scope.structures.within(scope)
+            return within
         value = scope.resource
         type_ = value.get("resourceType")
         if type(type_) is not str or type_ not in self.definitions.resource_types:
@@ -109,6 +123,7 @@ class Structures:
         is_nested = len(own) < len(value)
         content = own if is_nested else value
         within = Scope(content, scope.root, scope.outer, scope.full_url, scope.modes, scope.types)
+        within.structures = scope.structures
         found = self.within(within)
         if "id" not in value:
             text = "A contained resource needs an id, by which it is referred to."
@@ -132,8 +147,7 @@ class Structures:
             return self.contained if name == "contained" else check
         if child.type == "Extension":
             modifier = name == "modifierExtension"
-            known = Extensions(self.definitions, path, self.profiles.check, modifier=modifier)
-            return every(check, known.check)
+            return every(check, self.extensions(path, modifier=modifier).check)
         element = child.element
         types = [type for type in element.types if type.code == child.type]
         rules = [
@@ -150,6 +164,15 @@ class Structures:
         if child.type == "code" and all(rule is None for rule in rules[1:]):
             return self.bindings.first(every(check, *rules), element.binding)
         return every(check, *rules)
+
+    def extensions(self, path: str, *, modifier: bool) -> Extensions:
+        """The checks of the extensions of an element."""
+        found = self._extensions.get((path, modifier))
+        if found is None:
+            find = self.profiles.check
+            found = Extensions(self.definitions, path, find, modifier=modifier)
+            self._extensions[path, modifier] = found
+        return found
 
     def _compile(self, path: str) -> Check:
         if path == _RESOURCE:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from typing import Final
 
 from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
@@ -19,6 +19,8 @@ from fhirserver.validation.scope import ALL_REJECT, NO_TYPES, Scope
 from fhirserver.validation.snapshot import Snapshots
 from fhirserver.validation.structure import Structures
 from fhirserver.validation.vital_signs import vital_sign_profiles
+
+_COMPILED: Final = "validation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,17 @@ def snapshot_of(definition: Resource, definitions: Definitions | None = None) ->
     return Snapshots(compiled(known.standard).profiles.find).elements(definition)
 
 
-@lru_cache(maxsize=8)
 def compiled(definitions: Definitions) -> Structures:
-    """The checks of a registry, shared by all who validate against it."""
-    return Structures(definitions)
+    """The checks of a registry, shared by all who validate against it.
+
+    Those of a registry with more profiles are those of the one beneath, and the profiles.
+    """
+    found: Structures | None = definitions.kept.get(_COMPILED)
+    if found is None:
+        beneath = definitions.beneath
+        found = Structures(definitions, None if beneath is None else compiled(beneath))
+        definitions.kept[_COMPILED] = found
+    return found
 
 
 def _found(
@@ -121,6 +130,7 @@ def _found(
 
 def _advised(structures: Structures, resource: Resource, urls: list[str], found: Found) -> Found:
     scope = Scope(resource, modes=dict.fromkeys(urls, "warn"))
+    scope.structures = structures
     scope.conforms = structures.profiles.conformance(scope)
     for url in urls:
         bad = structures.profiles.against(resource, url, scope)
