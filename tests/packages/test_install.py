@@ -179,6 +179,7 @@ def test_what_is_packed_too_large_is_refused(
         (b"no archive", "no .tgz"),
         (gzip.compress(b"no tar" * 200), "no .tgz"),
     ],
+    ids=["plain", "packed"],
 )
 def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "p.tgz"

@@ -55,7 +55,11 @@ async def test_members_without_end_are_refused():
         await decoded(stdlib_gzip.compress(b"") * 1000, b"gzip", 100)
 
 
-@pytest.mark.parametrize("data", [b"not gzip", stdlib_gzip.compress(b"abcdef")[:-3], b"\x1f\x8b"])
+@pytest.mark.parametrize(
+    "data",
+    [b"not gzip", stdlib_gzip.compress(b"abcdef")[:-3], b"\x1f\x8b"],
+    ids=["other", "cut", "begun"],
+)
 async def test_broken_gzip_is_refused(data):
     with pytest.raises(Invalid):
         await decoded(data, b"gzip", 100)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from store.conftest import KINDS, FreshDatabase
 from store.making import Clock, needs_transactions, put, removal, walk
+from wire.server import REPLICA_SET
 
 from fhirserver.errors import Unavailable
 from fhirserver.search.entry import Token
@@ -32,10 +33,13 @@ def url(request: pytest.FixtureRequest, fresh_database: FreshDatabase) -> str:
     return fresh_database(request.param)
 
 
-@pytest.fixture
-async def several(url: str, clock: Clock) -> AsyncIterator[list[MongoStore]]:
-    """Three servers of one tenant."""
-    stores = [await MongoStore.open(url, clock=clock) for _ in range(3)]
+@pytest.fixture(params=[pytest.param(REPLICA_SET, marks=pytest.mark.mongodb)])
+async def several(
+    request: pytest.FixtureRequest, fresh_database: FreshDatabase, clock: Clock
+) -> AsyncIterator[list[MongoStore]]:
+    """Three servers of one tenant; not of FerretDB, whose updates are not atomic."""
+    database = fresh_database(request.param)
+    stores = [await MongoStore.open(database, clock=clock) for _ in range(3)]
     yield stores
     for store in stores:
         await store.close()

@@ -2,8 +2,9 @@
 
 MongoDB puts what has no value before all others, and FHIR after them in both directions. In a
 descending order that is the same. In an ascending one the first key makes two phases (those
-that have a value, then those that have none), so that an index can give the order, and a
-further key is sorted by a computed field in which the greatest of all values stands for none.
+that have a value, then those that have none, by the other keys), so that an index can give the
+order, and a further key is sorted by a computed field in which the greatest of all values
+stands for none.
 """
 
 from __future__ import annotations
@@ -105,17 +106,23 @@ def is_timeless(columns: Sequence[Column]) -> bool:
     return all(column.is_total and column.computed is None for column in columns)
 
 
-def phases(columns: Sequence[Column], place: Place | None) -> list[Phase]:
-    """The parts of the order, those before the place left out."""
+def phases(
+    columns: Sequence[Column], place: Place | None, where: Filter | None = None
+) -> list[Phase]:
+    """The parts of the order among those that fulfil `where`; the ones before the place left out.
+
+    What has no value of a column is ordered by those behind it, in phases of their own.
+    """
+    within = where or {}
     if not columns or columns[0].is_total:
-        return [_phase(columns, {}, place)]
+        return [_phase(columns, within, place)]
     path = columns[0].path
     out = []
     if place is None or place.values[0] is not None:
-        out.append(_phase(columns, {path: {"$exists": True}}, place))
+        out.append(_phase(columns, all_of([within, {path: {"$exists": True}}]), place))
         place = None
     rest = place._replace(values=place.values[1:]) if place else None
-    return [*out, _phase(columns[1:], {path: {"$exists": False}}, rest)]
+    return [*out, *phases(columns[1:], rest, all_of([within, {path: {"$exists": False}}]))]
 
 
 def _phase(columns: Sequence[Column], where: Filter, place: Place | None) -> Phase:

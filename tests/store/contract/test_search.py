@@ -303,6 +303,20 @@ SORT_CASES: dict[str, tuple[str, tuple[SortKey, ...], str]] = {
         (SortKey("gender", "token", True), SortKey("birthdate", "date", True)),
         "p3 p1 p2 p4",
     ),
+    "by two, of which the first is missing": (
+        "Patient",
+        (SortKey("shoe-size", "number", True), SortKey("organization", "reference")),
+        "p3 p1 p2 p4",
+    ),
+    "by three, of which two are missing": (
+        "Patient",
+        (
+            SortKey("shoe-size", "number"),
+            SortKey("hat-size", "number", True),
+            SortKey("birthdate", "date"),
+        ),
+        "p2 p1 p3 p4",
+    ),
     "by what is missing": ("Patient", (SortKey("shoe-size", "number"),), "p1 p2 p3 p4"),
     "by reference": ("Patient", (SortKey("organization", "reference"),), "p3 p1 p2 p4"),
     "by quantity": (
