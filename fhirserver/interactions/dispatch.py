@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fhirserver.access.grant import guard
+from fhirserver.access.guard import guard
 from fhirserver.errors import Conflict, Forbidden, NotFound, NotSupported
 from fhirserver.indexing.registry import Registry
 from fhirserver.interactions import (
