@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fhirserver.access.policy import packaged_policies
 from fhirserver.access.scope import (
     LETTERS,
     NamedScope,
@@ -13,7 +14,7 @@ from fhirserver.access.scope import (
     within,
 )
 from fhirserver.auth.choices import Ticked, everything, granted, offer_of, ticked_of
-from fhirserver.auth.granting import meet, within_ceiling, within_role
+from fhirserver.auth.granting import ceiling_of, meet, within_ceiling, within_role
 
 TYPES = ("Patient", "Observation", "Condition", "AllergyIntolerance")
 VITAL = "http://terminology.hl7.org/CodeSystem/observation-category|vital-signs"
@@ -95,7 +96,19 @@ def test_a_role_limits_types_and_letters_at_every_level(scopes, ceiling):
     assert all(within(scope, scopes) for scope in found)
     for scope in resource_scopes(found):
         limits = [ResourceScope(scope.level, c.type, c.letters, c.constraints) for c in ceiling]
-        assert within(scope, limits)
+        if scope.type == "*":
+            assert all(any(mark in limit.letters for limit in limits) for mark in scope.letters)
+        else:
+            assert within(scope, limits)
+
+
+@pytest.mark.check("SEC-7")
+def test_a_role_without_records_grants_none():
+    ceiling = ceiling_of([packaged_policies().roles["support"]])
+
+    found = within_role(parse_scopes("openid patient/Observation.rs user/Patient.rs"), ceiling)
+
+    assert texts(found) == ["openid"]
 
 
 @pytest.mark.check("G10-7")
