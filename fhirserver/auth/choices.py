@@ -7,9 +7,9 @@ of their categories. Whatever is left as it was asked is granted as it was asked
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from fhirserver.access.scope import (
     ANY,
@@ -32,6 +32,9 @@ from fhirserver.auth.plain_words import (
 IDENTITY: Final = ("openid", "fhirUser", "profile")
 LASTING: Final = ("offline_access", "online_access")
 _READING: Final = frozenset("rs")
+
+Everything: TypeAlias = Mapping[Level, Mapping[str, str]]
+"""What `*` means at a level: the types, and the letters that the user's roles have for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +80,15 @@ class Ticked:
     some: dict[str, frozenset[str]]
 
 
-def offer_of(scopes: Iterable[Scope], types: Sequence[str]) -> Offer:
-    """What is offered for scopes that could all be granted; `types` are those that `*` means."""
+def offer_of(scopes: Iterable[Scope], all: Everything) -> Offer:
+    """What is offered for scopes that could all be granted; `all` is what `*` means."""
     wanted = tuple(scopes)
     names = [scope for scope in wanted if isinstance(scope, NamedScope)]
     lasting = [scope for scope in names if scope.name in LASTING]
     told = (*IDENTITY, *LASTING)
     return Offer(
         scopes=wanted,
-        groups=tuple(_groups(resource_scopes(wanted), types)),
+        groups=tuple(_groups(resource_scopes(wanted), all)),
         identity=tuple(scope for scope in names if scope.name in IDENTITY),
         lasting=lasting[0] if lasting else None,
         context=tuple(scope for scope in names if scope.name not in told),
@@ -141,7 +144,7 @@ def _of_scope(scope: ResourceScope, offer: Offer, ticked: Ticked) -> list[Resour
         and set(line.scope.letters) <= set(scope.letters)
     ]
     whole = [line.scope for line in lines if line.key in ticked.keys]
-    if len(whole) == len(lines):
+    if lines and len(whole) == len(lines):
         return [scope]
     parts = [
         replace(line.scope, constraints=(("category", category.token),))
@@ -165,27 +168,33 @@ def _joined(scopes: Iterable[ResourceScope]) -> list[ResourceScope]:
     ]
 
 
-def _groups(scopes: Iterable[ResourceScope], types: Sequence[str]) -> Iterable[Group]:
+def _groups(scopes: Iterable[ResourceScope], all: Everything) -> Iterable[Group]:
     """Groups by level and kind of use; a scope for everything is a group of its own."""
     single: dict[tuple[Level, bool], dict[str, Line]] = {}
     whole: list[Group] = []
     for scope in scopes:
         for reads in (True, False):
-            letters = "".join(mark for mark in scope.letters if (mark in _READING) is reads)
-            if not letters:
-                continue
-            named = types if scope.type == ANY else (scope.type,)
-            lines = [_line(scope, type, letters, reads=reads) for type in named]
+            lines = _lines(scope, all, reads=reads)
+            kind = (scope.level, reads)
             if scope.type == ANY:
-                heading = HEADINGS[scope.level, reads]
-                whole.append(Group(heading, tuple(_sorted(lines)), whole=True))
-            else:
-                group = single.setdefault((scope.level, reads), {})
-                group.update({line.key: line for line in lines})
+                whole += [Group(HEADINGS[kind], tuple(_sorted(lines)), whole=True)] if lines else []
+            elif lines:
+                single.setdefault(kind, {}).update({line.key: line for line in lines})
     yield from (
         Group(HEADINGS[kind], tuple(_sorted(lines.values()))) for kind, lines in single.items()
     )
     yield from whole
+
+
+def _lines(scope: ResourceScope, all: Everything, *, reads: bool) -> list[Line]:
+    letters = "".join(mark for mark in scope.letters if (mark in _READING) is reads)
+    if scope.type != ANY:
+        return [_line(scope, scope.type, letters, reads=reads)] if letters else []
+    found = []
+    for type, allowed in all.get(scope.level, {}).items():
+        both = "".join(mark for mark in letters if mark in allowed)
+        found += [_line(scope, type, both, reads=reads)] if both else []
+    return found
 
 
 def _line(scope: ResourceScope, type: str, letters: str, *, reads: bool) -> Line:

@@ -27,7 +27,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `account` and `session` are whose it is, once somebody signed in. `patient` and `encounter`
     are ids of what was chosen, `chosen` tells that there is nothing left to choose.
-    `launch` is the context of an EHR launch.
+    `launch` is the context of an EHR launch. `detour`: the user had to sign in first.
     """
 
     request: AuthorizationRequest
@@ -37,6 +37,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     patient: str | None = None
     encounter: str | None = None
     chosen: bool = False
+    detour: bool = False
     launch: Launch | None = None
 
 
@@ -97,6 +98,10 @@ class PendingRequests:
         except Stale:
             return False
         return True
+
+    async def drop(self, token: str) -> None:
+        """Takes the request away, whatever became of it meanwhile."""
+        await self._records.delete(COLLECTION, _key(token))
 
 
 def _key(token: str) -> str:

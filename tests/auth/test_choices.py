@@ -17,6 +17,7 @@ from fhirserver.auth.choices import Ticked, everything, granted, offer_of, ticke
 from fhirserver.auth.granting import ceiling_of, meet, within_ceiling, within_role
 
 TYPES = ("Patient", "Observation", "Condition", "AllergyIntolerance")
+ALL = {level: dict.fromkeys(TYPES, "cruds") for level in ("patient", "user")}
 VITAL = "http://terminology.hl7.org/CodeSystem/observation-category|vital-signs"
 PROBLEM = "http://terminology.hl7.org/CodeSystem/condition-category|problem-list-item"
 
@@ -45,7 +46,7 @@ def texts(scopes):
 
 @given(_scopes)
 def test_what_is_left_as_it_was_asked_is_granted_as_it_was_asked(scopes):
-    offer = offer_of(scopes, TYPES)
+    offer = offer_of(scopes, ALL)
 
     found = granted(offer, everything(offer))
 
@@ -57,7 +58,7 @@ def test_what_is_left_as_it_was_asked_is_granted_as_it_was_asked(scopes):
 
 @given(_scopes, st.data())
 def test_no_tick_grants_more_than_was_asked(scopes, data):
-    offer = offer_of(scopes, TYPES)
+    offer = offer_of(scopes, ALL)
     lines = [line for group in offer.groups for line in group.lines]
     keys = data.draw(st.sets(st.sampled_from([*(line.key for line in lines), "user/*.cruds", "x"])))
     some = {
@@ -114,7 +115,7 @@ def test_a_role_without_records_grants_none():
 @pytest.mark.check("G10-7")
 def test_types_that_are_not_ticked_are_not_granted():
     asked = parse_scopes("patient/Patient.rs patient/Observation.rs patient/Condition.rs")
-    offer = offer_of(asked, TYPES)
+    offer = offer_of(asked, ALL)
 
     found = granted(offer, ticked_of([("tick", "patient/Patient.rs")]))
 
@@ -123,7 +124,7 @@ def test_types_that_are_not_ticked_are_not_granted():
 
 @pytest.mark.check("G10-7")
 def test_a_scope_for_everything_becomes_the_types_that_are_ticked():
-    offer = offer_of(parse_scopes("patient/*.rs"), TYPES)
+    offer = offer_of(parse_scopes("patient/*.rs"), ALL)
 
     found = granted(offer, ticked_of([("tick", "patient/Patient.rs")]))
 
@@ -133,7 +134,7 @@ def test_a_scope_for_everything_becomes_the_types_that_are_ticked():
 @pytest.mark.check("G10-17")
 def test_a_scope_for_a_type_can_be_narrowed_to_categories():
     asked = parse_scopes("launch/patient patient/Patient.rs patient/Condition.rs patient/*.cruds")
-    offer = offer_of(asked[:3], TYPES)
+    offer = offer_of(asked[:3], ALL)
     form = [
         ("tick", "patient/Patient.rs"),
         ("how:patient/Condition.rs", "some"),
@@ -151,7 +152,7 @@ def test_a_scope_for_a_type_can_be_narrowed_to_categories():
 
 
 def test_a_type_that_is_narrowed_to_nothing_is_not_granted():
-    offer = offer_of(parse_scopes("patient/Condition.rs"), TYPES)
+    offer = offer_of(parse_scopes("patient/Condition.rs"), ALL)
 
     assert granted(offer, ticked_of([("how:patient/Condition.rs", "some")])) == ()
     assert granted(offer, ticked_of([("how:patient/Condition.rs", "none")])) == ()
@@ -160,7 +161,7 @@ def test_a_type_that_is_narrowed_to_nothing_is_not_granted():
 @pytest.mark.check("G10-16")
 def test_granular_scopes_are_granted_without_a_scope_for_the_whole_type():
     asked = parse_scopes(f"patient/Observation.rs?category={VITAL} patient/Patient.rs")
-    offer = offer_of(asked, TYPES)
+    offer = offer_of(asked, ALL)
 
     assert granted(offer, everything(offer)) == asked
 
@@ -169,13 +170,11 @@ def test_granular_scopes_are_granted_without_a_scope_for_the_whole_type():
 def test_version_one_is_granted_as_it_was_spelled():
     asked = parse_scopes("patient/Observation.read user/*.* openid fhirUser")
 
-    assert texts(granted(offer_of(asked, TYPES), everything(offer_of(asked, TYPES)))) == texts(
-        asked
-    )
+    assert texts(granted(offer_of(asked, ALL), everything(offer_of(asked, ALL)))) == texts(asked)
 
 
 def test_reading_can_be_granted_without_writing():
-    offer = offer_of(parse_scopes("patient/Observation.cruds"), TYPES)
+    offer = offer_of(parse_scopes("patient/Observation.cruds"), ALL)
 
     found = granted(offer, ticked_of([("how:patient/Observation.rs", "all")]))
 
@@ -183,6 +182,20 @@ def test_reading_can_be_granted_without_writing():
 
 
 def test_lasting_access_is_granted_only_when_ticked():
-    offer = offer_of(parse_scopes("offline_access openid launch/patient"), TYPES)
+    offer = offer_of(parse_scopes("offline_access openid launch/patient"), ALL)
 
     assert texts(granted(offer, ticked_of([("tick", "openid")]))) == ["openid", "launch/patient"]
+
+
+def test_a_scope_for_everything_of_a_role_that_has_no_types_grants_nothing():
+    offer = offer_of(parse_scopes("patient/*.rs"), {"patient": {}})
+
+    assert granted(offer, everything(offer)) == ()
+
+
+def test_a_scope_for_everything_offers_what_the_roles_have():
+    offer = offer_of(parse_scopes("user/*.cruds"), {"user": {"Observation": "rs", "Task": "cu"}})
+
+    lines = [line.key for group in offer.groups for line in group.lines]
+
+    assert lines == ["user/Observation.rs", "user/Task.cu"]
