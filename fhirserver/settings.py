@@ -93,13 +93,36 @@ class Settings(BaseSettings):
     # who may use it
     auth: Literal["smart", "none"] = Field(
         default="smart",
-        description="`smart`: SMART App Launch (not in this version yet). `none`: everybody who "
-        "reaches it may do everything; only on a loopback address.",
+        description="`smart`: SMART App Launch. `none`: everybody who reaches it may do "
+        "everything; only on a loopback address.",
     )
     cors_origins: Words = Field(
         default=(),
         description="Origins whose web pages may use the FHIR base, such as "
-        "`https://app.example.org`; `*` for any.",
+        "`https://app.example.org`; `*` for any. Unset: none while `auth` is `none`, else any, "
+        "as a page needs an access token.",
+    )
+    access_token_seconds: int = Field(
+        default=900, ge=30, le=900, description="Life of access tokens; of systems 300 at the most."
+    )
+    refresh_token_days: int = Field(
+        default=100, ge=1, le=400, description="Life of refresh tokens; each use renews it."
+    )
+    authorization_days: int = Field(
+        default=730,
+        ge=1,
+        le=1500,
+        description="Time after which a user is asked again, however often an app was used.",
+    )
+    client_registration: Literal["off", "suspended", "open"] = Field(
+        default="off",
+        description="Whether apps may register themselves (RFC 7591): not; to be let in by an "
+        "administrator; at once. Systems are always registered by an administrator.",
+    )
+    inside_hosts: Words = Field(
+        default=(),
+        description="Hosts (with port, if it is not the usual one) in networks that are not "
+        "public, from which the server may fetch the key sets of clients, also without TLS.",
     )
 
     # how much
@@ -226,6 +249,7 @@ class Settings(BaseSettings):
         "allowed_hosts",
         "trusted_proxies",
         "cors_origins",
+        "inside_hosts",
         "validation_modes",
         "required_profiles",
         mode="before",

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import secrets
 
+from fhirserver.app.authorization import Authorization
 from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.mounts import Mounts
+from fhirserver.auth.addresses import AUTH
 from fhirserver.definitions.packaged import packaged
 from fhirserver.indexing.marks import read_marks
 from fhirserver.indexing.registry import REINDEX, Registry
@@ -41,6 +43,7 @@ class Running:
         self.tenant = settings.tenant
         self.root = settings.root
         self.is_open = settings.auth == "none"
+        self.authorization: Authorization | None = None
         self.store = store
         self.definitions = packaged()
         self._do_jobs()
@@ -82,12 +85,21 @@ class Running:
         self.dispatch = Gate(context, operations, self.registry).dispatch
 
     def _mount_edges(self) -> None:
-        """The table of edges. Who calls (`authenticate`) is found out by the edges."""
+        """The table of edges. Who calls is found out by them, at the authorization server."""
         edge = edge_of(self._settings)
         self.base_url = edge.base_url
         self.mounts = Mounts(self._settings.root)
-        fhir = FhirApplication(self.dispatch, self.definitions, edge, request_ids())
-        self.mounts.add(FHIR_PATH, fhir)
+        if self.is_open:
+            fhir = FhirApplication(self.dispatch, self.definitions, edge, request_ids())
+            self.mounts.add(FHIR_PATH, fhir)
+            return
+        authorization = Authorization(self._settings, self.store, edge.base_url, tenant=self.tenant)
+        fhir = FhirApplication(
+            self.dispatch, self.definitions, edge, request_ids(), authorization.authenticate
+        )
+        self.authorization = authorization
+        self.mounts.add(FHIR_PATH, authorization.around(fhir))
+        self.mounts.add_tree(AUTH, authorization.edge)
 
     async def base(self) -> str:
         """The service base URL of requests, as far as it is known without one."""

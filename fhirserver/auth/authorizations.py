@@ -166,8 +166,10 @@ class Authorizations:
             raise OAuthError("invalid_grant", _BAD_CODE)
         return held
 
-    async def redeem(self, held: Held) -> Refreshed:
+    async def redeem(self, held: Held, *, thumbprint: str | None = None) -> Refreshed:
         """Uses the code of an authorization up; `refresh_token` is empty where none is granted.
+
+        `thumbprint` is that of the DPoP key that its tokens are bound to from now on.
 
         Raises `invalid_grant` where that was done before, and then ends the authorization: the
         code is in two hands. What the code is bound to, the caller has compared.
@@ -179,7 +181,7 @@ class Authorizations:
             raise OAuthError("invalid_grant", _BAD_CODE)
         if not found.is_live(now) or now >= found.code_until:
             raise OAuthError("invalid_grant", _BAD_CODE)
-        fields: dict[str, Any] = {"used": True}
+        fields: dict[str, Any] = {"used": True, "thumbprint": thumbprint}
         token = ""
         if "offline_access" in found.scopes or "online_access" in found.scopes:
             family, secret = self._random(_FAMILY_BYTES), self._random(SECRET_BYTES)
