@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from fhirserver.access.break_glass import BreakGlass
 from fhirserver.access.facts import FactSource
@@ -16,7 +15,6 @@ from fhirserver.access.policy import Policies, packaged_policies
 from fhirserver.access.principal import Principal
 from fhirserver.access.restriction import Facts, Restriction, assumed
 from fhirserver.definitions.registry import Definitions
-from fhirserver.errors import Unauthenticated
 from fhirserver.search.index import Indexer
 from fhirserver.store.port import Store
 from fhirserver.store.records import Records
@@ -46,9 +44,9 @@ class Authority:
         self.break_glass = BreakGlass(records, now) if records is not None else None
         self._facts = FactSource(store, self.break_glass, now)
         self._grants: dict[Principal, Grant] = {}
-        self._compiled: dict[Grant, tuple[tuple[object, ...], Restriction, Hops]] = {}
-        self._by_type: WeakKeyDictionary[Definitions, dict[Grant, Restriction]]
-        self._by_type = WeakKeyDictionary()
+        # By the identity of a grant, which is kept with what is made of it: to hash one is slow.
+        self._compiled: dict[int, tuple[Grant, tuple[object, ...], Restriction, Hops]] = {}
+        self._by_type: dict[int, tuple[Grant, Definitions, Restriction]] = {}
 
     async def load(self) -> None:
         """Takes up this tenant's own policies. Raises `Invalid` for one that cannot be read."""
@@ -78,26 +76,24 @@ class Authority:
 
     def rights(self, grant: Grant, definitions: Definitions) -> Restriction:
         """What can be told by type and letter alone, before anything is looked up."""
-        known = self._by_type.setdefault(definitions, {})
-        found = known.get(grant)
-        if found is None:
-            if len(known) >= _KEPT:
-                known.clear()
-            found = known[grant] = Restriction(grant, definitions, assumed(grant))
-        return found
+        known = self._by_type.get(id(grant))
+        if known is not None and known[0] is grant and known[1] is definitions:
+            return known[2]
+        if len(self._by_type) >= _KEPT:
+            self._by_type.clear()
+        made = Restriction(grant, definitions, assumed(grant))
+        self._by_type[id(grant)] = (grant, definitions, made)
+        return made
 
     async def guard(
         self, grant: Grant, indexer: Indexer, definitions: Definitions, base: str, *, writes: bool
     ) -> Store:
-        """The store as the grant lets it be seen, at this moment.
+        """The store as the grant lets it be seen, at this moment; to nobody it is empty.
 
-        Raises `Unauthenticated` for a grant of nobody, `Forbidden` where a fact that it rests
-        on is missing.
+        Raises `Forbidden` where a fact that it rests on is missing.
         """
         if grant.unrestricted:
             return self._store
-        if grant.is_anonymous:
-            raise Unauthenticated("Sign in first.")
         facts = await self._facts.of(grant)
         restriction, hops = self._restriction(grant, definitions, facts)
         judge = Judge(indexer, base)
@@ -107,12 +103,12 @@ class Authority:
         self, grant: Grant, definitions: Definitions, facts: Facts
     ) -> tuple[Restriction, Hops]:
         state = (definitions, facts.own, facts.consents, facts.opened)
-        known = self._compiled.get(grant)
-        if known is not None and known[0] == state:
-            return known[1], known[2]
+        known = self._compiled.get(id(grant))
+        if known is not None and known[0] is grant and known[1] == state:
+            return known[2], known[3]
         restriction = Restriction(grant, definitions, facts)
         hops = Hops(restriction)
         if len(self._compiled) >= _KEPT:
             self._compiled.clear()
-        self._compiled[grant] = (state, restriction, hops)
+        self._compiled[id(grant)] = (grant, state, restriction, hops)
         return restriction, hops

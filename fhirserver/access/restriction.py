@@ -36,6 +36,9 @@ _USER: Final = "{user}"
 
 _SEEING: Final = "rs"
 
+TERMINOLOGY: Final = ("CodeSystem", "ConceptMap", "ValueSet")
+"""Types whose content answers come from as a whole, and not resource by resource."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -59,6 +62,7 @@ class Restriction:
         self._facts = facts
         self._record = grant.all_policies.record
         self._known: dict[tuple[str, str], Expression] = {}
+        self.types = tuple(sorted(definitions.resource_types))
 
     def of(self, type: str, letter: str) -> Expression:
         """What may be done `letter` with, of that type; `NOTHING` where it is denied at all."""
@@ -76,6 +80,32 @@ class Restriction:
         """Raises `Forbidden` where it is denied, before anything is looked up."""
         if not self.allows(type, letter):
             raise Forbidden(f"Your access does not include to {_VERBS[letter]} {type}.")
+
+    def may_name(self, type: str) -> bool:
+        """Whether resources of that type may be created under ids of the caller's own choice.
+
+        Only by who may see all of them, whatever anyone consents to: to others, that an id is
+        taken would tell that a resource is there.
+        """
+        if self.grant.unrestricted:
+            return True
+        about_somebody = type == PATIENT or self.record_params(type)
+        if about_somebody and self.grant.is_held_to_consents:
+            return False
+        return self.of(type, "r") == self.of(type, "u") == EVERYTHING
+
+    @property
+    def is_of_patients(self) -> bool:
+        """Whether it is of the records of single patients."""
+        scopes = self.grant.scopes or ()
+        rules = (rule for item in self.grant.policies for rule in item.rules)
+        return any(item.level == "patient" for item in scopes) or any(
+            rule.of == "own record" for rule in rules
+        )
+
+    def sees_terminology(self) -> bool:
+        """Whether all that code systems, value sets and maps say may be told."""
+        return all(self.of(type, "r") == EVERYTHING for type in TERMINOLOGY)
 
     def confined(self, type: str, letter: str) -> frozenset[str] | None:
         """The patients, and no others, whom what is written may be about; None: anyone."""

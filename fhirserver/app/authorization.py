@@ -9,7 +9,8 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from fhirserver.access.grant import Grant, grant_of
+from fhirserver.access.authority import Authority
+from fhirserver.access.grant import Grant
 from fhirserver.app.ids import new_id, now
 from fhirserver.audit.recorder import NotRecorded, Recorder
 from fhirserver.auth.authorization import SECOND
@@ -37,6 +38,7 @@ class Authorization:
         settings: Settings,
         store: ServerStore,
         base_url: BaseUrl,
+        access: Authority,
         *,
         tenant: str = DEFAULT_TENANT,
         recorder: Recorder | None = None,
@@ -64,11 +66,12 @@ class Authorization:
                 registration=settings.client_registration,
             )
         )
+        self._access = access
         self.edge: Application = Starlette(routes=endpoints(self.server))
 
     async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
         """What the sender of a request may do. Raises `Unauthenticated`, `Forbidden`."""
-        return grant_of(await self.server.authenticator.principal(headers, method, url))
+        return self._access.grant_of(await self.server.authenticator.principal(headers, method, url))
 
     def around(self, fhir: Application) -> Application:
         """The FHIR base, with the SMART configuration below it."""

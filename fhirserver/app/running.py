@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 
+from fhirserver.access.authority import Authority
 from fhirserver.app.audit import definitions_of, trail_of
 from fhirserver.app.authorization import Authorization
 from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
@@ -55,6 +56,7 @@ class Running:
         self._do_jobs()
         self._trail = trail_of(settings, store) if settings.audits else None
         self.recorder: Recorder = self._trail or NotRecorded()
+        self.access = Authority(store, store.records, now)
         self._set_up_gate()
         self._mount_edges()
 
@@ -90,6 +92,7 @@ class Running:
             new_id=new_id,
             concepts=store.concepts,
             jobs=self.jobs,
+            access=self.access,
         )
         operations = offered(
             expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
@@ -112,6 +115,7 @@ class Running:
             self._settings,
             self.store,
             edge.base_url,
+            self.access,
             tenant=self.tenant,
             recorder=self.recorder,
         )

@@ -1,5 +1,5 @@
 """The store as a grant lets it be seen: the whole port, one class for each group of verbs."""
 
-from fhirserver.access.guard.store import GuardedStore, open_to_all
+from fhirserver.access.guard.store import GuardedStore
 
-__all__ = ["GuardedStore", "open_to_all"]
+__all__ = ["GuardedStore"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-from fhirserver.access.grant import Grant
 from fhirserver.access.guard.keeping import Keeping
 from fhirserver.access.guard.reading import Reading
 from fhirserver.access.guard.searching import Searching
@@ -12,7 +11,6 @@ from fhirserver.access.guard.writing import Writing
 from fhirserver.access.hops import Hops
 from fhirserver.access.judge import Judge
 from fhirserver.access.restriction import Restriction
-from fhirserver.errors import Unauthenticated
 from fhirserver.search.expression import Query
 from fhirserver.store.port import (
     Change,
@@ -107,10 +105,3 @@ class GuardedStore:
 
     async def close(self) -> None:
         """Nothing: a store is closed by who opened it."""
-
-
-def open_to_all(store: Store, grant: Grant) -> Store:
-    """The store as it is, for a grant without limits. Raises `Unauthenticated` for any other."""
-    if grant.unrestricted:
-        return store
-    raise Unauthenticated("Sign in first.")
