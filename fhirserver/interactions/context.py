@@ -26,6 +26,7 @@ from fhirserver.store.port import Store, Unchanged
 class Policy:
     """House rules that an operator sets (see docs/settings.md)."""
 
+    auth: Literal["smart", "none"] = "none"
     update_create: bool = True
     conditional_delete: Literal["single", "multiple"] = "single"
     integrity_on_write: bool = False
