@@ -93,6 +93,7 @@ class Running:
             concepts=store.concepts,
             jobs=self.jobs,
             access=self.access,
+            recorder=self.recorder,
         )
         operations = offered(
             expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
