@@ -177,6 +177,15 @@ async def test_the_whole_history_is_not_for_who_sees_one_record(place: World) ->
     assert "total" not in history
 
 
+async def test_a_compartment_of_all_types_is_not_too_much(place: World) -> None:
+    for grant in (KEEPER, DOCTOR):
+        url = "Patient/ann/*?_has:List:item:status=current"
+        assert ids(await place.client.get(url, grant=grant)) is not None
+        found = await place.client.get("Patient/ann/*?_count=50", grant=grant)
+        assert "Observation/o-ann" in ids(found)
+    assert ids(await place.client.get("Patient/bob/*", grant=KEEPER)) == []
+
+
 @pytest.mark.check("FHA-2")
 async def test_a_page_link_shows_what_its_bearer_may_see(place: World) -> None:
     found = await place.client.get("Observation?_count=1", grant=KEEPER)
