@@ -30,7 +30,7 @@ def wanted(request: Request, given: object) -> str:
     except ValueError:
         return own
     path = parts.path
-    if parts.scheme or parts.netloc or not path.startswith("/") or path.startswith("//"):
+    if parts.scheme or parts.netloc or not path.startswith("/") or given.startswith("//"):
         return own
     steps = path.lower().replace("%2e", ".").split("/")
     if ".." in steps or "." in steps:
