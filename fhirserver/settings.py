@@ -114,6 +114,13 @@ class Settings(BaseSettings):
         le=1500,
         description="Time after which a user is asked again, however often an app was used.",
     )
+    consent_days: int = Field(
+        default=180,
+        ge=0,
+        le=400,
+        description="Time for which a user may have an app's access remembered, so as not to be "
+        "asked again; 0: every time. Access that lasts when the user is away is always asked for.",
+    )
     client_registration: Literal["off", "suspended", "open"] = Field(
         default="off",
         description="Whether apps may register themselves (RFC 7591): not; to be let in by an "
