@@ -93,7 +93,14 @@ class Running:
             fhir = FhirApplication(self.dispatch, self.definitions, edge, request_ids())
             self.mounts.add(FHIR_PATH, fhir)
             return
-        authorization = Authorization(self._settings, self.store, edge.base_url, tenant=self.tenant)
+        authorization = Authorization(
+            self._settings,
+            self.store,
+            edge.base_url,
+            tenant=self.tenant,
+            dispatch=self.dispatch,
+            definitions=self.definitions,
+        )
         fhir = FhirApplication(
             self.dispatch, self.definitions, edge, request_ids(), authorization.authenticate
         )
