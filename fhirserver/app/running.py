@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 
+from fhirserver.access.authority import Authority
 from fhirserver.app.authorization import Authorization
 from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
@@ -47,6 +48,7 @@ class Running:
         self.store = store
         self.definitions = packaged()
         self._do_jobs()
+        self.access = Authority(store, store.records, now)
         # The audit trail's recorder is made here, and given to the gate.
         self._set_up_gate()
         self._mount_edges()
@@ -78,6 +80,7 @@ class Running:
             new_id=new_id,
             concepts=store.concepts,
             jobs=self.jobs,
+            access=self.access,
         )
         operations = offered(
             expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
