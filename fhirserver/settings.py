@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -30,6 +31,9 @@ CONFIG_FILE = Path("fhirserver.toml")
 MONGODB = ("mongodb", "mongodb+srv")
 """Schemes of a store in MongoDB."""
 
+DEFAULT_TENANT: Final = "default"
+"""The tenant at `/`; the others are at `/t/[name]`."""
+
 _SQLITE = "sqlite:///"
 _WORDS = re.compile(r"[\s,]+")
 
@@ -41,6 +45,8 @@ class Settings(BaseSettings):
     """The settings. Raises pydantic's `ValidationError`, which names every wrong one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    _tenant: str = PrivateAttr(default=DEFAULT_TENANT)
 
     # where it runs
     data: Path = Field(
@@ -77,6 +83,13 @@ class Settings(BaseSettings):
         "X-Forwarded-Host are believed.",
     )
 
+    max_open_tenants: int = Field(
+        default=32,
+        ge=1,
+        description="Tenants beside the default one that a worker has open at a time; the one "
+        "unused longest is closed for another.",
+    )
+
     # who may use it
     auth: Literal["smart", "none"] = Field(
         default="smart",
@@ -100,6 +113,13 @@ class Settings(BaseSettings):
         ge=1,
         le=1500,
         description="Time after which a user is asked again, however often an app was used.",
+    )
+    consent_days: int = Field(
+        default=180,
+        ge=0,
+        le=400,
+        description="Time for which a user may have an app's access remembered, so as not to be "
+        "asked again; 0: every time. Access that lasts when the user is away is always asked for.",
     )
     client_registration: Literal["off", "suspended", "open"] = Field(
         default="off",
@@ -299,6 +319,22 @@ class Settings(BaseSettings):
         if self.page_size > self.max_page_size:
             raise ValueError("page_size is larger than max_page_size")
         return self
+
+    @property
+    def tenant(self) -> str:
+        """Whose settings these are."""
+        return self._tenant
+
+    @property
+    def root(self) -> str:
+        """The path of the tenant's tree: empty, or `/t/[name]`."""
+        return "" if self._tenant == DEFAULT_TENANT else f"/t/{self._tenant}"
+
+    def of_tenant(self, name: str, values: Mapping[str, Any]) -> Settings:
+        """These settings with other values, for another tenant."""
+        found = Settings(**(self.model_dump() | dict(values)))
+        found._tenant = name
+        return found
 
     @property
     def is_mongodb(self) -> bool:

@@ -5,18 +5,26 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 
 from fhirserver.access.grant import Grant, grant_of
 from fhirserver.app.ids import new_id, now
+from fhirserver.app.interaction import interaction_of
+from fhirserver.app.keys import sealing_key
 from fhirserver.audit.recorder import NotRecorded, Recorder
 from fhirserver.auth.authorization import SECOND
 from fhirserver.auth.authorizations import Lifetimes
+from fhirserver.auth.chart import Dispatch
 from fhirserver.auth.endpoints import endpoints, smart_configured
 from fhirserver.auth.fetch import Fetcher
+from fhirserver.auth.interactive import interactive
+from fhirserver.auth.pages.static import STATIC_ROUTES
 from fhirserver.auth.server import AuthorizationServer, Platform
+from fhirserver.auth.sign_in.browser import Browser
+from fhirserver.definitions.registry import Definitions
 from fhirserver.identity.accounts import Accounts
 from fhirserver.identity.sessions import Sessions
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
@@ -39,6 +47,8 @@ class Authorization:
         base_url: BaseUrl,
         *,
         tenant: str = DEFAULT_TENANT,
+        dispatch: Dispatch,
+        definitions: Definitions,
         recorder: Recorder | None = None,
         fetcher: Fetcher | None = None,
     ) -> None:
@@ -64,7 +74,16 @@ class Authorization:
                 registration=settings.client_registration,
             )
         )
-        self.edge: Application = Starlette(routes=endpoints(self.server))
+        browser = Browser(
+            sessions,
+            origin_of=lambda request: origin(self.server.addresses(request).fhir),
+            key=sealing_key(settings.data),
+            random=secrets.token_bytes,
+            tenant="" if tenant == DEFAULT_TENANT else tenant,
+        )
+        self.interaction = interaction_of(settings, self.server, browser, dispatch, definitions)
+        routes = [*endpoints(self.server), *interactive(self.interaction), *STATIC_ROUTES]
+        self.edge: Application = Starlette(routes=routes)
 
     async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
         """What the sender of a request may do. Raises `Unauthenticated`, `Forbidden`."""
@@ -86,6 +105,12 @@ class _Configured:
             return
         response = await smart_configured(self._server, Request(scope, receive))
         await response(scope, receive, send)
+
+
+def origin(address: str) -> str:
+    """Scheme, host and port of an address."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -25,7 +25,10 @@ def edge_of(settings: Settings) -> Edge:
     """How the FHIR base meets HTTP."""
     return Edge(
         base_url=BaseUrl(
-            FHIR_PATH, settings.base_url, _allowed_hosts(settings), settings.trusted_proxies
+            f"{settings.root}{FHIR_PATH}",
+            settings.base_url,
+            _allowed_hosts(settings),
+            settings.trusted_proxies,
         ),
         body=BodyLimits(settings.body_limit, settings.body_seconds),
         cors=Cors(_origins(settings)),
@@ -33,6 +36,11 @@ def edge_of(settings: Settings) -> Edge:
         gzip_over=settings.gzip_over,
         log_requests=settings.log_requests,
     )
+
+
+def local_base(settings: Settings) -> str:
+    """The service base URL for those who have no other: that which the server listens on."""
+    return f"http://{settings.host}:{settings.port}{settings.root}{FHIR_PATH}"
 
 
 def _origins(settings: Settings) -> frozenset[str]:

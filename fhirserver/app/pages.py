@@ -23,7 +23,7 @@ async def send_page(path: str, scope: Scope, running: Running, send: Send) -> No
     page = _PAGES.get(path)
     try:
         if page is None:
-            reply = _text(404, f"Nothing is here. The FHIR base is at {FHIR_PATH}.")
+            reply = _text(404, f"Nothing is here. The FHIR base is at {running.root}{FHIR_PATH}.")
         elif method not in ("GET", "HEAD"):
             reply = _text(405, "This page can be read only.", (b"allow", b"GET, HEAD"))
         else:

@@ -9,7 +9,7 @@ import secrets
 
 from fhirserver.access.authority import Authority
 from fhirserver.app.authorization import Authorization
-from fhirserver.app.edge import FHIR_PATH, edge_of, policy_of
+from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.mounts import Mounts
@@ -32,13 +32,17 @@ from fhirserver.store.port import ServerStore
 
 
 class Running:
-    """One tenant's server. `store` is its alone, and closed with it.
+    """One tenant's server. `settings` are the tenant's (`settings.tenant`, `settings.root`).
+
+    `store` is its alone, and closed with it.
 
     `dispatch` is its gate's, `mounts` are its edges by the first part of the path.
     """
 
     def __init__(self, settings: Settings, store: ServerStore) -> None:
         self._settings = settings
+        self.tenant = settings.tenant
+        self.root = settings.root
         self.is_open = settings.auth == "none"
         self.authorization: Authorization | None = None
         self.store = store
@@ -87,12 +91,19 @@ class Running:
         """The table of edges. Who calls is found out by them, at the authorization server."""
         edge = edge_of(self._settings)
         self.base_url = edge.base_url
-        self.mounts = Mounts()
+        self.mounts = Mounts(self._settings.root)
         if self.is_open:
             fhir = FhirApplication(self.dispatch, self.definitions, edge, request_ids())
             self.mounts.add(FHIR_PATH, fhir)
             return
-        authorization = Authorization(self._settings, self.store, edge.base_url)
+        authorization = Authorization(
+            self._settings,
+            self.store,
+            edge.base_url,
+            tenant=self.tenant,
+            dispatch=self.dispatch,
+            definitions=self.definitions,
+        )
         fhir = FhirApplication(
             self.dispatch, self.definitions, edge, request_ids(), authorization.authenticate
         )
@@ -105,7 +116,7 @@ class Running:
         settings = self._settings
         marked = await read_marks(self.store.records)
         known = marked.marks.base if marked else ""
-        return settings.base_url or known or f"http://{settings.host}:{settings.port}{FHIR_PATH}"
+        return settings.base_url or known or local_base(settings)
 
     async def start(self, base: str) -> None:
         """Does jobs from now on; catches up with what is not indexed, where `base` is known."""

@@ -8,7 +8,7 @@ are known to belong together nothing is sent anywhere: the user sees an error pa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -23,7 +23,6 @@ _THUMBPRINT = _CHALLENGE
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
 _LONGEST: Final = 2048
 _LONGEST_HINT: Final = 128
-_MOST_FIELDS: Final = 40
 
 
 class NotRegistered(Exception):
@@ -72,21 +71,6 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defau
 def is_patient(scope: Scope) -> bool:
     """Whether it is the scope that asks for a patient in context."""
     return str(scope) == "launch/patient"
-
-
-def fields_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The parameters by name; those without a value count as left out (RFC 6749, 3.1).
-
-    Raises `OAuthError` where one is there twice.
-    """
-    fields: dict[str, str] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise OAuthError("invalid_request", f"'{name[:40]}' is there more than once.")
-        if len(fields) >= _MOST_FIELDS:
-            raise OAuthError("invalid_request", "There are too many parameters.")
-        fields[name] = value
-    return {name: value for name, value in fields.items() if value}
 
 
 def redirect_of(fields: Mapping[str, str], client: Client | None) -> str:

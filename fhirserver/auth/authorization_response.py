@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from fhirserver.auth.oauth_error import OAuthError
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.ASCII)
-_HOST = re.compile(r"[a-z0-9.\-\[\]:_]+", re.ASCII)
+_HOST = re.compile(r"([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?", re.ASCII)
 
 
 def code_response(redirect_uri: str, *, code: str, state: str, issuer: str) -> str:

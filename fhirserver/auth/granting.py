@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from fhirserver.access.policy import RolePolicy
 from fhirserver.access.scope import (
     ANY,
     LETTERS,
@@ -31,7 +32,7 @@ def meet(one: ResourceScope, other: ResourceScope) -> ResourceScope | None:
         type = one.type
     else:
         return None
-    letters = "".join(mark for mark in LETTERS if mark in one.letters and mark in other.letters)
+    letters = _sorted(mark for mark in one.letters if mark in other.letters)
     if not letters:
         return None
     constraints = tuple(sorted({*one.constraints, *other.constraints}))
@@ -53,25 +54,25 @@ def within_ceiling(scopes: Iterable[Scope], ceiling: Iterable[Scope]) -> tuple[S
     return tuple(dict.fromkeys(without_redundant(found)))
 
 
-def within_role(
-    scopes: Iterable[Scope], ceiling: Iterable[ResourceScope] | None
-) -> tuple[Scope, ...]:
-    """The scopes as far as the user's roles go; None: they have no limit of their own.
+def within_role(scopes: Iterable[Scope], ceiling: Iterable[ResourceScope]) -> tuple[Scope, ...]:
+    """The scopes as far as the user's roles go (see `ceiling_of`).
 
     A role says what types may be used how, whoever's record it is, so that its level does not
-    matter here.
+    matter here. A scope for every type stays one, with the letters that the roles have for any:
+    it means all that the user may see, now and later, and the policies are applied to each use.
     """
-    if ceiling is None:
-        return tuple(scopes)
     limits = tuple(ceiling)
+    any_type = _sorted(mark for limit in limits for mark in limit.letters)
     found: list[Scope] = []
     for scope in scopes:
         if isinstance(scope, NamedScope):
             found.append(scope)
             continue
-        for limit in limits:
-            met = meet(scope, replace(limit, level=scope.level))
-            found += [met] if met else []
+        if scope.type == ANY:
+            every = [ResourceScope(scope.level, ANY, any_type)] if any_type else []
+        else:
+            every = [replace(limit, level=scope.level) for limit in limits]
+        found += [met for limit in every if (met := meet(scope, limit))]
     return tuple(dict.fromkeys(without_redundant(found)))
 
 
@@ -87,3 +88,18 @@ def without_redundant(scopes: Iterable[Scope]) -> list[Scope]:
             if before != place
         )
     ]
+
+
+def ceiling_of(policies: Iterable[RolePolicy]) -> tuple[ResourceScope, ...]:
+    """What roles may do at the most, by type, whoever's record it is."""
+    letters: dict[str, set[str]] = {}
+    for policy in policies:
+        for rule in policy.rules:
+            for type in rule.types:
+                letters.setdefault(type, set()).update(rule.letters)
+    return tuple(ResourceScope("user", type, _sorted(found)) for type, found in letters.items())
+
+
+def _sorted(letters: Iterable[str]) -> str:
+    found = set(letters)
+    return "".join(mark for mark in LETTERS if mark in found)

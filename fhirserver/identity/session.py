@@ -25,7 +25,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `key` names its record; it is no secret, and says which session an authorization hangs on.
     `epoch` is the account's when it began. `seen` is when it was last used, `until` its absolute
     end. `authenticated_at` and `methods` tell when and how the person last proved who they are.
-    `agent` is the kind of browser, for the person's own list.
+    `agent` is the kind of browser, for the person's own list. `renews` is the key of the session
+    that this one takes the place of once it is `full`.
     """
 
     key: str
@@ -38,6 +39,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     methods: tuple[Method, ...]
     stage: Stage = "full"
     agent: str = ""
+    renews: str = ""
 
     def is_recent(self, now: int, minutes: float = 5) -> bool:
         """Whether the person proved who they are in the last minutes, as signing asks."""

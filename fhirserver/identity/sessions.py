@@ -65,6 +65,7 @@ class Sessions:
         stage: Stage = "full",
         agent: str = "",
         until: int | None = None,
+        renews: str = "",
     ) -> Begun:
         """A session of somebody who just proved who they are; always under a new id."""
         now = self._now()
@@ -80,6 +81,7 @@ class Sessions:
             methods=methods,
             stage=stage,
             agent=agent[:_LONGEST_AGENT],
+            renews=renews,
         )
         await self._records.put(
             COLLECTION, session.key, encode(session), expected=ABSENT, expires=session.until
@@ -141,6 +143,10 @@ class Sessions:
         await self._accounts.change(
             id, lambda old: msgspec.structs.replace(old, epoch=old.epoch + 1)
         )
+        await self.clear(id)
+
+    async def clear(self, id: str) -> None:
+        """Takes the records of an account's sessions away, which its epoch ended."""
         for record in await self._records.list(COLLECTION, prefix=f"{id}/"):
             await self._records.delete(COLLECTION, record.key)
 
