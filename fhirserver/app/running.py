@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import secrets
 
-from fhirserver.app.edge import FHIR_PATH, edge_of, policy_of
+from fhirserver.access.authority import Authority
+from fhirserver.app.authorization import Authorization
+from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.mounts import Mounts
+from fhirserver.auth.addresses import AUTH
 from fhirserver.definitions.packaged import packaged
 from fhirserver.indexing.marks import read_marks
 from fhirserver.indexing.registry import REINDEX, Registry
@@ -29,17 +32,23 @@ from fhirserver.store.port import ServerStore
 
 
 class Running:
-    """One tenant's server. `store` is its alone, and closed with it.
+    """One tenant's server. `settings` are the tenant's (`settings.tenant`, `settings.root`).
+
+    `store` is its alone, and closed with it.
 
     `dispatch` is its gate's, `mounts` are its edges by the first part of the path.
     """
 
     def __init__(self, settings: Settings, store: ServerStore) -> None:
         self._settings = settings
+        self.tenant = settings.tenant
+        self.root = settings.root
         self.is_open = settings.auth == "none"
+        self.authorization: Authorization | None = None
         self.store = store
         self.definitions = packaged()
         self._do_jobs()
+        self.access = Authority(store, store.records, now)
         # The audit trail's recorder is made here, and given to the gate.
         self._set_up_gate()
         self._mount_edges()
@@ -71,6 +80,7 @@ class Running:
             new_id=new_id,
             concepts=store.concepts,
             jobs=self.jobs,
+            access=self.access,
         )
         operations = offered(
             expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
@@ -78,19 +88,35 @@ class Running:
         self.dispatch = Gate(context, operations, self.registry).dispatch
 
     def _mount_edges(self) -> None:
-        """The table of edges. Who calls (`authenticate`) is found out by the edges."""
+        """The table of edges. Who calls is found out by them, at the authorization server."""
         edge = edge_of(self._settings)
         self.base_url = edge.base_url
-        self.mounts = Mounts()
-        fhir = FhirApplication(self.dispatch, self.definitions, edge, request_ids())
-        self.mounts.add(FHIR_PATH, fhir)
+        self.mounts = Mounts(self._settings.root)
+        if self.is_open:
+            fhir = FhirApplication(self.dispatch, self.definitions, edge, request_ids())
+            self.mounts.add(FHIR_PATH, fhir)
+            return
+        authorization = Authorization(
+            self._settings,
+            self.store,
+            edge.base_url,
+            tenant=self.tenant,
+            dispatch=self.dispatch,
+            definitions=self.definitions,
+        )
+        fhir = FhirApplication(
+            self.dispatch, self.definitions, edge, request_ids(), authorization.authenticate
+        )
+        self.authorization = authorization
+        self.mounts.add(FHIR_PATH, authorization.around(fhir))
+        self.mounts.add_tree(AUTH, authorization.edge)
 
     async def base(self) -> str:
         """The service base URL of requests, as far as it is known without one."""
         settings = self._settings
         marked = await read_marks(self.store.records)
         known = marked.marks.base if marked else ""
-        return settings.base_url or known or f"http://{settings.host}:{settings.port}{FHIR_PATH}"
+        return settings.base_url or known or local_base(settings)
 
     async def start(self, base: str) -> None:
         """Does jobs from now on; catches up with what is not indexed, where `base` is known."""

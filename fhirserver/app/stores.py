@@ -10,7 +10,7 @@ from fhirserver.store.sqlite import SqliteStore
 
 
 async def open_store(settings: Settings) -> ServerStore:
-    """The store of the settings, and the data folder. Raises `Unavailable`, `NotRunnable`."""
+    """The tenant's store of the settings, and its folder. Raises `Unavailable`, `NotRunnable`."""
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not settings.is_mongodb:
         return SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
@@ -18,4 +18,6 @@ async def open_store(settings: Settings) -> ServerStore:
         from fhirserver.store.mongo import MongoStore
     except ImportError as error:
         raise NotRunnable("MongoDB needs its driver: pip install 'fhirserver[mongodb]'") from error
-    return await MongoStore.open(settings.store, clock=now, patience=settings.search_seconds)
+    return await MongoStore.open(
+        settings.store, clock=now, tenant=settings.tenant, patience=settings.search_seconds
+    )

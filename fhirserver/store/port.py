@@ -135,10 +135,13 @@ class HistoryQuery:
 
 
 class HistoryPage(NamedTuple):
-    """`total` counts all versions of the query, in the snapshot that the first page took."""
+    """`total` counts all versions of the query, in the snapshot that the first page took.
+
+    None where what may be seen of them is not counted (`fhirserver.access.guard`).
+    """
 
     versions: Sequence[Version]
-    total: int
+    total: int | None
     next: Cursor | None
 
 

@@ -1,0 +1,127 @@
+"""A tenant's authorization server, from the settings: what answers below `/auth`, and who calls."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+
+from fhirserver.access.grant import Grant, grant_of
+from fhirserver.app.ids import new_id, now
+from fhirserver.app.interaction import interaction_of
+from fhirserver.app.keys import sealing_key
+from fhirserver.audit.recorder import NotRecorded, Recorder
+from fhirserver.auth.authorization import SECOND
+from fhirserver.auth.authorizations import Lifetimes
+from fhirserver.auth.chart import Dispatch
+from fhirserver.auth.endpoints import endpoints, smart_configured
+from fhirserver.auth.fetch import Fetcher
+from fhirserver.auth.interactive import interactive
+from fhirserver.auth.pages.static import STATIC_ROUTES
+from fhirserver.auth.server import AuthorizationServer, Platform
+from fhirserver.auth.sign_in.browser import Browser
+from fhirserver.definitions.registry import Definitions
+from fhirserver.identity.accounts import Accounts
+from fhirserver.identity.sessions import Sessions
+from fhirserver.rest.asgi import Application, Receive, Scope, Send
+from fhirserver.rest.base_url import BaseUrl
+from fhirserver.rest.headers import header_map
+from fhirserver.settings import Settings
+from fhirserver.store.port import ServerStore
+
+DEFAULT_TENANT: Final = "default"
+_CONFIGURATION: Final = "/.well-known/smart-configuration"
+
+
+class Authorization:
+    """`server` has the parts; `edge` is what answers below `/auth`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: ServerStore,
+        base_url: BaseUrl,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        dispatch: Dispatch,
+        definitions: Definitions,
+        recorder: Recorder | None = None,
+        fetcher: Fetcher | None = None,
+    ) -> None:
+        def fhir_base(request: Request) -> str:
+            scope = request.scope
+            return base_url.of(scope["scheme"], header_map(scope["headers"]), scope.get("client"))
+
+        accounts = Accounts(store.records, now=now, new_id=new_id)
+        sessions = Sessions(store.records, accounts, now=now, random=secrets.token_bytes)
+        inside = frozenset(host.lower() for host in settings.inside_hosts)
+        self.server = AuthorizationServer(
+            Platform(
+                tenant=tenant,
+                records=store.records,
+                accounts=accounts,
+                sessions=sessions,
+                recorder=recorder or NotRecorded(),
+                now=now,
+                random=secrets.token_bytes,
+                fhir_base=fhir_base,
+                fetcher=fetcher or Fetcher(inside),
+                lifetimes=lifetimes_of(settings),
+                registration=settings.client_registration,
+            )
+        )
+        browser = Browser(
+            sessions,
+            origin_of=lambda request: origin(self.server.addresses(request).fhir),
+            key=sealing_key(settings.data),
+            random=secrets.token_bytes,
+            tenant="" if tenant == DEFAULT_TENANT else tenant,
+        )
+        self.interaction = interaction_of(settings, self.server, browser, dispatch, definitions)
+        routes = [*endpoints(self.server), *interactive(self.interaction), *STATIC_ROUTES]
+        self.edge: Application = Starlette(routes=routes)
+
+    async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
+        """What the sender of a request may do. Raises `Unauthenticated`, `Forbidden`."""
+        return grant_of(await self.server.authenticator.principal(headers, method, url))
+
+    def around(self, fhir: Application) -> Application:
+        """The FHIR base, with the SMART configuration below it."""
+        return _Configured(fhir, self.server)
+
+
+class _Configured:
+    def __init__(self, fhir: Application, server: AuthorizationServer) -> None:
+        self._fhir = fhir
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["path"].endswith(_CONFIGURATION) or scope["method"] not in _READING:
+            await self._fhir(scope, receive, send)
+            return
+        response = await smart_configured(self._server, Request(scope, receive))
+        await response(scope, receive, send)
+
+
+def origin(address: str) -> str:
+    """Scheme, host and port of an address."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def lifetimes_of(settings: Settings) -> Lifetimes:
+    """How long codes and tokens are good."""
+    day = 24 * 3600 * SECOND
+    return Lifetimes(
+        access=settings.access_token_seconds * SECOND,
+        system_access=min(settings.access_token_seconds, 300) * SECOND,
+        refresh=settings.refresh_token_days * day,
+        absolute=settings.authorization_days * day,
+    )
