@@ -15,6 +15,7 @@ from fhirserver.app.keys import sealing_key
 from fhirserver.app.opening import (
     index_state,
     open_gate,
+    open_identity,
     open_jobs,
     tenant_settings,
     tenant_table,
@@ -32,6 +33,7 @@ __all__ = [
     "new_id",
     "now",
     "open_gate",
+    "open_identity",
     "open_jobs",
     "open_store",
     "policy_of",

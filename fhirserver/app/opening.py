@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from fhirserver.app.identity import identity_of
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
+from fhirserver.audit.recorder import NotRecorded, Recorder
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import NotFound
+from fhirserver.identity.identity import Identity
 from fhirserver.indexing.registry import Known, Registry
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.jobs.job import Job
@@ -51,6 +54,16 @@ async def index_state(settings: Settings) -> tuple[Known, list[Job]]:
             store, store.records, jobs, packaged(), settings.full_text, observes=True
         )
         return await registry.refresh(), [held.job async for held in jobs.unfinished()]
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def open_identity(settings: Settings) -> AsyncIterator[tuple[Identity, Recorder]]:
+    """The accounts of the settings' tenant, and what changes to them are recorded with."""
+    store = await open_store(settings)
+    try:
+        yield identity_of(settings, store), NotRecorded()
     finally:
         await store.close()
 

@@ -17,6 +17,7 @@ from fhirserver.cli.reindex import reindex
 from fhirserver.cli.serve import serve
 from fhirserver.cli.store import init, status
 from fhirserver.cli.terminology import import_, list_systems
+from fhirserver.cli.user import COMMANDS as USER_COMMANDS
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "demo": demo,
@@ -34,6 +35,7 @@ GROUPS: Final[dict[str, tuple[str, dict[str, Callable[..., Any]]]]] = {
         "Packages of definitions (implementation guides).",
         {"install": install, "list": list_packages, "remove": remove},
     ),
+    "user": ("Accounts of people.", USER_COMMANDS),
     "terminology": ("Large code systems.", {"import": import_, "list": list_systems}),
 }
 """Name, help and commands of each group of commands."""
