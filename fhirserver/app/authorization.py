@@ -9,7 +9,8 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from fhirserver.access.grant import Grant, grant_of
+from fhirserver.access.authority import Authority
+from fhirserver.access.grant import Grant
 from fhirserver.app.identity import identity_of, place_of
 from fhirserver.app.ids import now
 from fhirserver.app.interaction import interaction_of
@@ -45,9 +46,12 @@ class Authorization:
         tenant: str = DEFAULT_TENANT,
         dispatch: Dispatch,
         definitions: Definitions,
+        access: Authority,
         recorder: Recorder | None = None,
         fetcher: Fetcher | None = None,
     ) -> None:
+        self._access = access
+
         def fhir_base(request: Request) -> str:
             scope = request.scope
             return base_url.of(scope["scheme"], header_map(scope["headers"]), scope.get("client"))
@@ -84,7 +88,8 @@ class Authorization:
 
     async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
         """What the sender of a request may do. Raises `Unauthenticated`, `Forbidden`."""
-        return grant_of(await self.server.authenticator.principal(headers, method, url))
+        principal = await self.server.authenticator.principal(headers, method, url)
+        return self._access.grant_of(principal)
 
     def around(self, fhir: Application) -> Application:
         """The FHIR base, with the SMART configuration below it."""

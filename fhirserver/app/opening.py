@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from fhirserver.app.audit import definitions_of, trail_of
 from fhirserver.app.identity import identity_of
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
 from fhirserver.audit.recorder import NotRecorded, Recorder
-from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import NotFound
 from fhirserver.identity.identity import Identity
 from fhirserver.indexing.registry import Known, Registry
@@ -51,7 +51,7 @@ async def index_state(settings: Settings) -> tuple[Known, list[Job]]:
     try:
         jobs = JobTable(store.records, now=now, new_id=new_id)
         registry = Registry(
-            store, store.records, jobs, packaged(), settings.full_text, observes=True
+            store, store.records, jobs, definitions_of(settings), settings.full_text, observes=True
         )
         return await registry.refresh(), [held.job async for held in jobs.unfinished()]
     finally:
@@ -62,9 +62,12 @@ async def index_state(settings: Settings) -> tuple[Known, list[Job]]:
 async def open_identity(settings: Settings) -> AsyncIterator[tuple[Identity, Recorder]]:
     """The accounts of the settings' tenant, and what changes to them are recorded with."""
     store = await open_store(settings)
+    trail = trail_of(settings, store) if settings.audits else None
     try:
-        yield identity_of(settings, store), NotRecorded()
+        yield identity_of(settings, store), trail or NotRecorded()
     finally:
+        if trail is not None:
+            await trail.close()
         await store.close()
 
 
