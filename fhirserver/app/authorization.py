@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from fhirserver.access.authority import Authority
 from fhirserver.access.grant import Grant
-from fhirserver.app.identity import identity_of, place_of
+from fhirserver.app.identity import identity_of, place_of, sign_in_edge
 from fhirserver.app.ids import now
 from fhirserver.app.interaction import interaction_of
 from fhirserver.audit.recorder import NotRecorded, Recorder
@@ -22,7 +22,6 @@ from fhirserver.auth.endpoints import endpoints, smart_configured
 from fhirserver.auth.fetch import Fetcher
 from fhirserver.auth.interactive import interactive
 from fhirserver.auth.server import AuthorizationServer, Platform
-from fhirserver.auth.sign_in.routes import sign_in_routes
 from fhirserver.definitions.registry import Definitions
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.base_url import BaseUrl
@@ -82,7 +81,7 @@ class Authorization:
         routes = [
             *endpoints(self.server),
             *interactive(self.interaction),
-            *sign_in_routes(self.place),
+            *sign_in_edge(settings, store, self.place),
         ]
         self.edge: Application = Starlette(routes=routes)
 

@@ -131,6 +131,11 @@ class Settings(Rules, Bounds):
         le=24,
         description="Hours after which a browser has to sign in again, however much it was used.",
     )
+    openid_providers: Path | None = Field(
+        default=None,
+        description="TOML file of other OpenID providers that people may sign in with, a table "
+        "each: `name`, `issuer`, `client_id`, perhaps `secret_file` and `scopes`.",
+    )
     client_registration: Literal["off", "suspended", "open"] = Field(
         default="off",
         description="Whether apps may register themselves (RFC 7591): not; to be let in by an "
