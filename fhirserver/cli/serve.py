@@ -47,8 +47,16 @@ def run(settings: Settings) -> None:
     """Serves until the process is told to stop; lets requests under way end first."""
     import uvicorn
 
+    from fhirserver.cli.tls import Config, check_files, warning
+
+    try:
+        check_files(settings)
+    except OSError as error:
+        refuse(f"The certificate of TLS, or its key, cannot be used: {error}")
+    if told := warning(settings):
+        typer.echo(told, err=True)
     os.environ |= settings.environment()  # for the workers, which are processes of their own
-    config = uvicorn.Config(
+    config = Config(
         "fhirserver.app:create_app",
         factory=True,
         host=settings.host,
@@ -62,11 +70,13 @@ def run(settings: Settings) -> None:
         access_log=False,  # it would write addresses, which may name patients
         proxy_headers=False,
         server_header=False,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
     )
     socket = config.bind_socket()
-    tell_addresses(settings.host, socket.getsockname()[1])
+    tell_addresses(settings.host, socket.getsockname()[1], settings.scheme)
     if settings.workers > 1:
         from uvicorn.supervisors import Multiprocess
 
@@ -78,11 +88,11 @@ def run(settings: Settings) -> None:
         raise typer.Exit(_FAILED)
 
 
-def tell_addresses(host: str, port: int) -> None:
+def tell_addresses(host: str, port: int, scheme: str = "http") -> None:
     """Prints where the server is found."""
     name = f"[{host}]" if ":" in host else host
-    typer.echo(f"FHIR base    http://{name}:{port}/fhir")
-    typer.echo(f"Start page   http://{name}:{port}/")
+    typer.echo(f"FHIR base    {scheme}://{name}:{port}/fhir")
+    typer.echo(f"Start page   {scheme}://{name}:{port}/")
     typer.echo("Open server: everybody on this machine may read and change everything.")
 
 
