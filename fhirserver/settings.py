@@ -8,37 +8,38 @@ goes before the environment, and that before the file. `docs/settings.md` lists 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
+from typing import Any, Final, Literal
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
+from fhirserver.setting_values import (
+    MONGODB,
+    SQLITE,
+    AbsoluteUrl,
+    Modes,
+    Networks,
+    Profiles,
+    StoreUrl,
+    Words,
+    is_loopback,
+)
+
+__all__ = ["Settings", "config_file", "is_loopback"]
+
 PREFIX = "FHIRSERVER_"
 CONFIG_VARIABLE = "FHIRSERVER_CONFIG"
 CONFIG_FILE = Path("fhirserver.toml")
 
-MONGODB = ("mongodb", "mongodb+srv")
-"""Schemes of a store in MongoDB."""
-
 DEFAULT_TENANT: Final = "default"
 """The tenant at `/`; the others are at `/t/[name]`."""
-
-_SQLITE = "sqlite:///"
-_WORDS = re.compile(r"[\s,]+")
-
-Words = Annotated[tuple[str, ...], NoDecode]
-"""Several values: a TOML list, or text with commas or spaces between."""
 
 
 class Settings(BaseSettings):
@@ -53,7 +54,7 @@ class Settings(BaseSettings):
         default=Path("fhirserver-data"),
         description="Folder of all that the server keeps. It is made if it is not there.",
     )
-    store: str = Field(
+    store: StoreUrl = Field(
         default="",
         description="Where resources are kept: `sqlite:///PATH` or "
         "`mongodb://HOST[,HOST...]/DATABASE` (also `mongodb+srv`). Empty: `fhir.db` in the data "
@@ -66,7 +67,7 @@ class Settings(BaseSettings):
     workers: int = Field(
         default=1, ge=1, le=256, description="Processes that serve; they share the SQLite store."
     )
-    base_url: str | None = Field(
+    base_url: AbsoluteUrl = Field(
         default=None,
         description="Service base URL that links are made with, such as "
         "`https://fhir.example.org/fhir`. Unset: as the Host of each request says.",
@@ -77,7 +78,7 @@ class Settings(BaseSettings):
         "below it, `*` any. Unset: the hosts of `base_url` and of this machine while "
         "`auth` is `none`, else any.",
     )
-    trusted_proxies: Words = Field(
+    trusted_proxies: Networks = Field(
         default=(),
         description="Addresses or networks of reverse proxies whose X-Forwarded-Proto and "
         "X-Forwarded-Host are believed.",
@@ -102,13 +103,67 @@ class Settings(BaseSettings):
     # who may use it
     auth: Literal["smart", "none"] = Field(
         default="smart",
-        description="`smart`: SMART App Launch (not in this version yet). `none`: everybody who "
-        "reaches it may do everything; only on a loopback address.",
+        description="`smart`: SMART App Launch. `none`: everybody who reaches it may do "
+        "everything; only on a loopback address.",
     )
     cors_origins: Words = Field(
         default=(),
         description="Origins whose web pages may use the FHIR base, such as "
-        "`https://app.example.org`; `*` for any.",
+        "`https://app.example.org`; `*` for any. Unset: none while `auth` is `none`, else any, "
+        "as a page needs an access token.",
+    )
+    access_token_seconds: int = Field(
+        default=900, ge=30, le=900, description="Life of access tokens; of systems 300 at the most."
+    )
+    refresh_token_days: int = Field(
+        default=100, ge=1, le=400, description="Life of refresh tokens; each use renews it."
+    )
+    authorization_days: int = Field(
+        default=730,
+        ge=1,
+        le=1500,
+        description="Time after which a user is asked again, however often an app was used.",
+    )
+    client_registration: Literal["off", "suspended", "open"] = Field(
+        default="off",
+        description="Whether apps may register themselves (RFC 7591): not; to be let in by an "
+        "administrator; at once. Systems are always registered by an administrator.",
+    )
+    inside_hosts: Words = Field(
+        default=(),
+        description="Hosts (with port, if it is not the usual one) in networks that are not "
+        "public, from which the server may fetch the key sets of clients, also without TLS.",
+    )
+
+    # what is recorded
+    audit: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether each access is recorded in the audit trail before it is answered; "
+        "`auto`: unless `auth` is `none`.",
+    )
+    audit_key: Path | None = Field(
+        default=None,
+        description="File of the key that the audit trail is chained with, 32 bytes, which all "
+        "workers share. Keep a copy elsewhere. Unset: `audit.key` in the data folder, made if it "
+        "is not there.",
+    )
+
+    # encryption at rest
+    encryption: Literal["off", "on"] = Field(
+        default="off",
+        description="Whether the store is encrypted (docs/encryption.md). It holds from the first "
+        "start on: a store that was made without is refused, and the other way round.",
+    )
+    encryption_key: str = Field(
+        default="",
+        description="Where the master key comes from: `file:PATH`, `env:NAME` (32 bytes in "
+        "base64), or `command:COMMAND`, which asks an outside key service. It does not belong in "
+        "the data folder.",
+    )
+    encryption_fields: Words = Field(
+        default=(),
+        description="Search parameters with codes or dates that are kept as keyed hashes as well, "
+        "such as `birthdate` or `code`; `*` for all codes. Fixed from the first start on.",
     )
 
     # how much
@@ -192,12 +247,12 @@ class Settings(BaseSettings):
         "`reject` refuses it, `warn` stores it, `off` does not look. What is told beside comes to "
         "those who prefer an OperationOutcome.",
     )
-    validation_modes: Words = Field(
+    validation_modes: Modes = Field(
         default=(),
         description="Other modes for types or profiles, such as `Observation=warn` or "
         "`http://example.org/StructureDefinition/p=off`.",
     )
-    required_profiles: Words = Field(
+    required_profiles: Profiles = Field(
         default=(),
         description="Profiles that every resource of a type has to keep to, such as "
         "`Patient=http://example.org/StructureDefinition/our-patient`.",
@@ -231,68 +286,17 @@ class Settings(BaseSettings):
         file = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
         return init_settings, env_settings, file
 
-    @field_validator(
-        "allowed_hosts",
-        "trusted_proxies",
-        "cors_origins",
-        "validation_modes",
-        "required_profiles",
-        mode="before",
-    )
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return [word for word in _WORDS.split(value) if word] if isinstance(value, str) else value
-
-    @field_validator("base_url")
-    @classmethod
-    def _absolute(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise ValueError("write an absolute URL such as https://fhir.example.org/fhir")
-        return value.rstrip("/")
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for network in value:
-            ip_network(network)
-        return value
-
-    @field_validator("store")
-    @classmethod
-    def _known_store(cls, value: str) -> str:
-        scheme = value.partition(":")[0]
-        if scheme in MONGODB:
-            if not urlsplit(value).path.strip("/"):
-                raise ValueError("name the database: mongodb://HOST/DATABASE")
-        elif value and not (value.startswith(_SQLITE) and len(value) > len(_SQLITE)):
-            raise ValueError(
-                f"'{scheme}' is not a store of this version: use sqlite:///PATH or "
-                "mongodb://HOST/DATABASE"
-            )
-        return value
-
-    @field_validator("validation_modes", "required_profiles")
-    @classmethod
-    def _pairs(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for pair in value:
-            name, _, rest = pair.rpartition("=")
-            if info.field_name == "required_profiles":
-                name, _, rest = pair.partition("=")
-            if not name or not rest:
-                raise ValueError(f"'{pair}' is not of the form NAME=VALUE")
-            if info.field_name == "validation_modes" and rest not in ("reject", "warn", "off"):
-                raise ValueError(f"'{rest}' is none of reject, warn, off")
-        return value
-
     @model_validator(mode="after")
     def _open_only_here(self) -> Settings:
         if self.auth == "none" and not is_loopback(self.host):
             raise ValueError(
                 f"auth 'none' lets everybody do everything, so it is for a loopback address "
                 f"only, and {self.host} is none: set host to 127.0.0.1"
+            )
+        if self.encryption == "on" and not self.encryption_key:
+            raise ValueError(
+                "encryption needs a master key: set encryption_key to file:PATH, env:NAME or "
+                "command:COMMAND. Make one: fhirserver keys make PATH"
             )
         if self.page_size > self.max_page_size:
             raise ValueError("page_size is larger than max_page_size")
@@ -322,6 +326,11 @@ class Settings(BaseSettings):
         return found
 
     @property
+    def audits(self) -> bool:
+        """Whether there is an audit trail."""
+        return self.audit == "on" or (self.audit == "auto" and self.auth != "none")
+
+    @property
     def is_mongodb(self) -> bool:
         """Whether resources are kept in MongoDB; else `database` is their file."""
         return self.store.partition(":")[0] in MONGODB
@@ -329,7 +338,7 @@ class Settings(BaseSettings):
     @property
     def database(self) -> Path:
         """The file of the SQLite store. `sqlite:////var/x.db` is absolute, as in SQLAlchemy."""
-        return Path(self.store.removeprefix(_SQLITE)) if self.store else self.data / "fhir.db"
+        return Path(self.store.removeprefix(SQLITE)) if self.store else self.data / "fhir.db"
 
     def environment(self) -> dict[str, str]:
         """The environment variables that say the same, for processes that this one starts."""
@@ -348,13 +357,3 @@ def config_file() -> Path | None:
             raise FileNotFoundError(f"{CONFIG_VARIABLE} names {named}, which is not there.")
         return Path(named)
     return CONFIG_FILE if CONFIG_FILE.is_file() else None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address to listen on is reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

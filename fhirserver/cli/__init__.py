@@ -12,6 +12,8 @@ from fhirserver.cli.backup import backup, restore
 from fhirserver.cli.check import check
 from fhirserver.cli.demo import demo
 from fhirserver.cli.export import export
+from fhirserver.cli.keys import list_keys, make, retire, rewrap, rotate
+from fhirserver.cli.keys import status as key_status
 from fhirserver.cli.load import load
 from fhirserver.cli.package import install, list_packages, remove
 from fhirserver.cli.reindex import reindex
@@ -56,6 +58,17 @@ GROUPS: Final[dict[str, tuple[str, dict[str, Callable[..., Any]]]]] = {
             "resume": resume,
             "export": export_all,
             "delete": delete,
+        },
+    ),
+    "keys": (
+        "Keys of encryption.",
+        {
+            "make": make,
+            "list": list_keys,
+            "status": key_status,
+            "rotate": rotate,
+            "retire": retire,
+            "rewrap": rewrap,
         },
     ),
     "terminology": ("Large code systems.", {"import": import_, "list": list_systems}),

@@ -22,6 +22,7 @@ from fhirserver.cli.load import load
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server with a patient, and a tenant with another."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FHIRSERVER_AUTH", "none")
     for id in "ab":
         Path(f"{id}.json").write_text(json.dumps({"resourceType": "Patient", "id": id}))
     done(tenant.create, "north")
