@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,29 +22,24 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from fhirserver.setting_values import (
-    MONGODB,
-    SQLITE,
-    AbsoluteUrl,
-    Modes,
-    Networks,
-    Profiles,
-    StoreUrl,
-    Words,
-    is_loopback,
-)
-
-__all__ = ["Settings", "config_file", "is_loopback"]
+from fhirserver.settings.bounds import Bounds
+from fhirserver.settings.rules import Rules
+from fhirserver.settings.words import Words, split
 
 PREFIX = "FHIRSERVER_"
 CONFIG_VARIABLE = "FHIRSERVER_CONFIG"
 CONFIG_FILE = Path("fhirserver.toml")
 
+MONGODB = ("mongodb", "mongodb+srv")
+"""Schemes of a store in MongoDB."""
+
 DEFAULT_TENANT: Final = "default"
 """The tenant at `/`; the others are at `/t/[name]`."""
 
+_SQLITE = "sqlite:///"
 
-class Settings(BaseSettings):
+
+class Settings(Rules, Bounds):
     """The settings. Raises pydantic's `ValidationError`, which names every wrong one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -54,7 +51,7 @@ class Settings(BaseSettings):
         default=Path("fhirserver-data"),
         description="Folder of all that the server keeps. It is made if it is not there.",
     )
-    store: StoreUrl = Field(
+    store: str = Field(
         default="",
         description="Where resources are kept: `sqlite:///PATH` or "
         "`mongodb://HOST[,HOST...]/DATABASE` (also `mongodb+srv`). Empty: `fhir.db` in the data "
@@ -67,7 +64,7 @@ class Settings(BaseSettings):
     workers: int = Field(
         default=1, ge=1, le=256, description="Processes that serve; they share the SQLite store."
     )
-    base_url: AbsoluteUrl = Field(
+    base_url: str | None = Field(
         default=None,
         description="Service base URL that links are made with, such as "
         "`https://fhir.example.org/fhir`. Unset: as the Host of each request says.",
@@ -78,7 +75,7 @@ class Settings(BaseSettings):
         "below it, `*` any. Unset: the hosts of `base_url` and of this machine while "
         "`auth` is `none`, else any.",
     )
-    trusted_proxies: Networks = Field(
+    trusted_proxies: Words = Field(
         default=(),
         description="Addresses or networks of reverse proxies whose X-Forwarded-Proto and "
         "X-Forwarded-Host are believed.",
@@ -166,103 +163,6 @@ class Settings(BaseSettings):
         "such as `birthdate` or `code`; `*` for all codes. Fixed from the first start on.",
     )
 
-    # how much
-    body_limit: int = Field(
-        default=16 * 1024 * 1024,
-        ge=1024,
-        description="Largest request body in bytes, also unpacked.",
-    )
-    body_seconds: float = Field(default=60.0, gt=0, description="Time in which a body must arrive.")
-    uri_limit: int = Field(
-        default=16 * 1024, ge=256, le=65_000, description="Longest path and query in bytes."
-    )
-    gzip_over: int = Field(
-        default=1400,
-        ge=0,
-        description="Answers of that many bytes are compressed for clients that take gzip.",
-    )
-    page_size: int = Field(
-        default=50, ge=1, description="Entries of a page when `_count` is not given."
-    )
-    max_page_size: int = Field(
-        default=1000, ge=1, description="Most entries of a page, whatever `_count`."
-    )
-    search_seconds: float = Field(
-        default=10.0,
-        gt=0,
-        description="Time that one search may take; a longer one is refused as too costly.",
-    )
-    job_share: float = Field(
-        default=0.5,
-        gt=0,
-        le=1,
-        description="Part of a worker's time that a background job may take from requests.",
-    )
-    max_includes: int = Field(default=1000, ge=0, description="Most included resources of a page.")
-    max_bundle_entries: int = Field(
-        default=10_000, ge=1, description="Most entries of a batch or transaction."
-    )
-    max_conditional_deletes: int = Field(
-        default=1000, ge=1, description="Most resources that one conditional delete removes."
-    )
-    max_cascaded_deletes: int = Field(
-        default=1000,
-        ge=0,
-        description="Most resources that a deletion with `_cascade=delete` takes along; 0: none.",
-    )
-
-    max_expansion: int = Field(
-        default=10_000,
-        ge=1,
-        description="Most concepts of an expansion that is not asked for in pages; more are "
-        "refused as too costly.",
-    )
-
-    # house rules
-    full_text: Literal["all", "narrative", "none"] = Field(
-        default="all",
-        description="Words that are kept of new versions: for `_content` and `_text`, for `_text` "
-        "only, or none.",
-    )
-    update_create: bool = Field(
-        default=True, description="Whether PUT to an id that does not exist creates the resource."
-    )
-    conditional_delete: Literal["single", "multiple"] = Field(
-        default="single", description="Whether a conditional delete may remove several resources."
-    )
-    integrity_on_write: bool = Field(
-        default=False, description="Whether a write must not refer to resources that do not exist."
-    )
-    integrity_on_delete: bool = Field(
-        default=True, description="Whether a resource that others refer to cannot be deleted."
-    )
-    expunge: bool = Field(
-        default=False,
-        description="Whether `$expunge` takes versions out of the store for good. Nobody is asked "
-        "who they are in this version, so leave it off where others reach the server.",
-    )
-    validation: Literal["reject", "warn", "off"] = Field(
-        default="reject",
-        description="What becomes of a resource that breaks the rules of FHIR or of its profiles: "
-        "`reject` refuses it, `warn` stores it, `off` does not look. What is told beside comes to "
-        "those who prefer an OperationOutcome.",
-    )
-    validation_modes: Modes = Field(
-        default=(),
-        description="Other modes for types or profiles, such as `Observation=warn` or "
-        "`http://example.org/StructureDefinition/p=off`.",
-    )
-    required_profiles: Profiles = Field(
-        default=(),
-        description="Profiles that every resource of a type has to keep to, such as "
-        "`Patient=http://example.org/StructureDefinition/our-patient`.",
-    )
-    validation_on_load: Literal["reject", "off"] = Field(
-        default="reject",
-        description="Whether `fhirserver load` into the store refuses what breaks the rules; "
-        "`off` is for data that was validated before.",
-    )
-
     # what it tells
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severity that is logged (to standard error)."
@@ -285,6 +185,49 @@ class Settings(BaseSettings):
         """Code first, then the environment, then the file."""
         file = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
         return init_settings, env_settings, file
+
+    @field_validator(
+        "allowed_hosts",
+        "trusted_proxies",
+        "cors_origins",
+        "inside_hosts",
+        "encryption_fields",
+        mode="before",
+    )
+    @classmethod
+    def _split_words(cls, value: Any) -> Any:
+        return split(value)
+
+    @field_validator("base_url")
+    @classmethod
+    def _absolute(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            raise ValueError("write an absolute URL such as https://fhir.example.org/fhir")
+        return value.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network)
+        return value
+
+    @field_validator("store")
+    @classmethod
+    def _known_store(cls, value: str) -> str:
+        scheme = value.partition(":")[0]
+        if scheme in MONGODB:
+            if not urlsplit(value).path.strip("/"):
+                raise ValueError("name the database: mongodb://HOST/DATABASE")
+        elif value and not (value.startswith(_SQLITE) and len(value) > len(_SQLITE)):
+            raise ValueError(
+                f"'{scheme}' is not a store of this version: use sqlite:///PATH or "
+                "mongodb://HOST/DATABASE"
+            )
+        return value
 
     @model_validator(mode="after")
     def _open_only_here(self) -> Settings:
@@ -338,7 +281,7 @@ class Settings(BaseSettings):
     @property
     def database(self) -> Path:
         """The file of the SQLite store. `sqlite:////var/x.db` is absolute, as in SQLAlchemy."""
-        return Path(self.store.removeprefix(SQLITE)) if self.store else self.data / "fhir.db"
+        return Path(self.store.removeprefix(_SQLITE)) if self.store else self.data / "fhir.db"
 
     def environment(self) -> dict[str, str]:
         """The environment variables that say the same, for processes that this one starts."""
@@ -357,3 +300,13 @@ def config_file() -> Path | None:
             raise FileNotFoundError(f"{CONFIG_VARIABLE} names {named}, which is not there.")
         return Path(named)
     return CONFIG_FILE if CONFIG_FILE.is_file() else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
