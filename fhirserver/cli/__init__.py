@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import typer
 
+from fhirserver.cli.backup import backup, restore
 from fhirserver.cli.check import check
 from fhirserver.cli.demo import demo
 from fhirserver.cli.export import export
@@ -37,6 +38,8 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "export": export,
     "check": check,
     "reindex": reindex,
+    "backup": backup,
+    "restore": restore,
 }
 """Name and function of each command, in the order of the help."""
 
