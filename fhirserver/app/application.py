@@ -26,17 +26,8 @@ _NOT_FROM_ELSEWHERE = Forbidden("This server is open, so it answers to its own m
 
 
 def create_app(settings: Settings | None = None) -> Application:
-    """The server as an ASGI application; it opens its store when the server starts it.
-
-    Raises `NotRunnable` for authorization, which is not there yet.
-    """
-    settings = settings or Settings()
-    if settings.auth != "none":
-        raise NotRunnable(
-            "Authorization (auth 'smart') is not available in this version. To run an open "
-            "server on this machine only, set auth to 'none'."
-        )
-    return _Application(settings)
+    """The server as an ASGI application; it opens its store when the server starts it."""
+    return _Application(settings or Settings())
 
 
 class _Application:
@@ -50,8 +41,7 @@ class _Application:
             await self._other(scope, receive, send)
             return
         running = self._running
-        client = scope.get("client")
-        if running is None or (client and client[0] not in _HERE and not is_loopback(client[0])):
+        if running is None or (running.is_open and not _is_from_here(scope)):
             reply = _turned_away(scope, running)
             await send_reply(reply, send, head=scope["method"] == "HEAD")
             return
@@ -108,6 +98,11 @@ async def _serve(running: Running, path: str, scope: Scope, receive: Receive, se
         await edge(scope, receive, send)
     else:
         await send_page(path[len(running.root) :], scope, running, send)
+
+
+def _is_from_here(scope: Scope) -> bool:
+    client = scope.get("client")
+    return not client or client[0] in _HERE or is_loopback(client[0])
 
 
 def _turned_away(scope: Scope, running: Running | None) -> Reply:

@@ -36,7 +36,8 @@ async def send_page(path: str, scope: Scope, running: Running, send: Send) -> No
 async def _landing(scope: Scope, running: Running) -> Reply:
     headers = header_map(scope["headers"])
     base = running.base_url.of(scope["scheme"], headers, scope.get("client"))
-    counts = await _counts(running, base)
+    # What it holds is told where everybody may see it anyway.
+    counts = await _counts(running, base) if running.is_open else {}
     patient = await _some_patient(running, base) if counts.get("Patient") else None
     told = Landing(
         version=version("fhirserver"),

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import secrets
 
+from fhirserver.access.authority import Authority
+from fhirserver.app.audit import definitions_of, trail_of
+from fhirserver.app.authorization import Authorization
 from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.mounts import Mounts
-from fhirserver.definitions.packaged import packaged
+from fhirserver.audit.patients import Patients
+from fhirserver.audit.recorder import NotRecorded, Recorder
+from fhirserver.auth.addresses import AUTH
 from fhirserver.indexing.marks import read_marks
 from fhirserver.indexing.registry import REINDEX, Registry
 from fhirserver.indexing.reindex import Reindexing
+from fhirserver.interactions.accesses import Accesses
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.dispatch import Gate
 from fhirserver.interactions.seal import AesSealer
@@ -44,10 +50,13 @@ class Running:
         self.tenant = settings.tenant
         self.root = settings.root
         self.is_open = settings.auth == "none"
+        self.authorization: Authorization | None = None
         self.store = store
-        self.definitions = packaged()
+        self.definitions = definitions_of(settings)
         self._do_jobs()
-        # The audit trail's recorder is made here, and given to the gate.
+        self._trail = trail_of(settings, store) if settings.audits else None
+        self.recorder: Recorder = self._trail or NotRecorded()
+        self.access = Authority(store, store.records, now)
         self._set_up_gate()
         self._mount_edges()
 
@@ -72,29 +81,50 @@ class Running:
 
     def _set_up_gate(self) -> None:
         settings, store = self._settings, self.store
+        indexer = Indexer(self.definitions, settings.full_text)
         context = Context(
             store=store,
             definitions=self.definitions,
-            indexer=Indexer(self.definitions, settings.full_text),
+            indexer=indexer,
             policy=policy_of(settings),
             sealer=AesSealer(sealing_key(settings.data), now=now, random=secrets.token_bytes),
             now=now,
             new_id=new_id,
             concepts=store.concepts,
             jobs=self.jobs,
+            access=self.access,
         )
         operations = offered(
             expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
         )
-        self.dispatch = Gate(context, operations, self.registry).dispatch
+        accesses = None
+        if self._trail is not None:
+            accesses = Accesses(self._trail, Patients(self.definitions, indexer), now)
+        self.dispatch = Gate(context, operations, self.registry, accesses).dispatch
 
     def _mount_edges(self) -> None:
-        """The table of edges. Who calls (`authenticate`) is found out by the edges."""
+        """The table of edges. Who calls is found out by them, at the authorization server."""
         edge = edge_of(self._settings)
         self.base_url = edge.base_url
         self.mounts = Mounts(self._settings.root)
-        fhir = FhirApplication(self.dispatch, self.definitions, edge, request_ids())
-        self.mounts.add(FHIR_PATH, fhir)
+        if self.is_open:
+            fhir = FhirApplication(self.dispatch, self.definitions, edge, request_ids())
+            self.mounts.add(FHIR_PATH, fhir)
+            return
+        authorization = Authorization(
+            self._settings,
+            self.store,
+            edge.base_url,
+            self.access,
+            tenant=self.tenant,
+            recorder=self.recorder,
+        )
+        fhir = FhirApplication(
+            self.dispatch, self.definitions, edge, request_ids(), authorization.authenticate
+        )
+        self.authorization = authorization
+        self.mounts.add(FHIR_PATH, authorization.around(fhir))
+        self.mounts.add_tree(AUTH, authorization.edge)
 
     async def base(self) -> str:
         """The service base URL of requests, as far as it is known without one."""
@@ -109,6 +139,8 @@ class Running:
         self.runner.start()
 
     async def close(self) -> None:
-        """Gives jobs back, and closes the store."""
+        """Gives jobs back, ends the audit trail, and closes the store."""
         await self.runner.stop()
+        if self._trail is not None:
+            await self._trail.close()
         await self.store.close()

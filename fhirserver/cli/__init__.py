@@ -18,6 +18,15 @@ from fhirserver.cli.package import install, list_packages, remove
 from fhirserver.cli.reindex import reindex
 from fhirserver.cli.serve import serve
 from fhirserver.cli.store import init, status
+from fhirserver.cli.tenant import (
+    configure,
+    create,
+    delete,
+    export_all,
+    list_tenants,
+    resume,
+    suspend,
+)
 from fhirserver.cli.terminology import import_, list_systems
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
@@ -35,6 +44,18 @@ GROUPS: Final[dict[str, tuple[str, dict[str, Callable[..., Any]]]]] = {
     "package": (
         "Packages of definitions (implementation guides).",
         {"install": install, "list": list_packages, "remove": remove},
+    ),
+    "tenant": (
+        "Tenants beside the one at /.",
+        {
+            "create": create,
+            "list": list_tenants,
+            "set": configure,
+            "suspend": suspend,
+            "resume": resume,
+            "export": export_all,
+            "delete": delete,
+        },
     ),
     "keys": (
         "Keys of encryption.",

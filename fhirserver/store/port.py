@@ -135,10 +135,13 @@ class HistoryQuery:
 
 
 class HistoryPage(NamedTuple):
-    """`total` counts all versions of the query, in the snapshot that the first page took."""
+    """`total` counts all versions of the query, in the snapshot that the first page took.
+
+    None where what may be seen of them is not counted (`fhirserver.access.guard`).
+    """
 
     versions: Sequence[Version]
-    total: int
+    total: int | None
     next: Cursor | None
 
 
@@ -270,12 +273,6 @@ class Store(Protocol):
         instant before that of the last commit; then nothing was restored.
         """
 
-    async def rewrite(self, bodies: Sequence[Rewritten]) -> int:
-        """Keeps versions in other bytes that mean the same; how many there were to be kept so.
-
-        For sealing anew. No version, instant, entry or history changes. Durable on return.
-        """
-
     def log(self, query: LogQuery) -> AsyncIterator[Version]:
         """The versions of the query, oldest first, in one snapshot of the store."""
 
@@ -296,3 +293,9 @@ class ServerStore(Store, Protocol):
 
     @property
     def concepts(self) -> ConceptStore: ...
+
+    async def rewrite(self, bodies: Sequence[Rewritten]) -> int:
+        """Keeps versions in other bytes that mean the same; how many there were to be kept so.
+
+        For sealing anew. No version, instant, entry or history changes. Durable on return.
+        """
