@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Final, TypeAlias
+from typing import Final
 
 from fhirserver.model.json import Json
-
-Steps: TypeAlias = tuple[str | int, ...]
-"""Names of properties and places in arrays, from the resource on."""
+from fhirserver.model.json_position import Steps
 
 _STEP: Final = re.compile(r"\.(`[^`]*`|[A-Za-z_]\w*)(?:\.ofType\((\w+)\))?((?:\[\d+\])*)")
 

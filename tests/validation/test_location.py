@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fhirserver.validation.location import Steps, found_at, steps_to
+from fhirserver.model.json_position import Steps
+from fhirserver.validation.location import found_at, steps_to
 
 PATIENT = {
     "resourceType": "Patient",

@@ -83,7 +83,7 @@ def test_a_rule_that_is_no_fhirpath_is_told_by_a_warning() -> None:
 
 
 @pytest.mark.parametrize(("type", "refused"), [("integer", False), ("string", True)])
-def test_rules_of_r4_are_known(type: str, refused: bool) -> None:  # noqa: FBT001
+def test_rules_of_r4_are_known(type: str, refused: bool) -> None:
     item = {
         "linkId": "1",
         "type": type,
