@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -30,6 +31,9 @@ CONFIG_FILE = Path("fhirserver.toml")
 MONGODB = ("mongodb", "mongodb+srv")
 """Schemes of a store in MongoDB."""
 
+DEFAULT_TENANT: Final = "default"
+"""The tenant at `/`; the others are at `/t/[name]`."""
+
 _SQLITE = "sqlite:///"
 _WORDS = re.compile(r"[\s,]+")
 
@@ -41,6 +45,8 @@ class Settings(BaseSettings):
     """The settings. Raises pydantic's `ValidationError`, which names every wrong one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    _tenant: str = PrivateAttr(default=DEFAULT_TENANT)
 
     # where it runs
     data: Path = Field(
@@ -77,16 +83,77 @@ class Settings(BaseSettings):
         "X-Forwarded-Host are believed.",
     )
 
+    max_open_tenants: int = Field(
+        default=32,
+        ge=1,
+        description="Tenants beside the default one that a worker has open at a time; the one "
+        "unused longest is closed for another.",
+    )
+
     # who may use it
     auth: Literal["smart", "none"] = Field(
         default="smart",
-        description="`smart`: SMART App Launch (not in this version yet). `none`: everybody who "
-        "reaches it may do everything; only on a loopback address.",
+        description="`smart`: SMART App Launch. `none`: everybody who reaches it may do "
+        "everything; only on a loopback address.",
     )
     cors_origins: Words = Field(
         default=(),
         description="Origins whose web pages may use the FHIR base, such as "
-        "`https://app.example.org`; `*` for any.",
+        "`https://app.example.org`; `*` for any. Unset: none while `auth` is `none`, else any, "
+        "as a page needs an access token.",
+    )
+    access_token_seconds: int = Field(
+        default=900, ge=30, le=900, description="Life of access tokens; of systems 300 at the most."
+    )
+    refresh_token_days: int = Field(
+        default=100, ge=1, le=400, description="Life of refresh tokens; each use renews it."
+    )
+    authorization_days: int = Field(
+        default=730,
+        ge=1,
+        le=1500,
+        description="Time after which a user is asked again, however often an app was used.",
+    )
+    client_registration: Literal["off", "suspended", "open"] = Field(
+        default="off",
+        description="Whether apps may register themselves (RFC 7591): not; to be let in by an "
+        "administrator; at once. Systems are always registered by an administrator.",
+    )
+    inside_hosts: Words = Field(
+        default=(),
+        description="Hosts (with port, if it is not the usual one) in networks that are not "
+        "public, from which the server may fetch the key sets of clients, also without TLS.",
+    )
+
+    # what is recorded
+    audit: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether each access is recorded in the audit trail before it is answered; "
+        "`auto`: unless `auth` is `none`.",
+    )
+    audit_key: Path | None = Field(
+        default=None,
+        description="File of the key that the audit trail is chained with, 32 bytes, which all "
+        "workers share. Keep a copy elsewhere. Unset: `audit.key` in the data folder, made if it "
+        "is not there.",
+    )
+
+    # encryption at rest
+    encryption: Literal["off", "on"] = Field(
+        default="off",
+        description="Whether the store is encrypted (docs/encryption.md). It holds from the first "
+        "start on: a store that was made without is refused, and the other way round.",
+    )
+    encryption_key: str = Field(
+        default="",
+        description="Where the master key comes from: `file:PATH`, `env:NAME` (32 bytes in "
+        "base64), or `command:COMMAND`, which asks an outside key service. It does not belong in "
+        "the data folder.",
+    )
+    encryption_fields: Words = Field(
+        default=(),
+        description="Search parameters with codes or dates that are kept as keyed hashes as well, "
+        "such as `birthdate` or `code`; `*` for all codes. Fixed from the first start on.",
     )
 
     # how much
@@ -213,8 +280,10 @@ class Settings(BaseSettings):
         "allowed_hosts",
         "trusted_proxies",
         "cors_origins",
+        "inside_hosts",
         "validation_modes",
         "required_profiles",
+        "encryption_fields",
         mode="before",
     )
     @classmethod
@@ -272,9 +341,35 @@ class Settings(BaseSettings):
                 f"auth 'none' lets everybody do everything, so it is for a loopback address "
                 f"only, and {self.host} is none: set host to 127.0.0.1"
             )
+        if self.encryption == "on" and not self.encryption_key:
+            raise ValueError(
+                "encryption needs a master key: set encryption_key to file:PATH, env:NAME or "
+                "command:COMMAND. Make one: fhirserver keys make PATH"
+            )
         if self.page_size > self.max_page_size:
             raise ValueError("page_size is larger than max_page_size")
         return self
+
+    @property
+    def tenant(self) -> str:
+        """Whose settings these are."""
+        return self._tenant
+
+    @property
+    def root(self) -> str:
+        """The path of the tenant's tree: empty, or `/t/[name]`."""
+        return "" if self._tenant == DEFAULT_TENANT else f"/t/{self._tenant}"
+
+    def of_tenant(self, name: str, values: Mapping[str, Any]) -> Settings:
+        """These settings with other values, for another tenant."""
+        found = Settings(**(self.model_dump() | dict(values)))
+        found._tenant = name
+        return found
+
+    @property
+    def audits(self) -> bool:
+        """Whether there is an audit trail."""
+        return self.audit == "on" or (self.audit == "auto" and self.auth != "none")
 
     @property
     def is_mongodb(self) -> bool:

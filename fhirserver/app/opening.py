@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from fhirserver.app.audit import definitions_of
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
-from fhirserver.definitions.packaged import packaged
+from fhirserver.app.tenants import TenantTable
+from fhirserver.errors import NotFound
 from fhirserver.indexing.registry import Known, Registry
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.jobs.job import Job
@@ -46,7 +48,7 @@ async def index_state(settings: Settings) -> tuple[Known, list[Job]]:
     try:
         jobs = JobTable(store.records, now=now, new_id=new_id)
         registry = Registry(
-            store, store.records, jobs, packaged(), settings.full_text, observes=True
+            store, store.records, jobs, definitions_of(settings), settings.full_text, observes=True
         )
         return await registry.refresh(), [held.job async for held in jobs.unfinished()]
     finally:
@@ -61,3 +63,19 @@ async def whole_store(settings: Settings) -> AsyncIterator[ServerStore]:
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def tenant_table(settings: Settings) -> AsyncIterator[TenantTable]:
+    """The table of tenants beside the default one."""
+    async with whole_store(settings) as store:
+        yield TenantTable(store.records)
+
+
+async def tenant_settings(settings: Settings, name: str) -> Settings:
+    """The settings of a tenant, also of a suspended one. Raises `NotFound`, `ValueError`."""
+    async with tenant_table(settings) as table:
+        held = await table.get(name)
+    if held is None or held.tenant.state in ("deleting", "deleted"):
+        raise NotFound(f"There is no tenant '{name}'.")
+    return held.tenant.settings_by(settings)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
-from fhirserver.cli.configuration import settings_of
+from fhirserver.cli.configuration import TenantName, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.settings import Settings
@@ -29,11 +29,12 @@ def check(
     data: Annotated[
         Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
     ] = None,
+    tenant: TenantName = None,
 ) -> None:
     """Check settings, definitions, store, indexes and capability."""
     from rich.console import Console
 
-    settings = settings_of(data=data)
+    settings = settings_of(tenant, data=data)
     console = Console(highlight=False, soft_wrap=True)
     wrong = False
     for title, examine in SECTIONS.items():

@@ -40,6 +40,7 @@ class Definitions:
         self._code_systems: dict[str, CodeSystem] = {}
         self._standard: Definitions | None = None
         self._custom: tuple[SearchParameter, ...] = ()
+        self._narrowed: Mapping[str, frozenset[str]] = {}
         self._by_url: Mapping[str, SearchParameter] = {}
         self.unindexed: frozenset[tuple[str, str]] = frozenset()
         self.beneath: Definitions | None = None
@@ -99,6 +100,21 @@ class Definitions:
         made._by_type = {}
         made.unindexed = frozenset(unindexed)
         return made
+
+    def narrowed(self, type: str, codes: Iterable[str]) -> Definitions:
+        """These definitions with only those search parameters of a type that are its own.
+
+        For a type that a server keeps so many of that it indexes them by little.
+        """
+        standard = self.standard
+        made = copy(standard)
+        made._narrowed = {**standard._narrowed, type: frozenset(codes)}
+        made._by_type = {name: item for name, item in standard._by_type.items() if name != type}
+        return made
+
+    def is_narrowed(self, type: str) -> bool:
+        """Whether resources of a type are indexed by little, and not by their words."""
+        return type in self._narrowed
 
     def shelf(self, resource_type: str) -> Shelf:
         """The definitions of a resource type as JSON, e.g. all ValueSets by URL."""
@@ -219,11 +235,12 @@ class Definitions:
     def _parameters_of(self, type: str) -> Mapping[str, SearchParameter]:
         bases = self.bases(type)
         if self._standard is None:
+            own = self._narrowed.get(type)
             return {
                 parameter.code: parameter
                 for base in reversed(bases)
                 for parameter in self._search_parameters.values()
-                if base in parameter.base
+                if base in parameter.base and (own is None or base != type or parameter.code in own)
             }
         standard = self._standard.search_parameters(type)
         custom = {
