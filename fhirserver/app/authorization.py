@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from fhirserver.access.grant import Grant, grant_of
+from fhirserver.access.authority import Authority
+from fhirserver.access.grant import Grant
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.interaction import interaction_of
 from fhirserver.app.keys import sealing_key
@@ -49,9 +50,12 @@ class Authorization:
         tenant: str = DEFAULT_TENANT,
         dispatch: Dispatch,
         definitions: Definitions,
+        access: Authority,
         recorder: Recorder | None = None,
         fetcher: Fetcher | None = None,
     ) -> None:
+        self._access = access
+
         def fhir_base(request: Request) -> str:
             scope = request.scope
             return base_url.of(scope["scheme"], header_map(scope["headers"]), scope.get("client"))
@@ -87,7 +91,8 @@ class Authorization:
 
     async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
         """What the sender of a request may do. Raises `Unauthenticated`, `Forbidden`."""
-        return grant_of(await self.server.authenticator.principal(headers, method, url))
+        principal = await self.server.authenticator.principal(headers, method, url)
+        return self._access.grant_of(principal)
 
     def around(self, fhir: Application) -> Application:
         """The FHIR base, with the SMART configuration below it."""

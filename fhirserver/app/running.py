@@ -103,6 +103,7 @@ class Running:
             tenant=self.tenant,
             dispatch=self.dispatch,
             definitions=self.definitions,
+            access=self.access,
         )
         fhir = FhirApplication(
             self.dispatch, self.definitions, edge, request_ids(), authorization.authenticate
