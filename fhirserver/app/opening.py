@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
+from fhirserver.audit.recorder import NotRecorded, Recorder
+from fhirserver.auth.clients import Clients
+from fhirserver.auth.signing_keys import SigningKeys
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import NotFound
 from fhirserver.indexing.registry import Known, Registry
@@ -51,6 +55,27 @@ async def index_state(settings: Settings) -> tuple[Known, list[Job]]:
             store, store.records, jobs, packaged(), settings.full_text, observes=True
         )
         return await registry.refresh(), [held.job async for held in jobs.unfinished()]
+    finally:
+        await store.close()
+
+
+class AuthorizationRecords(NamedTuple):
+    """What commands change of a tenant's authorization server, and what they record it with."""
+
+    clients: Clients
+    signing_keys: SigningKeys
+    recorder: Recorder
+
+
+@asynccontextmanager
+async def open_authorization(settings: Settings) -> AsyncIterator[AuthorizationRecords]:
+    """The clients and signing keys of the settings' tenant."""
+    store = await open_store(settings)
+    try:
+        records = store.records
+        yield AuthorizationRecords(
+            Clients(records, now=now), SigningKeys(records, now=now), NotRecorded()
+        )
     finally:
         await store.close()
 
