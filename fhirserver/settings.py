@@ -132,6 +132,37 @@ class Settings(BaseSettings):
         "public, from which the server may fetch the key sets of clients, also without TLS.",
     )
 
+    # what is recorded
+    audit: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether each access is recorded in the audit trail before it is answered; "
+        "`auto`: unless `auth` is `none`.",
+    )
+    audit_key: Path | None = Field(
+        default=None,
+        description="File of the key that the audit trail is chained with, 32 bytes, which all "
+        "workers share. Keep a copy elsewhere. Unset: `audit.key` in the data folder, made if it "
+        "is not there.",
+    )
+
+    # encryption at rest
+    encryption: Literal["off", "on"] = Field(
+        default="off",
+        description="Whether the store is encrypted (docs/encryption.md). It holds from the first "
+        "start on: a store that was made without is refused, and the other way round.",
+    )
+    encryption_key: str = Field(
+        default="",
+        description="Where the master key comes from: `file:PATH`, `env:NAME` (32 bytes in "
+        "base64), or `command:COMMAND`, which asks an outside key service. It does not belong in "
+        "the data folder.",
+    )
+    encryption_fields: Words = Field(
+        default=(),
+        description="Search parameters with codes or dates that are kept as keyed hashes as well, "
+        "such as `birthdate` or `code`; `*` for all codes. Fixed from the first start on.",
+    )
+
     # how much
     body_limit: int = Field(
         default=16 * 1024 * 1024,
@@ -259,6 +290,7 @@ class Settings(BaseSettings):
         "inside_hosts",
         "validation_modes",
         "required_profiles",
+        "encryption_fields",
         mode="before",
     )
     @classmethod
@@ -316,6 +348,11 @@ class Settings(BaseSettings):
                 f"auth 'none' lets everybody do everything, so it is for a loopback address "
                 f"only, and {self.host} is none: set host to 127.0.0.1"
             )
+        if self.encryption == "on" and not self.encryption_key:
+            raise ValueError(
+                "encryption needs a master key: set encryption_key to file:PATH, env:NAME or "
+                "command:COMMAND. Make one: fhirserver keys make PATH"
+            )
         if self.page_size > self.max_page_size:
             raise ValueError("page_size is larger than max_page_size")
         return self
@@ -335,6 +372,11 @@ class Settings(BaseSettings):
         found = Settings(**(self.model_dump() | dict(values)))
         found._tenant = name
         return found
+
+    @property
+    def audits(self) -> bool:
+        """Whether there is an audit trail."""
+        return self.audit == "on" or (self.audit == "auto" and self.auth != "none")
 
     @property
     def is_mongodb(self) -> bool:

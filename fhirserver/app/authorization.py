@@ -46,11 +46,11 @@ class Authorization:
         settings: Settings,
         store: ServerStore,
         base_url: BaseUrl,
+        access: Authority,
         *,
         tenant: str = DEFAULT_TENANT,
         dispatch: Dispatch,
         definitions: Definitions,
-        access: Authority,
         recorder: Recorder | None = None,
         fetcher: Fetcher | None = None,
     ) -> None:

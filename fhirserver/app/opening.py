@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from fhirserver.app.audit import definitions_of
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
-from fhirserver.audit.recorder import NotRecorded, Recorder
+from fhirserver.audit.recorder import Recorder
 from fhirserver.auth.clients import Clients
 from fhirserver.auth.signing_keys import SigningKeys
-from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import NotFound
 from fhirserver.indexing.registry import Known, Registry
 from fhirserver.interactions.request import Answer, Request
@@ -52,7 +52,7 @@ async def index_state(settings: Settings) -> tuple[Known, list[Job]]:
     try:
         jobs = JobTable(store.records, now=now, new_id=new_id)
         registry = Registry(
-            store, store.records, jobs, packaged(), settings.full_text, observes=True
+            store, store.records, jobs, definitions_of(settings), settings.full_text, observes=True
         )
         return await registry.refresh(), [held.job async for held in jobs.unfinished()]
     finally:
@@ -70,14 +70,14 @@ class AuthorizationRecords(NamedTuple):
 @asynccontextmanager
 async def open_authorization(settings: Settings) -> AsyncIterator[AuthorizationRecords]:
     """The clients and signing keys of the settings' tenant."""
-    store = await open_store(settings)
+    running = Running(settings, await open_store(settings))
+    records = running.store.records
     try:
-        records = store.records
         yield AuthorizationRecords(
-            Clients(records, now=now), SigningKeys(records, now=now), NotRecorded()
+            Clients(records, now=now), SigningKeys(records, now=now), running.recorder
         )
     finally:
-        await store.close()
+        await running.close()
 
 
 @asynccontextmanager

@@ -12,12 +12,23 @@ from fhirserver.cli.check import check
 from fhirserver.cli.client import COMMANDS as CLIENT_COMMANDS
 from fhirserver.cli.demo import demo
 from fhirserver.cli.export import export
+from fhirserver.cli.keys import list_keys, make, retire, rewrap, rotate
+from fhirserver.cli.keys import status as key_status
 from fhirserver.cli.load import load
 from fhirserver.cli.package import install, list_packages, remove
 from fhirserver.cli.reindex import reindex
 from fhirserver.cli.serve import serve
 from fhirserver.cli.signing_keys import list_signing_keys, rotate_signing_key
 from fhirserver.cli.store import init, status
+from fhirserver.cli.tenant import (
+    configure,
+    create,
+    delete,
+    export_all,
+    list_tenants,
+    resume,
+    suspend,
+)
 from fhirserver.cli.terminology import import_, list_systems
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
@@ -40,9 +51,29 @@ GROUPS: Final[dict[str, tuple[str, Commands]]] = {
         {"install": install, "list": list_packages, "remove": remove},
     ),
     "client": ("Apps and systems that may ask for access.", {**CLIENT_COMMANDS}),
+    "tenant": (
+        "Tenants beside the one at /.",
+        {
+            "create": create,
+            "list": list_tenants,
+            "set": configure,
+            "suspend": suspend,
+            "resume": resume,
+            "export": export_all,
+            "delete": delete,
+        },
+    ),
     "keys": (
-        "Keys of the server.",
-        {"signing": {"list": list_signing_keys, "rotate": rotate_signing_key}},
+        "Keys of encryption, and those that id_tokens are signed with.",
+        {
+            "signing": {"list": list_signing_keys, "rotate": rotate_signing_key},
+            "make": make,
+            "list": list_keys,
+            "status": key_status,
+            "rotate": rotate,
+            "retire": retire,
+            "rewrap": rewrap,
+        },
     ),
     "terminology": ("Large code systems.", {"import": import_, "list": list_systems}),
 }
