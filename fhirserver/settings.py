@@ -121,6 +121,18 @@ class Settings(BaseSettings):
         description="Time for which a user may have an app's access remembered, so as not to be "
         "asked again; 0: every time. Access that lasts when the user is away is always asked for.",
     )
+    session_idle_minutes: int = Field(
+        default=15,
+        ge=1,
+        le=60,
+        description="Minutes without use after which a browser has to sign in again.",
+    )
+    session_hours: int = Field(
+        default=12,
+        ge=1,
+        le=24,
+        description="Hours after which a browser has to sign in again, however much it was used.",
+    )
     client_registration: Literal["off", "suspended", "open"] = Field(
         default="off",
         description="Whether apps may register themselves (RFC 7591): not; to be let in by an "

@@ -5,16 +5,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 
 from fhirserver.access.authority import Authority
 from fhirserver.access.grant import Grant
-from fhirserver.app.ids import new_id, now
+from fhirserver.app.identity import identity_of, place_of
+from fhirserver.app.ids import now
 from fhirserver.app.interaction import interaction_of
-from fhirserver.app.keys import sealing_key
 from fhirserver.audit.recorder import NotRecorded, Recorder
 from fhirserver.auth.authorization import SECOND
 from fhirserver.auth.authorizations import Lifetimes
@@ -22,12 +21,9 @@ from fhirserver.auth.chart import Dispatch
 from fhirserver.auth.endpoints import endpoints, smart_configured
 from fhirserver.auth.fetch import Fetcher
 from fhirserver.auth.interactive import interactive
-from fhirserver.auth.pages.static import STATIC_ROUTES
 from fhirserver.auth.server import AuthorizationServer, Platform
-from fhirserver.auth.sign_in.browser import Browser
+from fhirserver.auth.sign_in.routes import sign_in_routes
 from fhirserver.definitions.registry import Definitions
-from fhirserver.identity.accounts import Accounts
-from fhirserver.identity.sessions import Sessions
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.base_url import BaseUrl
 from fhirserver.rest.headers import header_map
@@ -46,11 +42,11 @@ class Authorization:
         settings: Settings,
         store: ServerStore,
         base_url: BaseUrl,
-        access: Authority,
         *,
         tenant: str = DEFAULT_TENANT,
         dispatch: Dispatch,
         definitions: Definitions,
+        access: Authority,
         recorder: Recorder | None = None,
         fetcher: Fetcher | None = None,
     ) -> None:
@@ -60,16 +56,16 @@ class Authorization:
             scope = request.scope
             return base_url.of(scope["scheme"], header_map(scope["headers"]), scope.get("client"))
 
-        accounts = Accounts(store.records, now=now, new_id=new_id)
-        sessions = Sessions(store.records, accounts, now=now, random=secrets.token_bytes)
+        self.identity = identity_of(settings, store)
+        recorder = recorder or NotRecorded()
         inside = frozenset(host.lower() for host in settings.inside_hosts)
         self.server = AuthorizationServer(
             Platform(
                 tenant=tenant,
                 records=store.records,
-                accounts=accounts,
-                sessions=sessions,
-                recorder=recorder or NotRecorded(),
+                accounts=self.identity.accounts,
+                sessions=self.identity.sessions,
+                recorder=recorder,
                 now=now,
                 random=secrets.token_bytes,
                 fhir_base=fhir_base,
@@ -78,15 +74,16 @@ class Authorization:
                 registration=settings.client_registration,
             )
         )
-        browser = Browser(
-            sessions,
-            origin_of=lambda request: origin(self.server.addresses(request).fhir),
-            key=sealing_key(settings.data),
-            random=secrets.token_bytes,
-            tenant="" if tenant == DEFAULT_TENANT else tenant,
+        cookies = "" if tenant == DEFAULT_TENANT else tenant
+        self.place = place_of(settings, self.identity, recorder, fhir_base, tenant, cookies)
+        self.interaction = interaction_of(
+            settings, self.server, self.place.browser, dispatch, definitions
         )
-        self.interaction = interaction_of(settings, self.server, browser, dispatch, definitions)
-        routes = [*endpoints(self.server), *interactive(self.interaction), *STATIC_ROUTES]
+        routes = [
+            *endpoints(self.server),
+            *interactive(self.interaction),
+            *sign_in_routes(self.place),
+        ]
         self.edge: Application = Starlette(routes=routes)
 
     async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
@@ -110,12 +107,6 @@ class _Configured:
             return
         response = await smart_configured(self._server, Request(scope, receive))
         await response(scope, receive, send)
-
-
-def origin(address: str) -> str:
-    """Scheme, host and port of an address."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})

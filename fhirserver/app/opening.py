@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from fhirserver.app.audit import definitions_of
+from fhirserver.app.audit import definitions_of, trail_of
+from fhirserver.app.identity import identity_of
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
-from fhirserver.audit.recorder import Recorder
+from fhirserver.audit.recorder import NotRecorded, Recorder
 from fhirserver.auth.clients import Clients
 from fhirserver.auth.signing_keys import SigningKeys
 from fhirserver.errors import NotFound
+from fhirserver.identity.identity import Identity
 from fhirserver.indexing.registry import Known, Registry
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.jobs.job import Job
@@ -70,14 +72,31 @@ class AuthorizationRecords(NamedTuple):
 @asynccontextmanager
 async def open_authorization(settings: Settings) -> AsyncIterator[AuthorizationRecords]:
     """The clients and signing keys of the settings' tenant."""
-    running = Running(settings, await open_store(settings))
-    records = running.store.records
-    try:
+    async with _recorded(settings) as (store, recorder):
+        records = store.records
         yield AuthorizationRecords(
-            Clients(records, now=now), SigningKeys(records, now=now), running.recorder
+            Clients(records, now=now), SigningKeys(records, now=now), recorder
         )
+
+
+@asynccontextmanager
+async def open_identity(settings: Settings) -> AsyncIterator[tuple[Identity, Recorder]]:
+    """The accounts of the settings' tenant, and what changes to them are recorded with."""
+    async with _recorded(settings) as (store, recorder):
+        yield identity_of(settings, store), recorder
+
+
+@asynccontextmanager
+async def _recorded(settings: Settings) -> AsyncIterator[tuple[ServerStore, Recorder]]:
+    """The store of the settings' tenant, and what changes to it are recorded with."""
+    store = await open_store(settings)
+    trail = trail_of(settings, store) if settings.audits else None
+    try:
+        yield store, trail or NotRecorded()
     finally:
-        await running.close()
+        if trail is not None:
+            await trail.close()
+        await store.close()
 
 
 @asynccontextmanager

@@ -115,10 +115,10 @@ class Running:
             self._settings,
             self.store,
             edge.base_url,
-            self.access,
             tenant=self.tenant,
             dispatch=self.dispatch,
             definitions=self.definitions,
+            access=self.access,
             recorder=self.recorder,
         )
         fhir = FhirApplication(

@@ -30,6 +30,7 @@ from fhirserver.cli.tenant import (
     suspend,
 )
 from fhirserver.cli.terminology import import_, list_systems
+from fhirserver.cli.user import COMMANDS as USER_COMMANDS
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "demo": demo,
@@ -51,6 +52,7 @@ GROUPS: Final[dict[str, tuple[str, Commands]]] = {
         {"install": install, "list": list_packages, "remove": remove},
     ),
     "client": ("Apps and systems that may ask for access.", {**CLIENT_COMMANDS}),
+    "user": ("Accounts of people.", {**USER_COMMANDS}),
     "tenant": (
         "Tenants beside the one at /.",
         {

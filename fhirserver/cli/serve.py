@@ -42,6 +42,10 @@ def run(settings: Settings) -> None:
     """Serves until the process is told to stop; lets requests under way end first."""
     import uvicorn
 
+    if settings.auth != "none":
+        from fhirserver.cli.user import tell_first
+
+        tell_first(settings)
     os.environ |= settings.environment()  # for the workers, which are processes of their own
     config = uvicorn.Config(
         "fhirserver.app:create_app",
