@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from fhirserver.access.grant import Grant, grant_of
+from fhirserver.access.authority import Authority
+from fhirserver.access.grant import Grant
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.interaction import interaction_of
 from fhirserver.app.keys import sealing_key
@@ -21,12 +22,14 @@ from fhirserver.auth.chart import Dispatch
 from fhirserver.auth.endpoints import endpoints, smart_configured
 from fhirserver.auth.fetch import Fetcher
 from fhirserver.auth.interactive import interactive
-from fhirserver.auth.pages.static import STATIC_ROUTES
 from fhirserver.auth.server import AuthorizationServer, Platform
 from fhirserver.auth.sign_in.browser import Browser
+from fhirserver.auth.sign_in.place import Place
+from fhirserver.auth.sign_in.routes import sign_in_routes
+from fhirserver.auth.sign_in.trail import Trail
 from fhirserver.definitions.registry import Definitions
-from fhirserver.identity.accounts import Accounts
-from fhirserver.identity.sessions import Sessions
+from fhirserver.identity.identity import Identity
+from fhirserver.identity.seal import derived
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.base_url import BaseUrl
 from fhirserver.rest.headers import header_map
@@ -48,6 +51,7 @@ class Authorization:
         *,
         tenant: str = DEFAULT_TENANT,
         dispatch: Dispatch,
+        authority: Authority,
         definitions: Definitions,
         recorder: Recorder | None = None,
         fetcher: Fetcher | None = None,
@@ -56,16 +60,23 @@ class Authorization:
             scope = request.scope
             return base_url.of(scope["scheme"], header_map(scope["headers"]), scope.get("client"))
 
-        accounts = Accounts(store.records, now=now, new_id=new_id)
-        sessions = Sessions(store.records, accounts, now=now, random=secrets.token_bytes)
+        self._authority = authority
+        self.identity = Identity(
+            store.records,
+            key=derived(sealing_key(settings.data), "identity"),
+            now=now,
+            new_id=new_id,
+            random=secrets.token_bytes,
+        )
+        recorder = recorder or NotRecorded()
         inside = frozenset(host.lower() for host in settings.inside_hosts)
         self.server = AuthorizationServer(
             Platform(
                 tenant=tenant,
                 records=store.records,
-                accounts=accounts,
-                sessions=sessions,
-                recorder=recorder or NotRecorded(),
+                accounts=self.identity.accounts,
+                sessions=self.identity.sessions,
+                recorder=recorder,
                 now=now,
                 random=secrets.token_bytes,
                 fhir_base=fhir_base,
@@ -75,19 +86,28 @@ class Authorization:
             )
         )
         browser = Browser(
-            sessions,
+            self.identity.sessions,
             origin_of=lambda request: origin(self.server.addresses(request).fhir),
-            key=sealing_key(settings.data),
+            key=self.identity.form_key,
             random=secrets.token_bytes,
             tenant="" if tenant == DEFAULT_TENANT else tenant,
         )
-        self.interaction = interaction_of(settings, self.server, browser, dispatch, definitions)
-        routes = [*endpoints(self.server), *interactive(self.interaction), *STATIC_ROUTES]
+        trail = Trail(recorder, tenant=tenant, address_of=address_of)
+        self.interaction = interaction_of(
+            settings, self.server, browser, dispatch, authority, definitions
+        )
+        routes = [
+            *endpoints(self.server),
+            *interactive(self.interaction),
+            *sign_in_routes(Place(self.identity, browser, trail)),
+        ]
         self.edge: Application = Starlette(routes=routes)
 
     async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
         """What the sender of a request may do. Raises `Unauthenticated`, `Forbidden`."""
-        return grant_of(await self.server.authenticator.principal(headers, method, url))
+        return self._authority.grant_of(
+            await self.server.authenticator.principal(headers, method, url)
+        )
 
     def around(self, fhir: Application) -> Application:
         """The FHIR base, with the SMART configuration below it."""
@@ -105,6 +125,11 @@ class _Configured:
             return
         response = await smart_configured(self._server, Request(scope, receive))
         await response(scope, receive, send)
+
+
+def address_of(request: Request) -> str:
+    """The network address that a request came from."""
+    return request.client.host if request.client else ""
 
 
 def origin(address: str) -> str:

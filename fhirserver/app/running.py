@@ -102,6 +102,7 @@ class Running:
             edge.base_url,
             tenant=self.tenant,
             dispatch=self.dispatch,
+            authority=self.access,
             definitions=self.definitions,
         )
         fhir = FhirApplication(
