@@ -1,4 +1,4 @@
-"""A server with authorization in this process, some people and apps, and a browser without script."""
+"""A server with authorization in this process, people and apps, a browser without script."""
 
 from __future__ import annotations
 
@@ -102,28 +102,13 @@ class Browser:
         boxes that are unticked, `fill` other values."""
         attributes, inside = _FORM.findall(page.text)[form]
         action = unescape(_attributes(attributes)["action"])
-        pairs: list[tuple[str, str]] = []
-        for text in _INPUT.findall(inside):
-            found = _attributes(text)
-            kind = found.get("type", "")
-            ticked = kind not in ("checkbox", "radio") or "checked" in found
-            is_field = "name" in found and ticked and found.get("value") not in without
-            if is_field and kind != "submit" and (found["name"], found.get("value")) != press:
-                if (
-                    not (fill and found["name"] in fill)
-                    and kind
-                    in (
-                        "hidden",
-                        "checkbox",
-                        "radio",
-                        "text",
-                        "",
-                    )
-                    and "aria-label" not in found
-                    and "class" not in found
-                ):
-                    pairs.append((found["name"], found.get("value", "")))
-        for name, value in (fill or {}).items():
+        given = fill or {}
+        pairs = [
+            (field["name"], field.get("value", ""))
+            for field in map(_attributes, _INPUT.findall(inside))
+            if _is_sent(field) and field["name"] not in given and field.get("value") not in without
+        ]
+        for name, value in given.items():
             pairs += [(name, one) for one in ([value] if isinstance(value, str) else value)]
         pairs += [press] if press else []
         data: dict[str, list[str]] = {}
@@ -142,6 +127,14 @@ class Browser:
                 return response
             response = await self.http.get(where)
         raise AssertionError("too many redirects")
+
+
+def _is_sent(field: dict[str, str]) -> bool:
+    """Whether a field goes with its form, whatever button is pressed. Buttons have no type here."""
+    kind = field.get("type", "text")
+    if "name" not in field or kind == "submit" or "class" in field or "aria-label" in field:
+        return False
+    return kind not in ("checkbox", "radio") or "checked" in field
 
 
 def _attributes(text: str) -> dict[str, str]:
