@@ -48,10 +48,10 @@ class Authorization:
         settings: Settings,
         store: ServerStore,
         base_url: BaseUrl,
+        access: Authority,
         *,
         tenant: str = DEFAULT_TENANT,
         dispatch: Dispatch,
-        authority: Authority,
         definitions: Definitions,
         recorder: Recorder | None = None,
         fetcher: Fetcher | None = None,
@@ -60,7 +60,7 @@ class Authorization:
             scope = request.scope
             return base_url.of(scope["scheme"], header_map(scope["headers"]), scope.get("client"))
 
-        self._authority = authority
+        self._access = access
         self.identity = Identity(
             store.records,
             key=derived(sealing_key(settings.data), "identity"),
@@ -94,7 +94,7 @@ class Authorization:
         )
         trail = Trail(recorder, tenant=tenant, address_of=address_of)
         self.interaction = interaction_of(
-            settings, self.server, browser, dispatch, authority, definitions
+            settings, self.server, browser, dispatch, access, definitions
         )
         routes = [
             *endpoints(self.server),
@@ -105,7 +105,7 @@ class Authorization:
 
     async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
         """What the sender of a request may do. Raises `Unauthenticated`, `Forbidden`."""
-        return self._authority.grant_of(
+        return self._access.grant_of(
             await self.server.authenticator.principal(headers, method, url)
         )
 

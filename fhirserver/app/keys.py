@@ -13,13 +13,24 @@ _KEY_BYTES = 32
 
 
 def sealing_key(folder: Path) -> bytes:
-    """The key of page links, kept in the data folder, where only its owner can read it.
+    """The key of page links. Raises `NotRunnable` for a damaged one."""
+    return own_key(folder / "sealing.key", damaged="remove it; page links given so far then end")
 
-    Workers that start together agree on one.
+
+def audit_key(path: Path) -> bytes:
+    """The key that the audit trail is chained with. Raises `NotRunnable` for a damaged one."""
+    return own_key(path, damaged="bring back its copy, or the trail cannot be verified")
+
+
+def own_key(path: Path, *, damaged: str) -> bytes:
+    """The key in a file, which is made if it is not there and only its owner can read.
+
+    Workers that start together agree on one. Raises `NotRunnable`, which says what to do.
     """
-    path = folder / "sealing.key"
+    folder = path.parent
     if not path.exists():
-        draft = folder / f".sealing-{secrets.token_hex(8)}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = folder / f".{path.stem}-{secrets.token_hex(8)}"
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(_KEY_BYTES))
@@ -30,5 +41,5 @@ def sealing_key(folder: Path) -> bytes:
         draft.unlink()
     key = path.read_bytes()
     if len(key) != _KEY_BYTES:
-        raise NotRunnable(f"{path} is damaged: remove it; page links given so far then end.")
+        raise NotRunnable(f"{path} is damaged: {damaged}.")
     return key

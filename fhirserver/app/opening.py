@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from fhirserver.app.audit import definitions_of
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
-from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import NotFound
 from fhirserver.indexing.registry import Known, Registry
 from fhirserver.interactions.request import Answer, Request
@@ -48,7 +48,7 @@ async def index_state(settings: Settings) -> tuple[Known, list[Job]]:
     try:
         jobs = JobTable(store.records, now=now, new_id=new_id)
         registry = Registry(
-            store, store.records, jobs, packaged(), settings.full_text, observes=True
+            store, store.records, jobs, definitions_of(settings), settings.full_text, observes=True
         )
         return await registry.refresh(), [held.job async for held in jobs.unfinished()]
     finally:

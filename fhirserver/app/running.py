@@ -8,27 +8,33 @@ from __future__ import annotations
 import secrets
 
 from fhirserver.access.authority import Authority
+from fhirserver.app.audit import definitions_of, trail_of
 from fhirserver.app.authorization import Authorization
 from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.mounts import Mounts
+from fhirserver.audit.patients import Patients
+from fhirserver.audit.recorder import NotRecorded, Recorder
 from fhirserver.auth.addresses import AUTH
-from fhirserver.definitions.packaged import packaged
 from fhirserver.indexing.marks import read_marks
 from fhirserver.indexing.registry import REINDEX, Registry
 from fhirserver.indexing.reindex import Reindexing
+from fhirserver.interactions.accesses import Accesses
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.dispatch import Gate
 from fhirserver.interactions.seal import AesSealer
+from fhirserver.jobs.resealing import RESEAL, Resealing
 from fhirserver.jobs.runner import Runner
 from fhirserver.jobs.table import JobTable
+from fhirserver.jobs.task import Work
 from fhirserver.operations.table import offered
 from fhirserver.rest.application import FhirApplication
 from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings
 from fhirserver.store.concepts import NO_CONCEPTS
 from fhirserver.store.port import ServerStore
+from fhirserver.store.sealed import SealedStore
 
 
 class Running:
@@ -46,10 +52,11 @@ class Running:
         self.is_open = settings.auth == "none"
         self.authorization: Authorization | None = None
         self.store = store
-        self.definitions = packaged()
+        self.definitions = definitions_of(settings)
         self._do_jobs()
+        self._trail = trail_of(settings, store) if settings.audits else None
+        self.recorder: Recorder = self._trail or NotRecorded()
         self.access = Authority(store, store.records, now)
-        # The audit trail's recorder is made here, and given to the gate.
         self._set_up_gate()
         self._mount_edges()
 
@@ -65,15 +72,20 @@ class Running:
             settings.full_text,
             fixed=settings.base_url or "",
         )
-        kinds = {REINDEX: Reindexing(store, store.records, self.registry, settings.full_text)}
+        kinds: dict[str, Work] = {
+            REINDEX: Reindexing(store, store.records, self.registry, settings.full_text)
+        }
+        if isinstance(store, SealedStore):
+            kinds[RESEAL] = Resealing(store)
         self.runner = Runner(self.jobs, kinds, owner=secrets.token_hex(8), share=settings.job_share)
 
     def _set_up_gate(self) -> None:
         settings, store = self._settings, self.store
+        indexer = Indexer(self.definitions, settings.full_text)
         context = Context(
             store=store,
             definitions=self.definitions,
-            indexer=Indexer(self.definitions, settings.full_text),
+            indexer=indexer,
             policy=policy_of(settings),
             sealer=AesSealer(sealing_key(settings.data), now=now, random=secrets.token_bytes),
             now=now,
@@ -85,7 +97,10 @@ class Running:
         operations = offered(
             expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
         )
-        self.dispatch = Gate(context, operations, self.registry).dispatch
+        accesses = None
+        if self._trail is not None:
+            accesses = Accesses(self._trail, Patients(self.definitions, indexer), now)
+        self.dispatch = Gate(context, operations, self.registry, accesses).dispatch
 
     def _mount_edges(self) -> None:
         """The table of edges. Who calls is found out by them, at the authorization server."""
@@ -100,10 +115,11 @@ class Running:
             self._settings,
             self.store,
             edge.base_url,
+            self.access,
             tenant=self.tenant,
             dispatch=self.dispatch,
-            authority=self.access,
             definitions=self.definitions,
+            recorder=self.recorder,
         )
         fhir = FhirApplication(
             self.dispatch, self.definitions, edge, request_ids(), authorization.authenticate
@@ -125,6 +141,8 @@ class Running:
         self.runner.start()
 
     async def close(self) -> None:
-        """Gives jobs back, and closes the store."""
+        """Gives jobs back, ends the audit trail, and closes the store."""
         await self.runner.stop()
+        if self._trail is not None:
+            await self._trail.close()
         await self.store.close()

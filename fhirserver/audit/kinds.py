@@ -81,7 +81,12 @@ _ROWS = (
     Kind("client-removed", _ALERT, _own("client-removed", "Client removed"), "D"),
     Kind("keys-changed", _ALERT, _own("keys-changed", "Keys changed"), "U"),
     # decisions
-    Kind("consent-decision", _ALERT, Code(BALP_AUTHZ, "AuthZ-Consent", "Authorization Decision using Roles and Consent"), "E"),
+    Kind(
+        "consent-decision",
+        _ALERT,
+        Code(BALP_AUTHZ, "AuthZ-Consent", "Authorization Decision using Roles and Consent"),
+        "E",
+    ),
     Kind("emergency-started", _ALERT, Code(DCM, "110127", "Emergency Override Started"), "E"),
     Kind("emergency-stopped", _ALERT, Code(DCM, "110138", "Emergency Override Stopped"), "E"),
     Kind("limit-exceeded", _ALERT, _own("limit-exceeded", "Rate limit exceeded"), "E"),

@@ -44,6 +44,7 @@ OF_USER: Final = "auth.grant-of-user"
 _FAMILY_BYTES: Final = 16
 _REFRESH_BYTES: Final = _FAMILY_BYTES + SECRET_BYTES
 _REMEMBERED: Final = 24 * 60 * MINUTE  # for which a code that comes again is known as used
+_MARGIN: Final = SECOND  # by which an authorization outlasts the one access token that it has
 _BAD_CODE: Final = "The code is not valid: it is unknown, used, or expired."
 _BAD_REFRESH: Final = "The refresh token is not valid. Ask the user again."
 
@@ -131,7 +132,7 @@ class Authorizations:
             scopes=scopes,
             audience=audience,
             created=now,
-            until=now + self.lifetimes.system_access,
+            until=now + self.lifetimes.system_access + _MARGIN,
         )
         await self._put(authorization, ABSENT, expires=authorization.until)
         return authorization
@@ -192,7 +193,7 @@ class Authorizations:
                 "refresh_until": now + self.lifetimes.refresh,
             }
         else:
-            fields |= {"until": now + self.lifetimes.access}
+            fields |= {"until": now + self.lifetimes.access + _MARGIN}
         redeemed = msgspec.structs.replace(found, **fields)
         try:
             await self._put(redeemed, held.revision)

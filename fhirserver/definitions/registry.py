@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any, Final
 
 from fhirserver.definitions.code_system import CodeSystem, code_system
 from fhirserver.definitions.compartment import Compartment, compartment
@@ -21,6 +22,7 @@ from fhirserver.definitions.structure import Structure, structure
 from fhirserver.definitions.value_set import ValueSet, value_set
 from fhirserver.model.json import Resource, encode
 
+_STRUCTURE: Final = "StructureDefinition"
 _NO_CHILDREN: Mapping[str, Child] = MappingProxyType({})
 
 
@@ -38,8 +40,12 @@ class Definitions:
         self._code_systems: dict[str, CodeSystem] = {}
         self._standard: Definitions | None = None
         self._custom: tuple[SearchParameter, ...] = ()
+        self._narrowed: Mapping[str, frozenset[str]] = {}
         self._by_url: Mapping[str, SearchParameter] = {}
         self.unindexed: frozenset[tuple[str, str]] = frozenset()
+        self.beneath: Definitions | None = None
+        self.kept: dict[str, Any] = {}
+        """What others have made of these definitions, by their name; it lives as long as they."""
 
     @classmethod
     def of(cls, resources: Iterable[Resource]) -> Definitions:
@@ -50,11 +56,30 @@ class Definitions:
         return cls(lambda type_: lines.get(type_, ()))
 
     def extended(self, resources: Iterable[Resource]) -> Definitions:
-        """A registry of these definitions and the given ones, which count where URLs agree."""
+        """A registry of these definitions and the given ones, which count where URLs agree.
+
+        New profiles leave all else as it is: what was decoded is shared, and `beneath` tells of
+        which registry the new one is the extension.
+        """
         lines: dict[str, list[bytes]] = {}
         for resource in resources:
             lines.setdefault(resource["resourceType"], []).append(encode(resource))
-        return Definitions(lambda type_: (*self._source(type_), *lines.get(type_, ())))
+        standard = self.standard
+        if lines.keys() == {_STRUCTURE}:
+            added = Shelf(lines[_STRUCTURE])
+            known = standard.shelf(_STRUCTURE)
+            if not any(item.is_type or item.url in known for item in added.headers.values()):
+                return standard._with_profiles(known, added)
+        return Definitions(lambda type_: (*standard._source(type_), *lines.get(type_, ())))
+
+    def _with_profiles(self, known: Shelf, added: Shelf) -> Definitions:
+        _ = self.resource_types, self.types  # made once for all
+        made = copy(self)
+        made.beneath = self if self.beneath is None else self.beneath
+        made.kept = {}
+        made._shelves = {**self._shelves, _STRUCTURE: known.with_others(added)}
+        made._structures = dict(self._structures)
+        return made
 
     def with_search_parameters(
         self, custom: Iterable[SearchParameter], unindexed: Iterable[tuple[str, str]] = ()
@@ -68,12 +93,28 @@ class Definitions:
         standard = self.standard
         _ = standard._search_parameters  # decoded once for all that are made of them
         made = copy(standard)
+        made.kept = {}
         made._standard = standard
         made._custom = tuple(custom)
         made._by_url = {item.url: item for item in made._custom}
         made._by_type = {}
         made.unindexed = frozenset(unindexed)
         return made
+
+    def narrowed(self, type: str, codes: Iterable[str]) -> Definitions:
+        """These definitions with only those search parameters of a type that are its own.
+
+        For a type that a server keeps so many of that it indexes them by little.
+        """
+        standard = self.standard
+        made = copy(standard)
+        made._narrowed = {**standard._narrowed, type: frozenset(codes)}
+        made._by_type = {name: item for name, item in standard._by_type.items() if name != type}
+        return made
+
+    def is_narrowed(self, type: str) -> bool:
+        """Whether resources of a type are indexed by little, and not by their words."""
+        return type in self._narrowed
 
     def shelf(self, resource_type: str) -> Shelf:
         """The definitions of a resource type as JSON, e.g. all ValueSets by URL."""
@@ -194,11 +235,12 @@ class Definitions:
     def _parameters_of(self, type: str) -> Mapping[str, SearchParameter]:
         bases = self.bases(type)
         if self._standard is None:
+            own = self._narrowed.get(type)
             return {
                 parameter.code: parameter
                 for base in reversed(bases)
                 for parameter in self._search_parameters.values()
-                if base in parameter.base
+                if base in parameter.base and (own is None or base != type or parameter.code in own)
             }
         standard = self._standard.search_parameters(type)
         custom = {

@@ -118,6 +118,7 @@ def read_entry(context: Context, bundle: Request, index: int, entry: Json) -> Bu
         handling=bundle.handling,
         prefer=bundle.prefer,
         grant=bundle.grant,
+        origin=bundle.origin,
     )
     return BundleEntry(index, _text(entry, "fullUrl"), cast(Verb, verb), request)
 

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 from fhirserver.errors import Invalid, TooCostly
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.integrity import holding
 from fhirserver.interactions.parameters import single
 from fhirserver.interactions.plan import Target
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import encode
 from fhirserver.model.outcome import Issue, operation_outcome
-from fhirserver.search.expression import Query, ReferenceIs
-from fhirserver.search.expression import Target as Referred
+from fhirserver.search.expression import Query
 from fhirserver.store.port import Key
 
 CASCADE = "_cascade"
@@ -60,7 +60,7 @@ async def referring(
     fresh = [target for target in deleted if target.exists]
     while fresh:
         some, fresh = fresh[:_TOGETHER], fresh[_TOGETHER:]
-        who = ReferenceIs(None, tuple(Referred(target.type, target.id) for target in some))
+        who = holding([Key(target.type, target.id) for target in some])
         query: Query | None = Query((), who, count=_PAGE)
         while query is not None:
             page = await context.store.search(query)

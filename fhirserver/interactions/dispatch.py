@@ -1,7 +1,7 @@
-"""The one gate: authorise, then do. Every edge and every bundle entry passes it.
+"""The one gate: authorise, do, record. Every edge and every bundle entry passes it.
 
 `INTERACTIONS` is the table of what the server can do; route, capability entry and needed scope
-all come from its rows. The audit trail, which is not there yet, will be written here.
+all come from its rows. What was done is in the audit trail before the answer is given.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fhirserver.errors import Conflict, Forbidden, NotFound, NotSupported
+from fhirserver.audit.chain import TYPE as AUDIT_EVENT
+from fhirserver.audit.masked import Masked
+from fhirserver.audit.observed import Observed, Seen, refuse_trail
+from fhirserver.errors import Conflict, FhirError, Forbidden, NotFound, NotSupported
 from fhirserver.indexing.registry import Registry
 from fhirserver.interactions import (
     async_status,
@@ -27,6 +30,7 @@ from fhirserver.interactions import (
     update,
     vread,
 )
+from fhirserver.interactions.accesses import Accesses, is_bare
 from fhirserver.interactions.authorize import check_caller, check_rights
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operation import MARK, OperationRow
@@ -34,7 +38,7 @@ from fhirserver.interactions.prefer import preferred
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.outcome import Issue
 from fhirserver.store.concepts import NO_CONCEPTS
-from fhirserver.store.port import Outdated
+from fhirserver.store.port import Outdated, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ class Gate:
     """Runs requests against an unguarded context that nobody else holds.
 
     `operations` is the table of operations that it serves beside the interactions; `registry`
-    tells which search parameters are in effect, if these can change.
+    tells which search parameters are in effect, if these can change. `accesses` writes the
+    audit trail; without it nothing is recorded.
     """
 
     def __init__(
@@ -85,8 +90,10 @@ class Gate:
         context: Context,
         operations: Sequence[OperationRow] = (),
         registry: Registry | None = None,
+        accesses: Accesses | None = None,
     ) -> None:
         self._registry = registry
+        self._accesses = accesses
         self._context = replace(
             context,
             dispatch=self.dispatch,
@@ -113,20 +120,54 @@ class Gate:
         return row
 
     async def dispatch(self, request: Request) -> Answer:
-        """The answer to a request. Raises a `FhirError` for every refusal."""
+        """The answer to a request. Raises a `FhirError` for every refusal.
+
+        Raises `Unavailable` where the audit trail cannot be written: nothing is told then.
+        """
+        accesses = self._accesses
+        if accesses is None:
+            return await self._answer(request, None)
+        seen = None if is_bare(request) else Seen()
+        try:
+            answer = await self._answer(request, seen)
+        except FhirError as error:
+            await accesses.refused(request, error)
+            raise
+        except Exception:
+            await accesses.refused(request, None)
+            raise
+        if seen is None:
+            await accesses.read(request, answer)
+        else:
+            await accesses.answered(request, answer, seen)
+        return answer
+
+    async def _answer(self, request: Request, seen: Seen | None) -> Answer:
         row = self._authorized(request)
         if row.scope != "r" or not isinstance(row, Interaction):
             await self._refresh(request)
         try:
-            answer = await row.run(await self._guarded(row, request), request)
+            answer = await row.run(await self._guarded(row, request, seen), request)
         except Outdated:
-            answer = await self._again(row, request)
+            answer = await self._again(row, request, seen)
         prefers = request.prefer is not None or answer.outcome is not None
         if prefers and row.scope in _WRITING and isinstance(row, Interaction):
             return preferred(answer, request.prefer)
         return answer
 
-    async def _guarded(self, row: Interaction | OperationRow, request: Request) -> Context:
+    async def _guarded(
+        self, row: Interaction | OperationRow, request: Request, seen: Seen | None
+    ) -> Context:
+        """The context with the store as the caller may see it; what it gives goes to `seen`."""
+        context = await self._permitted(row, request)
+        if seen is None:
+            return context
+        store: Store = Observed(context.store, seen)
+        if not request.grant.is_administrator:
+            store = Masked(store)
+        return replace(context, store=store)
+
+    async def _permitted(self, row: Interaction | OperationRow, request: Request) -> Context:
         """The context with the store as the caller may see it."""
         context, grant = self._context, request.grant
         if grant.unrestricted:
@@ -167,12 +208,14 @@ class Gate:
                 base=base,
             )
 
-    async def _again(self, row: Interaction | OperationRow, request: Request) -> Answer:
+    async def _again(
+        self, row: Interaction | OperationRow, request: Request, seen: Seen | None
+    ) -> Answer:
         """Runs a request whose commit found that search parameters have changed."""
         for _ in range(_ATTEMPTS):
             await self._refresh(request)
             try:
-                return await row.run(await self._guarded(row, request), request)
+                return await row.run(await self._guarded(row, request, seen), request)
             except Outdated:
                 continue
         raise Conflict(
@@ -183,6 +226,8 @@ class Gate:
     def _row(self, request: Request) -> Interaction | OperationRow:
         row = INTERACTIONS.get(request.interaction)
         if row is not None:
+            if request.type == AUDIT_EVENT and row.scope in _WRITING and self._accesses:
+                raise refuse_trail()
             return row
         for found in self._operations.get(request.interaction, ()):
             if found.serves(request):

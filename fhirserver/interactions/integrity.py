@@ -35,6 +35,14 @@ _VERSION = re.compile(r"[1-9]\d{0,14}", re.ASCII)  # as this server numbers them
 _TOGETHER = 200  # so many targets are looked for by one search
 
 
+_WITNESSES = Not(TypeIs(("AuditEvent",)))  # tell what was; nothing is held by them
+
+
+def holding(keys: Sequence[Key]) -> Expression:
+    """What refers to any of those resources so that these must stay."""
+    return And((ReferenceIs(None, tuple(Target(type, id) for type, id in keys)), _WITNESSES))
+
+
 async def integrity(
     context: Context, request: Request, steps: Sequence[Step], *, doubtful: bool
 ) -> tuple[Expectation, ...]:
@@ -51,7 +59,7 @@ async def integrity(
             some = deleted[start : start + _TOGETHER]
             if doubtful:
                 await _check_unreferenced(context, some, steps)
-            refers = ReferenceIs(None, tuple(Target(type, id) for type, id in some))
+            refers = holding(some)
             after += (Expectation((), refers, ()),)
     if context.policy.integrity_on_write:
         after += await _resolved(context, request, steps)
@@ -79,7 +87,7 @@ async def _check_unreferenced(
         ):
             _refuse_deletion([step.key])
     changed = [step.key for step in steps if step.change]
-    refers = ReferenceIs(None, tuple(Target(type, id) for type, id in deleted))
+    refers = holding(deleted)
     page = await context.store.search(
         Query((), And((refers, Not(selection(changed)))), count=_NAMED)
     )

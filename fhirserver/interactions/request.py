@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from fhirserver.access.grant import OPEN, Grant
+from fhirserver.audit.recorder import NOWHERE, Origin
 from fhirserver.model.json import Json, Resource
 
 Return: TypeAlias = Literal["minimal", "representation", "OperationOutcome"]
@@ -50,6 +51,7 @@ class Request:
     prefer: Return | None = None
     grant: Grant = OPEN
     languages: str | None = None
+    origin: Origin = NOWHERE
 
 
 @dataclass(slots=True)

@@ -7,12 +7,23 @@ into the bytes without encoding them again.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fhirserver.model.json import Resource, encode
 from fhirserver.model.temporal import format_instant
 
 _UNSET = b"0000-00-00T00:00:00.000Z"
+
+
+class Body(Protocol):
+    """What a version is kept as, but for the instant of its commit."""
+
+    @property
+    def data(self) -> bytes:
+        """The bytes that are served, with an instant that is none."""
+
+    def stamped(self, microseconds: int) -> bytes:
+        """The bytes that are kept, last updated at the instant (microseconds since 1970)."""
 
 
 class Draft(NamedTuple):
@@ -42,7 +53,7 @@ def draft(resource: Resource, id: str, version: int) -> Draft:
     rest = dict(resource)
     for name in _FIRST:
         rest.pop(name, None)
-    head = _head(resource["resourceType"], id, version)
+    head = draft_head(resource["resourceType"], id, version)
     return Draft(head, b'"' + _further(meta) + _further(rest))
 
 
@@ -51,14 +62,14 @@ def redrafted(body: bytes, type: str, id: str, version: int, instant: int) -> Dr
 
     Raises `ValueError` for bytes that are not of that version and instant (microseconds).
     """
-    head = _head(type, id, version)
+    head = draft_head(type, id, version)
     out = Draft(head, body[len(head) + len(_UNSET) :])
     if out.stamped(instant) != body:
         raise ValueError(f"these are not the bytes of {type}/{id}/_history/{version}")
     return out
 
 
-def _head(type: str, id: str, version: int) -> bytes:
+def draft_head(type: str, id: str, version: int) -> bytes:
     """What comes before the instant."""
     return (
         f'{{"resourceType":"{type}","id":"{id}","meta":{{"versionId":"{version}","lastUpdated":"'

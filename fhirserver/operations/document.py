@@ -41,7 +41,14 @@ async def run(context: Context, request: Request) -> Answer:
     document = await _document(context, request.base, version)
     if not persist:
         return Answer(200, encode(document))
-    made = Request("create", request.base, "Bundle", resource=document, grant=request.grant)
+    made = Request(
+        "create",
+        request.base,
+        "Bundle",
+        resource=document,
+        grant=request.grant,
+        origin=request.origin,
+    )
     stored = await context.dispatch(made)
     return Answer(200, stored.body, location=stored.location)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from fhirserver.access.grant import ANONYMOUS, OPEN, Grant
+from fhirserver.audit.recorder import Origin
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Fault, FhirError, MethodNotAllowed
 from fhirserver.interactions.request import Answer, Request
@@ -100,7 +101,8 @@ class FhirApplication:
             if scope["method"] == "OPTIONS":
                 reply = self._options(scope, headers)
             else:
-                reply = await self._reply(scope, headers, receive)
+                origin = _origin(scope, headers, request_id)
+                reply = await self._reply(scope, headers, receive, origin)
         except FhirError as error:
             reply = self._refused(error, scope, headers)
         except Disconnected:
@@ -115,7 +117,9 @@ class FhirApplication:
         if self._edge.log_requests:
             _log_request(scope, reply.status, time.perf_counter() - started, request_id)
 
-    async def _reply(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:
+    async def _reply(
+        self, scope: Scope, headers: Headers, receive: Receive, origin: Origin
+    ) -> Reply:
         edge = self._edge
         base = edge.base_url.of(scope["scheme"], headers, scope.get("client"))
         grant = OPEN
@@ -124,6 +128,7 @@ class FhirApplication:
         bare = bare_read(scope, self._mount, headers, base, self._definitions)
         if bare is not None:
             scope[_INTERACTION] = "read"
+            bare.origin = origin
             content_type = answered_type(headers.get(b"accept"), None)
             bare.grant = grant
             answer = await self._dispatch(bare)
@@ -146,6 +151,7 @@ class FhirApplication:
         request = ask.request
         request.grant = grant
         scope[_INTERACTION] = request.interaction
+        request.origin = origin
         scope[_CONTENT_TYPE] = ask.content_type
         answer = await self._dispatch(request)
         raw = _raw(answer, headers, base) if ask.content_type is None else None
@@ -216,6 +222,13 @@ class FhirApplication:
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given
         return self._new_request_id().encode("ascii")
+
+
+def _origin(scope: Scope, headers: Headers, request_id: bytes) -> Origin:
+    """Where the request came from, for the audit trail."""
+    client = scope.get("client")
+    host = headers.get(b"host", b"").decode("latin-1")
+    return Origin(client[0] if client else "", host, request_id.decode("ascii"))
 
 
 async def _packed(reply: Reply, accept_encoding: bytes) -> Reply:

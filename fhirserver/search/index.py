@@ -143,7 +143,7 @@ class Indexer:
             uncovered = _uncovered(urls, home, covered)
             if uncovered:
                 out[UNCOVERED] = uncovered
-        if self._texts:
+        if self._texts and not self._definitions.is_narrowed(resource.get("resourceType", "")):
             out |= words_of(resource, self._texts)
         return out
 
@@ -157,6 +157,14 @@ class Indexer:
         found = self._plan(resource).references(Scope(resource), Home(base_url))
         codes = found if param == ANY else (param,)
         entries = dict.fromkeys(entry for code in codes for entry in found.get(code, ()))
+        return tuple(entry for entry in entries if isinstance(entry, Reference))
+
+    def referred(
+        self, resource: Resource, params: Iterable[str], base_url: str = ""
+    ) -> tuple[Reference, ...]:
+        """What a resource refers to by any of those reference parameters, as `references` does."""
+        found = self._plan(resource).references(Scope(resource), Home(base_url))
+        entries = dict.fromkeys(entry for param in params for entry in found.get(param, ()))
         return tuple(entry for entry in entries if isinstance(entry, Reference))
 
     def _plan(self, resource: Resource) -> Plan:

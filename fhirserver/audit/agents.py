@@ -1,0 +1,149 @@
+"""Who took part in an event, as JSON that is made once for each caller and kept.
+
+IHE BALP (https://profiles.ihe.net/ITI/BALP/): the client, this server and, where a user is
+known, the user, with the authorization under which the client acted.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from fhirserver.access.principal import Principal
+from fhirserver.audit.kinds import BALP_AGENT, DCM
+from fhirserver.audit.recorder import Origin
+from fhirserver.model.json import encode
+from fhirserver.model.reference import literal
+from fhirserver.search.entry import Entry, Reference, Token
+
+ACCOUNT: Final = "urn:fhirserver:account"
+CLIENT: Final = "urn:fhirserver:client"
+ROLE: Final = "urn:fhirserver:CodeSystem:role"
+JTI: Final = "urn:ietf:params:oauth:jti:"
+PARTICIPATION: Final = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+REASON: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+_CUSTODIAN: Final = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+_OWN_PAGES: Final = "fhirserver"
+_ANYBODY: Final = "anonymous"
+_NAMELESS: Final = ("Patient/", "RelatedPerson/")
+
+_ROLES: Final = {
+    # action: (client, server, user), as BALP's profiles have them
+    "C": ((DCM, "110153"), (DCM, "110152"), (PARTICIPATION, "AUT")),
+    "U": ((DCM, "110153"), (DCM, "110152"), (PARTICIPATION, "AUT")),
+    "R": ((DCM, "110152"), (DCM, "110153"), (PARTICIPATION, "IRCP")),
+    "E": ((DCM, "110153"), (DCM, "110152"), (PARTICIPATION, "IRCP")),
+    "D": ((DCM, "110150"), (_CUSTODIAN, "custodian"), (PARTICIPATION, "AUT")),
+}
+
+
+class Caller(NamedTuple):
+    """Whom an event is about: who called, from where, and for what (codes of v3-ActReason)."""
+
+    principal: Principal | None
+    address: str
+    server: str
+    account: str | None = None
+    purposes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        principal: Principal | None,
+        origin: Origin,
+        account: str | None = None,
+        purposes: tuple[str, ...] = (),
+    ) -> Caller:
+        return cls(principal, origin.address, origin.server, account, purposes)
+
+
+class Agents(NamedTuple):
+    """`json` is the list of agents with what comes behind it; and their index entries."""
+
+    json: bytes
+    agent: tuple[Entry, ...]
+    identifier: tuple[Entry, ...]
+    patient: tuple[Entry, ...]
+
+
+@lru_cache(maxsize=4096)
+def agents(caller: Caller, action: str) -> Agents:
+    """The agents of an event of that action."""
+    principal = caller.principal
+    as_client, as_server, as_user = _ROLES[action]
+    client = principal.client if principal else None
+    shown = client or (_OWN_PAGES if principal or caller.account else _ANYBODY)
+    has_user = bool(caller.account) or (
+        principal is not None and not principal.subject.startswith("client/")
+    )
+    found = [
+        {
+            "type": _concept(as_client),
+            "who": {"identifier": {"system": CLIENT, "value": shown}},
+            "requestor": not has_user,
+            "network": _network(caller.address, "2"),
+        },
+        {
+            "type": _concept(as_server),
+            "who": {"type": "Device"},
+            "name": _OWN_PAGES,
+            "requestor": False,
+            "network": _network(caller.server, "1"),
+        },
+    ]
+    identifiers: list[Entry] = [Token(CLIENT, shown)]
+    references: list[Entry] = []
+    if has_user:
+        user, reference = _user(caller, as_user)
+        found.append(user)
+        if reference is None:
+            identifiers.append(Token(ACCOUNT, user["altId"]))
+        else:
+            references.append(reference)
+    source = {"observer": {"display": "fhirserver"}, "type": [_SOURCE]}
+    json = b',"agent":' + encode(found) + b',"source":' + encode(source)
+    of_patient = tuple(
+        item for item in references if isinstance(item, Reference) and item.type == "Patient"
+    )
+    return Agents(json, tuple(references), tuple(dict.fromkeys(identifiers)), of_patient)
+
+
+def _user(caller: Caller, role: tuple[str, str]) -> tuple[dict[str, Any], Reference | None]:
+    principal = caller.principal
+    subject = principal.subject if principal else caller.account or ""
+    kinds = [{"system": role[0], "code": role[1]}]
+    if principal is not None and principal.authorization is not None:
+        kinds.append({"system": BALP_AGENT, "code": "UserOauthAgent"})
+    user: dict[str, Any] = {"type": {"coding": kinds}}
+    reference = None
+    if principal is not None and principal.roles:
+        user["role"] = [{"coding": [{"system": ROLE, "code": item}]} for item in principal.roles]
+    target = literal(principal.fhir_user) if principal and principal.fhir_user else None
+    if target is not None and target.type and target.id:
+        reference = Reference(target.type, target.id)
+        user["who"] = {"reference": f"{target.type}/{target.id}"}
+    else:
+        user["who"] = {"identifier": {"system": ACCOUNT, "value": subject}}
+    user["altId"] = subject
+    if principal and principal.name and not (principal.fhir_user or "").startswith(_NAMELESS):
+        user["name"] = principal.name
+    user["requestor"] = True
+    if principal is not None and principal.authorization is not None:
+        user["policy"] = [f"{JTI}{principal.authorization}"]
+    if caller.purposes:
+        codings = [{"coding": [{"system": REASON, "code": code}]} for code in caller.purposes]
+        user["purposeOfUse"] = codings
+    return user, reference
+
+
+def _concept(role: tuple[str, str]) -> dict[str, Any]:
+    return {"coding": [{"system": role[0], "code": role[1]}]}
+
+
+def _network(address: str, kind: str) -> dict[str, str]:
+    if address:
+        return {"address": address, "type": kind}
+    return {"address": "urn:fhirserver:this-process", "type": "5"}
+
+
+_SOURCE = {"system": "http://terminology.hl7.org/CodeSystem/security-source-type", "code": "4"}

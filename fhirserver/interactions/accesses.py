@@ -1,0 +1,223 @@
+"""The third step of the gate: what was done is recorded before the answer leaves.
+
+One AuditEvent for each interaction, and for each patient whose record it touched; what was
+refused as well. Who reads the audit trail is recorded once, whatever the pages hold.
+https://profiles.ihe.net/ITI/BALP/content.html
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+from urllib.parse import urlencode
+
+from fhirserver.audit.agents import Caller
+from fhirserver.audit.chain import TYPE
+from fhirserver.audit.event import Access, access_content
+from fhirserver.audit.kinds import Action
+from fhirserver.audit.observed import Seen
+from fhirserver.audit.patients import PATIENT, Patients
+from fhirserver.audit.recorder import MAJOR, MINOR, SERIOUS, Outcome
+from fhirserver.audit.trail import Trail
+from fhirserver.errors import FhirError
+from fhirserver.interactions.operation import MARK
+from fhirserver.interactions.request import Answer, Request
+from fhirserver.model.reference import ID
+from fhirserver.search.contained import MARK as CONTAINED_MARK
+from fhirserver.store.port import Change
+
+_CODES: Final[dict[str, tuple[str, Action]]] = {
+    "read": ("read", "R"),
+    "vread": ("vread", "R"),
+    "update": ("update", "U"),
+    "conditional-update": ("update", "U"),
+    "patch": ("patch", "U"),
+    "conditional-patch": ("patch", "U"),
+    "delete": ("delete", "D"),
+    "conditional-delete": ("delete", "D"),
+    "history-instance": ("history-instance", "R"),
+    "history-type": ("history-type", "R"),
+    "history-system": ("history-system", "R"),
+    "create": ("create", "C"),
+    "search-type": ("search-type", "E"),
+    "search-system": ("search-system", "E"),
+    "search-compartment": ("search", "E"),
+    "transaction": ("transaction", "E"),
+    "batch": ("batch", "E"),
+}
+"""Codes of http://hl7.org/fhir/restful-interaction; all else is an operation."""
+
+_NOT_ABOUT_DATA: Final = frozenset({"capabilities"})
+_OF_ENTRIES: Final = frozenset({"batch", "transaction"})
+_ONE: Final = frozenset({"read", "vread"})
+_WRITES: Final = frozenset({"C", "U", "D"})
+_OF_PATIENT: Final = frozenset({"patient", "subject", "patient:Patient", "subject:Patient"})
+_FAILED: Final = 500
+
+
+def is_bare(request: Request) -> bool:
+    """Whether the answer itself says all that was disclosed: one version, whole."""
+    return request.interaction in _ONE and not request.parameters and request.type != TYPE
+
+
+class Accesses:
+    """Writes to the trail what passes the gate. `patients` tells whose record a version is of."""
+
+    def __init__(self, trail: Trail, patients: Patients, now: Callable[[], int]) -> None:
+        self._trail = trail
+        self._patients = patients
+        self._now = now
+
+    async def read(self, request: Request, answer: Answer) -> None:
+        """Records a bare read. Raises `Unavailable` where it cannot: nothing may leave then."""
+        type, id, version = answer.type or "", answer.id or "", answer.version or 0
+        patients = self._patients.known(type, id, version, request.base, lambda: answer.body)
+        access = _access(request)
+        access.data = (type, id, version)
+        await self._record(access, patients)
+
+    async def answered(self, request: Request, answer: Answer, seen: Seen) -> None:
+        """Records an interaction that was answered. Raises `Unavailable` as `read` does."""
+        if request.interaction in _NOT_ABOUT_DATA:
+            return
+        found: list[Access] = []
+        for change in seen.changes:
+            found += self._written(request, change, seen)
+        code, action = _CODES.get(request.interaction, ("operation", "E"))
+        if request.interaction in _OF_ENTRIES or (found and action in _WRITES):
+            await self._append(found)
+            return
+        access = _access(request)
+        if action in _WRITES or code in _ONE:
+            if answer.type is not None and answer.id is not None:
+                access.data = (answer.type, answer.id, answer.version or 0)
+            await self._record(access, self._whose(request, seen), found)
+            return
+        if request.id is not None:
+            access.data = (request.type or "", request.id, 0)
+        access.query = _query(request)
+        await self._append([*found, *self._touched(request, access, seen)])
+
+    async def refused(self, request: Request, error: FhirError | None) -> None:
+        """Records an interaction that was refused, or failed (None), for a caller who is known."""
+        grant = request.grant
+        if request.interaction in _NOT_ABOUT_DATA or (
+            grant.principal is None and not grant.unrestricted
+        ):
+            return
+        access = _access(request)
+        access.outcome, access.reason = _failure(error)
+        if request.id is not None and request.type is not None:
+            access.data = (request.type, request.id, 0)
+        if request.parameters or access.data is None:
+            access.query = _query(request)
+        await self._append([access])
+
+    def _written(self, request: Request, change: Change, seen: Seen) -> list[Access]:
+        """One for each patient whose record the change was in, before or after it."""
+        access = _access(request)
+        access.data = (change.type, change.id, change.version)
+        if change.body is None:
+            access.subtype, access.action = "delete", "D"
+        elif change.version == 1 or change.method == "POST":
+            access.subtype, access.action = "create", "C"
+        else:
+            access.subtype = "patch" if change.method == "PATCH" else "update"
+            access.action = "U"
+        patients = self._patients.of_entries(change.type, change.id, change.entries)
+        before = seen.versions.get((change.type, change.id, change.version - 1))
+        if before is not None:
+            patients = (*patients, *self._patients.of(before, request.base))
+        return _for_each(access, tuple(dict.fromkeys(patients)))
+
+    def _whose(self, request: Request, seen: Seen) -> tuple[str, ...]:
+        found = (self._patients.of(version, request.base) for version in seen.versions.values())
+        return tuple(dict.fromkeys(id for ids in found for id in ids))
+
+    def _touched(self, request: Request, access: Access, seen: Seen) -> list[Access]:
+        """One for each patient of whom something was read, with what; else one of none."""
+        classes: dict[str, Counter[str]] = {id: Counter() for id in _asked_for(request)}
+        for version in seen.versions.values():
+            if version.type == TYPE:
+                access.reads_log = True
+                continue
+            for id in self._patients.of(version, request.base):
+                name = version.type.removeprefix(CONTAINED_MARK)
+                classes.setdefault(id, Counter())[name] += 1
+        if request.type == TYPE:
+            access.reads_log = True
+            return [access]
+        return [
+            replace(access, patient=id, classes=tuple(sorted(counts.items())))
+            for id, counts in classes.items()
+        ] or [access]
+
+    async def _record(
+        self, access: Access, patients: tuple[str, ...], others: list[Access] | None = None
+    ) -> None:
+        if access.data is not None and access.data[0] == TYPE:
+            access.reads_log, patients = True, ()
+        await self._append([*(others or ()), *_for_each(access, patients)])
+
+    async def _append(self, found: list[Access]) -> None:
+        now = self._now()
+        await self._trail.append([access_content(access, now) for access in found])
+
+
+def _access(request: Request) -> Access:
+    code, action = _CODES.get(request.interaction, ("operation", "E"))
+    operation = request.interaction if code == "operation" else ""
+    origin = request.origin
+    caller = Caller(request.grant.principal, origin.address, origin.server)
+    return Access(code, action, caller, origin.request_id, operation=operation)
+
+
+def _for_each(access: Access, patients: tuple[str, ...]) -> list[Access]:
+    if not patients:
+        return [access]
+    if len(patients) == 1:
+        access.patient = patients[0]
+        return [access]
+    return [replace(access, patient=id) for id in patients]
+
+
+def _failure(error: FhirError | None) -> tuple[Outcome, str]:
+    """How bad, and why: no text of the refusal, which may quote the request."""
+    if error is None:
+        return MAJOR, "exception"
+    if error.status in (401, 403) or error.status >= _FAILED:
+        return SERIOUS, f"{error.status} {error.code}"
+    return MINOR, f"{error.status} {error.code}"
+
+
+def _query(request: Request) -> bytes:
+    """The request below the base as its address would say it, with what came in a form."""
+    if request.compartment is not None:
+        parts = [*request.compartment, request.type or "*"]
+    else:
+        parts = [part for part in (request.type, request.id) if part is not None]
+    if request.interaction.startswith(MARK):
+        parts.append(request.interaction)
+    elif request.interaction.startswith("history"):
+        parts.append("_history")
+    path = "/".join(parts)
+    if request.parameters:
+        path += "?" + urlencode(request.parameters, safe=":/|,$")
+    return path.encode() or b"/"
+
+
+def _asked_for(request: Request) -> set[str]:
+    """The patients whom the request itself names: that nothing was found is told of them too."""
+    found = set()
+    if request.compartment is not None and request.compartment[0] == PATIENT:
+        found.add(request.compartment[1])
+    if request.type == PATIENT and request.id is not None:
+        found.add(request.id)
+    for name, value in request.parameters:
+        if name in _OF_PATIENT:
+            id = value.removeprefix(f"{PATIENT}/")
+            if ID.fullmatch(id):
+                found.add(id)
+    return found

@@ -1,0 +1,139 @@
+"""The bytes of events: valid AuditEvents, with the entries that an indexer finds."""
+
+from base64 import b64decode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhirserver.access.principal import Principal
+from fhirserver.audit.agents import Caller
+from fhirserver.audit.chain import chained
+from fhirserver.audit.event import KEPT, Access, Made, access_content, event_content
+from fhirserver.audit.kinds import KINDS
+from fhirserver.audit.recorder import Event, Origin
+from fhirserver.definitions.packaged import packaged
+from fhirserver.model.json import Resource, decode
+from fhirserver.model.resource import draft_head
+from fhirserver.search.index import Indexer
+from fhirserver.validation import validate
+
+PROFILE = "urn:fhirserver:StructureDefinition:audit-event"
+NOW = 1_795_206_020_123_456
+ORIGIN = Origin("192.0.2.7", "fhir.example.org", "req-1")
+DOCTOR = Principal(
+    "account-1",
+    "default",
+    ("doctor",),
+    fhir_user="Practitioner/d1",
+    client="growth-chart",
+    scopes=("user/*.rs",),
+    authorization="grant-1",
+    name="Dr. Example",
+)
+PATIENT = Principal("account-2", "default", ("patient",), "Patient/p1", name="Somebody Ill")
+SYSTEM = Principal("client/loader", "default", ("loader",), client="loader")
+INDEXER = Indexer(packaged().narrowed("AuditEvent", KEPT))
+
+
+def resource(made: Made) -> Resource:
+    draft = chained(draft_head("AuditEvent", "000001-0000000001", 1), made.content, bytes(32))
+    return decode(draft.stamped(NOW))
+
+
+def check(made: Made) -> Resource:
+    """The event as JSON; it must be valid, and indexed as an indexer would."""
+    event = resource(made)
+    issues = [item for item in validate(event, [PROFILE]) if item.severity in ("error", "fatal")]
+    assert issues == []
+    indexed = INDEXER.entries(event, "https://fhir.example.org/fhir")
+    assert {k: set(v) for k, v in indexed.items()} == {k: set(v) for k, v in made.entries.items()}
+    return event
+
+
+callers = st.builds(
+    Caller,
+    st.sampled_from([None, DOCTOR, PATIENT, SYSTEM]),
+    st.sampled_from(["", "192.0.2.7", "2001:db8::1"]),
+    st.sampled_from(["", "fhir.example.org"]),
+    purposes=st.sampled_from([(), ("BTG",), ("TREAT", "ETREAT")]),
+)
+accesses = st.builds(
+    Access,
+    st.sampled_from(["read", "vread", "create", "update", "delete", "search-type", "operation"]),
+    st.sampled_from(["C", "R", "U", "D", "E"]),
+    callers,
+    request_id=st.sampled_from(["", "req-1", 'a"b\\']),
+    outcome=st.sampled_from(["0", "4", "8", "12"]),
+    reason=st.just("forbidden"),
+    operation=st.sampled_from(["", "$everything"]),
+    data=st.none() | st.sampled_from([("Observation", "o1", 0), ("Patient", "p1", 3)]),
+    query=st.none() | st.binary(min_size=1, max_size=60),
+    patient=st.none() | st.sampled_from(["p1", "p2"]),
+    classes=st.sampled_from([(), (("Observation", 12),), (("Patient", 1), ("Condition", 2))]),
+    reads_log=st.booleans(),
+)
+
+
+@given(accesses)
+def test_what_an_access_says_is_valid_and_indexed_as_an_indexer_would(access: Access) -> None:
+    event = check(access_content(access, NOW))
+    assert event["outcome"] == access.outcome
+    assert event["recorded"] == "2026-11-20T20:20:20.123Z"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("principal", [None, DOCTOR, PATIENT, SYSTEM])
+def test_every_kind_of_event(kind: str, principal: Principal | None) -> None:
+    made = event_content(
+        Event(
+            kind,
+            "8",
+            principal,
+            account=None if principal else "account-9",
+            patient="p1",
+            about=("Consent/c1", "auth.client/growth-chart"),
+            reason="not allowed",
+            purposes=("BTG",),
+            detail=(("rows", "12"),),
+            origin=ORIGIN,
+        ),
+        NOW,
+    )
+    event = check(made)
+    assert event["type"]["code"] == KINDS[kind].type.code
+    assert event["subtype"][0]["code"] == KINDS[kind].subtype.code
+
+
+def test_a_bare_event() -> None:
+    event = check(event_content(Event("start"), NOW))
+    assert "entity" not in event
+
+
+@pytest.mark.check("AUD-2")
+def test_a_query_names_the_request_the_agents_and_the_authorization() -> None:
+    query = b"Observation?code=8480-6&patient=p1"
+    caller = Caller.of(DOCTOR, ORIGIN)
+    access = Access("search-type", "E", caller, "req-1", query=query, patient="p1")
+    event = check(access_content(access, NOW))
+    client, server, user = event["agent"]
+    assert client["type"]["coding"][0]["code"] == "110153"
+    assert client["who"]["identifier"]["value"] == "growth-chart"
+    assert client["network"] == {"address": "192.0.2.7", "type": "2"}
+    assert server["type"]["coding"][0]["code"] == "110152"
+    assert user["who"] == {"reference": "Practitioner/d1"}
+    assert user["requestor"] is True
+    assert [item["code"] for item in user["type"]["coding"]] == ["IRCP", "UserOauthAgent"]
+    assert user["policy"] == ["urn:ietf:params:oauth:jti:grant-1"]
+    request, asked, patient = event["entity"]
+    assert request["what"]["identifier"]["value"] == "req-1"
+    assert request["type"]["code"] == "XrequestId"
+    assert b64decode(asked["query"]) == query
+    assert (asked["type"]["code"], asked["role"]["code"]) == ("2", "24")
+    assert patient["what"] == {"reference": "Patient/p1"}
+
+
+def test_a_patient_is_not_named() -> None:
+    event = check(access_content(Access("read", "R", Caller.of(PATIENT, ORIGIN)), NOW))
+    assert "Somebody" not in str(event)
+    assert "policy" not in event["agent"][2]  # a session of the server's own pages
