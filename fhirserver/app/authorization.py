@@ -78,7 +78,7 @@ class Authorization:
         cookies = "" if tenant == DEFAULT_TENANT else tenant
         self.place = place_of(settings, self.identity, recorder, fhir_base, tenant, cookies)
         self.interaction = interaction_of(
-            settings, self.server, self.place.browser, dispatch, definitions
+            settings, self.server, self.place.browser, dispatch, access, definitions
         )
         routes = [
             *endpoints(self.server),

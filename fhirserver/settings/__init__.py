@@ -121,6 +121,11 @@ class Settings(Rules, Bounds):
         le=1500,
         description="Time after which a user is asked again, however often an app was used.",
     )
+    sample_app: bool = Field(
+        default=False,
+        description="Whether the sample SMART app is served under `/sample-app`; "
+        "`fhirserver demo` sets it.",
+    )
     consent_days: int = Field(
         default=180,
         ge=0,
