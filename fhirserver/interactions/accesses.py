@@ -78,6 +78,10 @@ class Accesses:
         access.data = (type, id, version)
         await self._record(access, patients)
 
+    async def settled(self) -> None:
+        """After it, a search of the trail finds all that was recorded before."""
+        await self._trail.settle()
+
     async def answered(self, request: Request, answer: Answer, seen: Seen) -> None:
         """Records an interaction that was answered. Raises `Unavailable` as `read` does."""
         if request.interaction in _NOT_ABOUT_DATA:

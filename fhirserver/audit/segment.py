@@ -1,0 +1,111 @@
+"""Segments: events of one group, durable in one record before any of their answers leaves.
+
+What an answer waits for is one small write for many events. The AuditEvents themselves are
+filed from there into the store, where they are found by search; then the segment is removed.
+Whoever files a segment makes the same AuditEvents of it, so that a crash loses nothing, and two
+who do it at once do it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from fhirserver.audit.chain import TYPE, Place, chained
+from fhirserver.audit.event import Made
+from fhirserver.model.json import decode
+from fhirserver.model.resource import draft_head
+from fhirserver.search.entry import Entries
+from fhirserver.store.port import Change, Stale, Store
+from fhirserver.store.records import ABSENT, MAX_LISTED, Record, Records
+
+COLLECTION: Final = "audit.segment"
+
+
+class Linked(NamedTuple):
+    """An event in its place: its id, its link and its content."""
+
+    id: str
+    link: bytes
+    content: bytes
+
+
+class Segment(NamedTuple):
+    """Events of a lane that follow each other; `key` is the id of the first."""
+
+    key: str
+    events: tuple[Linked, ...]
+
+
+def change_of(event: Linked, entries: Entries) -> Change:
+    """The AuditEvent of an event, as a store takes it."""
+    body = chained(draft_head(TYPE, event.id, 1), event.content, event.link)
+    return Change(TYPE, event.id, 1, "POST", body, entries)
+
+
+class Segments:
+    """The segments of a tenant, and what files them into its store.
+
+    `entries` gives the index entries of an AuditEvent as JSON, for those that another process
+    left behind.
+    """
+
+    def __init__(
+        self, store: Store, records: Records, entries: Callable[[dict[str, object]], Entries]
+    ) -> None:
+        self._store = store
+        self._records = records
+        self._entries = entries
+
+    async def keep(self, lane: int, first: int, events: Sequence[Linked]) -> Segment:
+        """Makes events durable. Raises `Stale` where the place is taken."""
+        segment = Segment(Place(lane, first).id, tuple(events))
+        body = msgspec.msgpack.encode(segment.events)
+        await self._records.put(COLLECTION, segment.key, body, expected=ABSENT)
+        return segment
+
+    async def file(self, segment: Segment, made: Sequence[Made] | None = None) -> None:
+        """Moves the events of a segment into the store, if nobody has yet."""
+        if made is None:
+            changes = [self._change(event) for event in segment.events]
+        else:
+            pairs = zip(segment.events, made, strict=True)
+            changes = [change_of(event, one.entries) for event, one in pairs]
+        groups = [changes] if self._store.atomic else [[change] for change in changes]
+        for group in groups:
+            try:
+                await self._store.commit(group)
+            except Stale:
+                continue  # another has filed it; if not, verification finds what lies there
+        await self._records.delete(COLLECTION, segment.key)
+
+    async def listed(self) -> AsyncIterator[Segment]:
+        """Those that are not filed yet, of all lanes."""
+        after = ""
+        while True:
+            page = await self._records.list(COLLECTION, after=after, count=_AT_ONCE)
+            for record in page:
+                yield _segment(record)
+            if len(page) < _AT_ONCE:
+                return
+            after = page[-1].key
+
+    async def settle(self) -> None:
+        """Files all that is not filed yet, of whatever process."""
+        async for segment in self.listed():
+            await self.file(segment)
+
+    def _change(self, event: Linked) -> Change:
+        bare = change_of(event, {})
+        assert bare.body is not None
+        return change_of(event, self._entries(decode(bare.body.data)))
+
+
+def _segment(record: Record) -> Segment:
+    events = msgspec.msgpack.decode(record.body, type=tuple[Linked, ...])
+    return Segment(record.key, events)
+
+
+_AT_ONCE: Final = min(100, MAX_LISTED)
