@@ -9,6 +9,7 @@ who do it at once do it once.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import msgspec
@@ -66,20 +67,35 @@ class Segments:
         await self._records.put(COLLECTION, segment.key, body, expected=ABSENT)
         return segment
 
-    async def file(self, segment: Segment, made: Sequence[Made] | None = None) -> None:
-        """Moves the events of a segment into the store, if nobody has yet."""
-        if made is None:
-            changes = [self._change(event) for event in segment.events]
-        else:
-            pairs = zip(segment.events, made, strict=True)
-            changes = [change_of(event, one.entries) for event, one in pairs]
-        groups = [changes] if self._store.atomic else [[change] for change in changes]
-        for group in groups:
-            try:
-                await self._store.commit(group)
-            except Stale:
-                continue  # another has filed it; if not, verification finds what lies there
-        await self._records.delete(COLLECTION, segment.key)
+    async def file(
+        self, segments: Sequence[Segment], made: Sequence[Sequence[Made]] | None = None
+    ) -> None:
+        """Moves the events of segments into the store, in one commit, if nobody has yet."""
+        groups = [
+            [self._change(event) for event in segment.events]
+            if made is None
+            else [
+                change_of(event, one.entries)
+                for event, one in zip(segment.events, made[index], strict=True)
+            ]
+            for index, segment in enumerate(segments)
+        ]
+        try:
+            await self._commit([change for group in groups for change in group])
+        except Stale:  # some of them are filed
+            for group in groups:
+                with suppress(Stale):  # another has; if not, verification finds what lies there
+                    await self._commit(group)
+        for segment in segments:
+            await self._records.delete(COLLECTION, segment.key)
+
+    async def _commit(self, changes: Sequence[Change]) -> None:
+        if self._store.atomic:
+            await self._store.commit(changes)
+            return
+        for change in changes:
+            with suppress(Stale):
+                await self._store.commit([change])
 
     async def listed(self) -> AsyncIterator[Segment]:
         """Those that are not filed yet, of all lanes."""
@@ -95,7 +111,7 @@ class Segments:
     async def settle(self) -> None:
         """Files all that is not filed yet, of whatever process."""
         async for segment in self.listed():
-            await self.file(segment)
+            await self.file([segment])
 
     def _change(self, event: Linked) -> Change:
         bare = change_of(event, {})

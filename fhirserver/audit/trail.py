@@ -26,8 +26,14 @@ from fhirserver.errors import FhirError, Unavailable
 AT_ONCE: Final = 256
 """The most events of one segment."""
 
-MOST_UNFILED: Final = 20_000
-"""Events that may wait to be filed; beyond that, recording waits for filing."""
+FILED_AT_ONCE: Final = 256
+"""So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
+
+MANY_UNFILED: Final = 10_000
+"""Events that wait to be filed, from which on filing does not leave time to requests."""
+
+MOST_UNFILED: Final = 40_000
+"""Beyond that, recording waits for filing."""
 
 _LOG = logging.getLogger("fhirserver.audit")
 _INTERVAL = 10.0  # seconds between checkpoints of a lane that grows
@@ -168,7 +174,8 @@ class Trail:
                 begun = time.monotonic()
                 await self._file_some()
                 took = time.monotonic() - begun
-                await asyncio.sleep(took * (1 / _SHARE - 1))
+                is_late = self._unfiled_events > MANY_UNFILED
+                await asyncio.sleep(0 if is_late else took * (1 / _SHARE - 1))
         except Exception as error:  # noqa: BLE001 - it is recorded and will be filed; logged
             _LOG.error("audit events cannot be filed yet: %s", type(error).__name__)
         finally:
@@ -179,13 +186,17 @@ class Trail:
             await self._file_some()
 
     async def _file_some(self) -> None:
-        segment, made = self._unfiled.popleft()
+        some: list[tuple[Segment, list[Made]]] = []
+        count = 0
+        while self._unfiled and count < FILED_AT_ONCE:
+            some.append(self._unfiled.popleft())
+            count += len(some[-1][1])
         try:
-            await self._segments.file(segment, made)
-        except Exception:
-            self._unfiled.appendleft((segment, made))
+            await self._segments.file([item[0] for item in some], [item[1] for item in some])
+        except BaseException:
+            self._unfiled.extendleft(reversed(some))
             raise
-        self._unfiled_events -= len(made)
+        self._unfiled_events -= count
 
     # --- lanes and checkpoints ----------------------------------------------------------
 
