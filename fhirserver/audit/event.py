@@ -38,11 +38,16 @@ _Codes: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Made(NamedTuple):
-    """The content of an event, as `audit.chain` has it; and what its entries are made from."""
+    """The parts of an event's content, some of which many share; what its entries come from."""
 
-    content: bytes
+    parts: tuple[bytes, ...]
     of: Access | Event
     at: int
+
+    @property
+    def content(self) -> bytes:
+        """The content, as `audit.chain` has it."""
+        return b"".join(self.parts)
 
     @property
     def entries(self) -> Entries:
@@ -92,8 +97,7 @@ def access_content(access: Access, now: int) -> Made:
         entities.append(_CLASS % (name.encode(), count))
     end = b',"entity":[%s]}' % b",".join(entities) if entities else b"}"
     happened = _happened(now // 1000, access.outcome, access.reason)
-    content = opening + happened + agents(access.caller, access.action).json + end
-    return Made(content, access, now)
+    return Made((opening, happened, agents(access.caller, access.action).json, end), access, now)
 
 
 def _subtypes(access: Access) -> _Codes:
@@ -144,7 +148,7 @@ def event_content(event: Event, now: int) -> Made:
     parts.append(_agents_of(event).json)
     entities = _about(event)[0]
     parts.append(b',"entity":[%s]}' % b",".join(entities) if entities else b"}")
-    return Made(b"".join(parts), event, now)
+    return Made(tuple(parts), event, now)
 
 
 def _event_entries(event: Event, at: int) -> Entries:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from fhirserver.audit.chain import TYPE, Place, chained
+from fhirserver.audit.chain import TYPE, Place, chained, place_of
 from fhirserver.audit.event import Made
 from fhirserver.model.json import decode
 from fhirserver.model.resource import draft_head
@@ -26,11 +26,15 @@ COLLECTION: Final = "audit.segment"
 
 
 class Linked(NamedTuple):
-    """An event in its place: its id, its link and its content."""
+    """An event in its place: its id, its link, and the parts of its content."""
 
     id: str
     link: bytes
-    content: bytes
+    parts: tuple[bytes, ...]
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self.parts)
 
 
 class Segment(NamedTuple):
@@ -63,8 +67,7 @@ class Segments:
     async def keep(self, lane: int, first: int, events: Sequence[Linked]) -> Segment:
         """Makes events durable. Raises `Stale` where the place is taken."""
         segment = Segment(Place(lane, first).id, tuple(events))
-        body = msgspec.msgpack.encode(segment.events)
-        await self._records.put(COLLECTION, segment.key, body, expected=ABSENT)
+        await self._records.put(COLLECTION, segment.key, _packed(segment), expected=ABSENT)
         return segment
 
     async def file(
@@ -119,9 +122,38 @@ class Segments:
         return change_of(event, self._entries(decode(bare.body.data)))
 
 
+class _Packed(msgspec.Struct, array_like=True):
+    """A segment's parts, each once, and its events: link, and which parts in which order."""
+
+    parts: list[bytes]
+    events: list[tuple[bytes, list[int]]]
+
+
+def _packed(segment: Segment) -> bytes:
+    places: dict[bytes, int] = {}
+    events = [
+        (event.link, [places.setdefault(part, len(places)) for part in event.parts])
+        for event in segment.events
+    ]
+    return msgspec.msgpack.encode(_Packed(list(places), events))
+
+
 def _segment(record: Record) -> Segment:
-    events = msgspec.msgpack.decode(record.body, type=tuple[Linked, ...])
-    return Segment(record.key, events)
+    """The segment of a record. Raises `msgspec.MsgspecError`, `IndexError` for a damaged one."""
+    packed = msgspec.msgpack.decode(record.body, type=_Packed)
+    first = place_of(record.key)
+    assert first is not None
+    return Segment(
+        record.key,
+        tuple(
+            Linked(
+                Place(first.lane, first.number + index).id,
+                link,
+                tuple(packed.parts[place] for place in places),
+            )
+            for index, (link, places) in enumerate(packed.events)
+        ),
+    )
 
 
 _AT_ONCE: Final = min(100, MAX_LISTED)

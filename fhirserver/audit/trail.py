@@ -29,10 +29,10 @@ AT_ONCE: Final = 256
 FILED_AT_ONCE: Final = 256
 """So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
 
-MANY_UNFILED: Final = 10_000
+MANY_UNFILED: Final = 20_000
 """Events that wait to be filed, from which on filing does not leave time to requests."""
 
-MOST_UNFILED: Final = 40_000
+MOST_UNFILED: Final = 60_000
 """Beyond that, recording waits for filing."""
 
 _LOG = logging.getLogger("fhirserver.audit")
@@ -155,7 +155,7 @@ class Trail:
                 number += 1
                 id = Place(lane.lane, number).id
                 before = link(key, before, id, made.content)
-                linked.append(Linked(id, before, made.content))
+                linked.append(Linked(id, before, made.parts))
             segment = await self._segments.keep(lane.lane, first, linked)
             lane.number, lane.link = number, before
             self._unfiled.append((segment, some))
