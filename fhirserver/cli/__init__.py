@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import typer
 
+from fhirserver.cli.audit import verify, who_saw
 from fhirserver.cli.check import check
 from fhirserver.cli.demo import demo
 from fhirserver.cli.export import export
@@ -34,6 +35,7 @@ GROUPS: Final[dict[str, tuple[str, dict[str, Callable[..., Any]]]]] = {
         "Packages of definitions (implementation guides).",
         {"install": install, "list": list_packages, "remove": remove},
     ),
+    "audit": ("The audit trail.", {"verify": verify, "who-saw": who_saw}),
     "terminology": ("Large code systems.", {"import": import_, "list": list_systems}),
 }
 """Name, help and commands of each group of commands."""
