@@ -81,6 +81,11 @@ class Trail:
         self._filing: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
 
+    async def start(self) -> None:
+        """Files what processes that ended have left. Raises `Damaged` for another key."""
+        await self._checkpoints.last_lane()
+        await self._segments.settle()
+
     async def record(self, *events: Event) -> None:
         """As `Recorder.record`."""
         await self.append([event_content(event, self._now()) for event in events])
