@@ -141,6 +141,8 @@ class Running:
 
     async def start(self, base: str) -> None:
         """Does jobs from now on; catches up with what is not indexed, where `base` is known."""
+        if self._trail is not None:
+            await self._trail.start()
         await self.registry.current(base)
         self.runner.start()
 

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import typer
 
+from fhirserver.cli.audit import verify, who_saw
 from fhirserver.cli.backup import backup, restore
 from fhirserver.cli.check import check
 from fhirserver.cli.client import COMMANDS as CLIENT_COMMANDS
@@ -80,6 +81,7 @@ GROUPS: Final[dict[str, tuple[str, Commands]]] = {
             "rewrap": rewrap,
         },
     ),
+    "audit": ("The audit trail.", {"verify": verify, "who-saw": who_saw}),
     "terminology": ("Large code systems.", {"import": import_, "list": list_systems}),
 }
 """Name, help and commands of each group of commands."""
