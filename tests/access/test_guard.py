@@ -138,6 +138,36 @@ async def test_each_entry_is_authorized_by_itself(place: World) -> None:
     assert told == ["200", "403"]
 
 
+async def test_who_may_write_and_not_read_is_shown_nothing(place: World) -> None:
+    who = replace(BY_NAME["app"].principal, scopes=("patient/Observation.cu",))
+    grant = grant_of(who, POLICIES)
+    answer = await place.client.ask("POST", "Observation", resource=_new("ann"), grant=grant)
+    assert (answer.status, answer.body) == (201, None)
+    body = observation("o-ann", "ann")
+    answer = await place.client.ask("PUT", "Observation/o-ann", resource=body, grant=grant)
+    assert (answer.status, answer.body) == (200, None)
+    steps = [{"op": "replace", "path": "/status", "value": "amended"}]
+    for ask in (
+        place.client.ask("PATCH", "Observation/o-ann", patch=steps, grant=grant),
+        place.client.ask("GET", "Observation/o-ann", grant=grant),
+        place.client.ask(
+            "PUT", "Observation/o-ann", resource=body, prefer="representation", grant=grant
+        ),
+    ):
+        with pytest.raises(Forbidden):
+            await ask
+
+
+async def test_what_is_patched_may_be_read(place: World) -> None:
+    scopes = ("patient/Observation.r?code=9", "patient/Observation.u")
+    grant = grant_of(replace(BY_NAME["app"].principal, scopes=scopes), POLICIES)
+    steps = [{"op": "replace", "path": "/status", "value": "amended"}]
+    answer = await place.client.ask("PATCH", "Observation/o-last", patch=steps, grant=grant)
+    assert answer.status == 200
+    with pytest.raises(Forbidden):
+        await place.client.ask("PATCH", "Observation/o-ann", patch=steps, grant=grant)
+
+
 # --- who ------------------------------------------------------------------------------------
 
 
