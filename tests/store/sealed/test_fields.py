@@ -52,8 +52,18 @@ def test_tuples_with_tokens_in_the_clear_have_codes() -> None:
 @pytest.mark.check("OPS-6")
 @pytest.mark.parametrize(
     "param",
-    ["identifier", "phone", "email", "telecom", "subject:identifier", "identifier:of-type"]
-    + ["accession", "lot-number", "a-parameter-of-ours", "code:identifier"],
+    [
+        "identifier",
+        "phone",
+        "email",
+        "telecom",
+        "subject:identifier",
+        "identifier:of-type",
+        "accession",
+        "lot-number",
+        "a-parameter-of-ours",
+        "code:identifier",
+    ],
 )
 def test_identifiers_and_what_nobody_knows_are_hashed(param: str) -> None:
     assert not Fields().has_clear_tokens(param)
