@@ -13,9 +13,6 @@ from fhirserver.definitions.registry import Definitions
 from fhirserver.settings import Settings
 from fhirserver.store.port import ServerStore
 
-TENANT = "default"
-"""The tenant of the addresses that name none."""
-
 
 def definitions_of(settings: Settings) -> Definitions:
     """The packaged definitions; with a trail, AuditEvents are indexed by little."""
@@ -32,6 +29,6 @@ def checkpoints_of(settings: Settings, store: ServerStore) -> Checkpoints:
     return Checkpoints(store.records, key_of(settings), settings.data / "audit")
 
 
-def trail_of(settings: Settings, store: ServerStore, tenant: str = TENANT) -> Trail:
-    """What records for a tenant. Nothing is written before the first event."""
-    return Trail(store, checkpoints_of(settings, store), key_of(settings), tenant, now)
+def trail_of(settings: Settings, store: ServerStore) -> Trail:
+    """What records for the tenant. Nothing is written before the first event."""
+    return Trail(store, checkpoints_of(settings, store), key_of(settings), settings.tenant, now)
