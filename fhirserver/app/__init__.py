@@ -14,7 +14,9 @@ from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.opening import (
     index_state,
+    open_authorization,
     open_gate,
+    open_identity,
     open_jobs,
     tenant_settings,
     tenant_table,
@@ -32,7 +34,9 @@ __all__ = [
     "local_base",
     "new_id",
     "now",
+    "open_authorization",
     "open_gate",
+    "open_identity",
     "open_jobs",
     "open_store",
     "policy_of",

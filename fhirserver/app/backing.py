@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from fhirserver.app.audit import verification_of
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import now
 from fhirserver.app.opening import tenant_settings, tenant_table, whole_store
@@ -158,7 +159,7 @@ async def drill(
 
 
 async def _read(settings: Settings, tenant: str, wrong: list[str]) -> int:
-    """How many versions the server reads, each of them JSON."""
+    """How many versions the server reads, each of them JSON; the audit trail is verified too."""
     number = 0
     try:
         if tenant != DEFAULT_TENANT:
@@ -167,6 +168,9 @@ async def _read(settings: Settings, tenant: str, wrong: list[str]) -> int:
             async for version in store.log(LogQuery()):
                 msgspec.json.decode(version.body or b"null", type=msgspec.Raw)
                 number += 1
+            if (settings.audit_key or settings.data / "audit.key").exists():
+                trail = await verification_of(settings, store).run()
+                wrong += [f"{tenant}: event {one.place} {one.text}" for one in trail.problems]
     except (FhirError, NotRunnable, ValueError) as error:
         wrong.append(f"{tenant}: {error}")
     return number

@@ -42,14 +42,9 @@ def run(settings: Settings) -> None:
     """Serves until the process is told to stop; lets requests under way end first."""
     import uvicorn
 
-    from fhirserver.cli.tls import Config, check_files, warning
+    from fhirserver.cli.tls import Config
 
-    try:
-        check_files(settings)
-    except OSError as error:
-        refuse(f"The certificate of TLS, or its key, cannot be used: {error}")
-    if told := warning(settings):
-        typer.echo(told, err=True)
+    _prepare(settings)
     os.environ |= settings.environment()  # for the workers, which are processes of their own
     config = Config(
         "fhirserver.app:create_app",
@@ -82,6 +77,22 @@ def run(settings: Settings) -> None:
     server.run(sockets=[socket])
     if not server.started:
         raise typer.Exit(_FAILED)
+
+
+def _prepare(settings: Settings) -> None:
+    """What is to be so, or to be told, before the first request."""
+    from fhirserver.cli.tls import check_files, warning
+
+    try:
+        check_files(settings)
+    except OSError as error:
+        refuse(f"The certificate of TLS, or its key, cannot be used: {error}")
+    if told := warning(settings):
+        typer.echo(told, err=True)
+    if settings.auth != "none":
+        from fhirserver.cli.user import tell_first
+
+        tell_first(settings)
 
 
 def tell_addresses(host: str, port: int, scheme: str, *, is_open: bool) -> None:

@@ -121,6 +121,35 @@ class Settings(Rules, Bounds):
         le=1500,
         description="Time after which a user is asked again, however often an app was used.",
     )
+    sample_app: bool = Field(
+        default=False,
+        description="Whether the sample SMART app is served under `/sample-app`; "
+        "`fhirserver demo` sets it.",
+    )
+    consent_days: int = Field(
+        default=180,
+        ge=0,
+        le=400,
+        description="Time for which a user may have an app's access remembered, so as not to be "
+        "asked again; 0: every time. Access that lasts when the user is away is always asked for.",
+    )
+    session_idle_minutes: int = Field(
+        default=15,
+        ge=1,
+        le=60,
+        description="Minutes without use after which a browser has to sign in again.",
+    )
+    session_hours: int = Field(
+        default=12,
+        ge=1,
+        le=24,
+        description="Hours after which a browser has to sign in again, however much it was used.",
+    )
+    openid_providers: Path | None = Field(
+        default=None,
+        description="TOML file of other OpenID providers that people may sign in with, a table "
+        "each: `name`, `issuer`, `client_id`, perhaps `secret_file` and `scopes`.",
+    )
     client_registration: Literal["off", "suspended", "open"] = Field(
         default="off",
         description="Whether apps may register themselves (RFC 7591): not; to be let in by an "
