@@ -9,14 +9,12 @@ from fhirserver.audit.checkpoint import Checkpoints
 from fhirserver.audit.event import KEPT
 from fhirserver.audit.segment import Segments
 from fhirserver.audit.trail import Trail
+from fhirserver.audit.verify import Verification
 from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
 from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings
 from fhirserver.store.port import ServerStore
-
-TENANT = "default"
-"""The tenant of the addresses that name none."""
 
 
 def definitions_of(settings: Settings) -> Definitions:
@@ -39,7 +37,14 @@ def segments_of(settings: Settings, store: ServerStore) -> Segments:
     return Segments(store, store.records, Indexer(definitions_of(settings)).entries)
 
 
-def trail_of(settings: Settings, store: ServerStore, tenant: str = TENANT) -> Trail:
-    """What records for a tenant. Nothing is written before the first event."""
+def trail_of(settings: Settings, store: ServerStore) -> Trail:
+    """What records for the tenant. Nothing is written before the first event."""
     checkpoints = checkpoints_of(settings, store)
-    return Trail(segments_of(settings, store), checkpoints, key_of(settings), tenant, now)
+    segments = segments_of(settings, store)
+    return Trail(segments, checkpoints, key_of(settings), settings.tenant, now)
+
+
+def verification_of(settings: Settings, store: ServerStore) -> Verification:
+    """What finds out whether the tenant's trail is whole."""
+    segments, checkpoints = segments_of(settings, store), checkpoints_of(settings, store)
+    return Verification(store, segments, checkpoints, key_of(settings), settings.tenant)

@@ -196,8 +196,7 @@ class Gate:
         """Takes up the search parameters that are now in effect."""
         if self._registry is None:
             return
-        known = await self._registry.current(request.base)
-        base = await self._registry.base(request.base)
+        known, base = await self._registry.current(request.base)
         context = self._context
         if (
             known.definitions is not context.definitions
