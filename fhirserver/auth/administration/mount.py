@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fhirserver.auth.sign_in.place import Place
 
 _PATH: Final = "/admin"
+_MOST_BYTES: Final = 64 * 1024
 
 
 class _Administration:
@@ -21,6 +23,11 @@ class _Administration:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         from fhirserver.auth.administration.users import PROTECTED, administration
 
+        length = Headers(scope=scope).get("content-length", "0")
+        if not length.isdigit() or int(length) > _MOST_BYTES:
+            too_large = JSONResponse({"error": "The request is too long."}, 413)
+            await too_large(scope, receive, send)
+            return
         if self._made is None:
             self._made = administration(self._place)
 
@@ -31,7 +38,20 @@ class _Administration:
                     headers[name] = value
             await send(message)
 
-        await self._made(scope, receive, protected)
+        await self._made(scope, _bounded(receive), protected)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """The body, up to a bound: whoever sends more is taken for gone."""
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if received > _MOST_BYTES else message
+
+    return bounded
 
 
 def administration_mount(place: Place) -> Mount:

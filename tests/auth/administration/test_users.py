@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx2
@@ -170,3 +170,14 @@ async def test_what_does_not_fit_is_told_without_its_values(
         assert "king" not in answer.text.replace("'king'", "")
     assert (await client.post(USERS, json={"name": "a b"})).status_code == 400
     assert (await client.post(USERS, json={"name": "boss"})).status_code == 409
+
+
+async def test_long_bodies_are_not_read(visit: Visits) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b" " * 1024
+
+    client = visit().client
+    assert (await client.post(USERS, content=b" " * 70_000)).status_code == 413
+    answer = await client.post(USERS, content=parts(), headers={"content-type": "application/json"})
+    assert answer.status_code >= 400
