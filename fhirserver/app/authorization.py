@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from fhirserver.access.authority import Authority
 from fhirserver.access.grant import Grant
+from fhirserver.app.address import address_of
 from fhirserver.app.identity import identity_of, place_of, sign_in_edge
 from fhirserver.app.ids import now
 from fhirserver.app.interaction import interaction_of
@@ -69,6 +70,7 @@ class Authorization:
                 random=secrets.token_bytes,
                 fhir_base=fhir_base,
                 fetcher=fetcher or Fetcher(inside),
+                address_of=address_of(settings.trusted_proxies),
                 lifetimes=lifetimes_of(settings),
                 registration=settings.client_registration,
             )
@@ -76,7 +78,7 @@ class Authorization:
         cookies = "" if tenant == DEFAULT_TENANT else tenant
         self.place = place_of(settings, self.identity, recorder, fhir_base, tenant, cookies)
         self.interaction = interaction_of(
-            settings, self.server, self.place.browser, dispatch, definitions
+            settings, self.server, self.place.browser, dispatch, access, definitions
         )
         routes = [
             *endpoints(self.server),
