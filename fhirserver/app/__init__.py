@@ -8,7 +8,7 @@ has open; `mounts` says which edge has which addresses; `pages` are those that b
 """
 
 from fhirserver.app.application import create_app
-from fhirserver.app.edge import edge_of, policy_of
+from fhirserver.app.edge import edge_of, local_base, policy_of
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
@@ -31,6 +31,7 @@ __all__ = [
     "create_app",
     "edge_of",
     "index_state",
+    "local_base",
     "new_id",
     "now",
     "open_authorization",

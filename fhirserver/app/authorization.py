@@ -12,7 +12,7 @@ from starlette.requests import Request
 from fhirserver.access.authority import Authority
 from fhirserver.access.grant import Grant
 from fhirserver.app.address import address_of
-from fhirserver.app.identity import identity_of, place_of
+from fhirserver.app.identity import identity_of, place_of, sign_in_edge
 from fhirserver.app.ids import now
 from fhirserver.app.interaction import interaction_of
 from fhirserver.audit.recorder import NotRecorded, Recorder
@@ -23,7 +23,6 @@ from fhirserver.auth.endpoints import endpoints, smart_configured
 from fhirserver.auth.fetch import Fetcher
 from fhirserver.auth.interactive import interactive
 from fhirserver.auth.server import AuthorizationServer, Platform
-from fhirserver.auth.sign_in.routes import sign_in_routes
 from fhirserver.definitions.registry import Definitions
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.base_url import BaseUrl
@@ -80,12 +79,12 @@ class Authorization:
         cookies = "" if tenant == DEFAULT_TENANT else tenant
         self.place = place_of(settings, self.identity, recorder, fhir_base, tenant, cookies)
         self.interaction = interaction_of(
-            settings, self.server, self.place.browser, dispatch, definitions
+            settings, self.server, self.place.browser, dispatch, access, definitions
         )
         routes = [
             *endpoints(self.server),
             *interactive(self.interaction),
-            *sign_in_routes(self.place),
+            *sign_in_edge(settings, store, self.place),
         ]
         self.edge: Application = Starlette(routes=routes)
 

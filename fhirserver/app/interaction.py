@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from fhirserver.access.policy import packaged_policies
+from fhirserver.access.authority import Authority
 from fhirserver.access.principal import Principal
 from fhirserver.app.ids import now
 from fhirserver.auth.chart import Charts, Dispatch
@@ -26,6 +26,7 @@ def interaction_of(
     server: AuthorizationServer,
     browser: Browser,
     dispatch: Dispatch,
+    authority: Authority,
     definitions: Definitions,
 ) -> Interaction:
     """The parts of the pages at which a user takes part."""
@@ -49,7 +50,7 @@ def interaction_of(
         launches=Launches(records, now=now, random=secrets.token_bytes),
         remembered=Remembered(records, now=now, days=settings.consent_days),
         browser=browser,
-        charts=Charts(dispatch, server.tenant, packaged_policies()),
+        charts=Charts(dispatch, server.tenant, authority),
         recorder=platform.recorder,
         definitions=definitions,
         addresses_of=server.addresses,

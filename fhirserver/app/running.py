@@ -14,6 +14,7 @@ from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.mounts import Mounts
+from fhirserver.app.sample import PATH, SampleApp
 from fhirserver.audit.patients import Patients
 from fhirserver.audit.recorder import NotRecorded, Recorder
 from fhirserver.auth.addresses import AUTH
@@ -50,6 +51,7 @@ class Running:
         self.tenant = settings.tenant
         self.root = settings.root
         self.is_open = settings.auth == "none"
+        self.has_sample_app = settings.sample_app and not self.is_open
         self.authorization: Authorization | None = None
         self.store = store
         self.definitions = definitions_of(settings)
@@ -127,6 +129,8 @@ class Running:
         self.authorization = authorization
         self.mounts.add(FHIR_PATH, authorization.around(fhir))
         self.mounts.add_tree(AUTH, authorization.edge)
+        if self.has_sample_app:
+            self.mounts.add(PATH, SampleApp(self.root))
 
     async def base(self) -> str:
         """The service base URL of requests, as far as it is known without one."""
@@ -137,6 +141,8 @@ class Running:
 
     async def start(self, base: str) -> None:
         """Does jobs from now on; catches up with what is not indexed, where `base` is known."""
+        if self._trail is not None:
+            await self._trail.start()
         await self.registry.current(base)
         self.runner.start()
 

@@ -8,6 +8,8 @@ from typing import Any, Final, TypeAlias
 
 import typer
 
+from fhirserver.cli.audit import verify, who_saw
+from fhirserver.cli.backup import backup, restore
 from fhirserver.cli.check import check
 from fhirserver.cli.client import COMMANDS as CLIENT_COMMANDS
 from fhirserver.cli.demo import demo
@@ -39,6 +41,8 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "export": export,
     "check": check,
     "reindex": reindex,
+    "backup": backup,
+    "restore": restore,
 }
 """Name and function of each command, in the order of the help."""
 
@@ -77,6 +81,7 @@ GROUPS: Final[dict[str, tuple[str, Commands]]] = {
             "rewrap": rewrap,
         },
     ),
+    "audit": ("The audit trail.", {"verify": verify, "who-saw": who_saw}),
     "terminology": ("Large code systems.", {"import": import_, "list": list_systems}),
 }
 """Name, help and commands of each group of commands."""
