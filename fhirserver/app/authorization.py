@@ -71,6 +71,7 @@ class Authorization:
                 fhir_base=fhir_base,
                 fetcher=fetcher or Fetcher(inside),
                 address_of=address_of(settings.trusted_proxies),
+                far=settings.is_mongodb,
                 lifetimes=lifetimes_of(settings),
                 registration=settings.client_registration,
             )

@@ -67,6 +67,7 @@ async def _by_code(server: AuthorizationServer, asked: Asked) -> dict[str, Any]:
     found = held.authorization
     if found.used:
         await _reused(server, asked, found, "code-replay")
+        raise OAuthError("invalid_grant", "The code was used before. Ask the user again.")
     # What is wrong is not told, and uses nothing up: only the client that the code was made
     # for, with what only it can know, gets any further.
     fits = (
@@ -224,7 +225,7 @@ async def _reused(
 ) -> None:
     """Ends an authorization of which a used code came again, and records why it has ended.
 
-    A refresh token that came again has ended it already. Raises `invalid_grant` for the code.
+    A refresh token that came again has ended it already.
     """
     if authorization.used and reason == "code-replay":
         await server.authorizations.revoke(authorization.id, reason)
