@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from fhirserver.access.authority import Authority
 from fhirserver.access.grant import Grant
@@ -16,10 +18,13 @@ from fhirserver.app.ids import new_id, now
 from fhirserver.app.interaction import interaction_of
 from fhirserver.app.keys import sealing_key
 from fhirserver.audit.recorder import NotRecorded, Recorder
+from fhirserver.auth.app_state import AppStates
+from fhirserver.auth.app_state_api import AppStateApi, app_state_routes
 from fhirserver.auth.authorization import SECOND
 from fhirserver.auth.authorizations import Lifetimes
+from fhirserver.auth.brands import brand_of, brand_response, identifier_of
 from fhirserver.auth.chart import Dispatch
-from fhirserver.auth.endpoints import endpoints, smart_configured
+from fhirserver.auth.endpoints import More, endpoints, smart_configured
 from fhirserver.auth.fetch import Fetcher
 from fhirserver.auth.interactive import interactive
 from fhirserver.auth.server import AuthorizationServer, Platform
@@ -85,6 +90,17 @@ class Authorization:
                 registration=settings.client_registration,
             )
         )
+        self.edge = self._pages(settings, recorder, dispatch, definitions)
+
+    def _pages(
+        self,
+        settings: Settings,
+        recorder: Recorder,
+        dispatch: Dispatch,
+        definitions: Definitions,
+    ) -> Application:
+        """The endpoints of apps, and the pages that people see."""
+        tenant = self.server.tenant
         browser = Browser(
             self.identity.sessions,
             origin_of=lambda request: origin(self.server.addresses(request).fhir),
@@ -94,14 +110,35 @@ class Authorization:
         )
         trail = Trail(recorder, tenant=tenant, address_of=address_of)
         self.interaction = interaction_of(
-            settings, self.server, browser, dispatch, access, definitions
+            settings, self.server, browser, dispatch, self._access, definitions
         )
+        state = AppStates(self.server.platform.records, now=now, new_id=new_id)
         routes = [
             *endpoints(self.server),
             *interactive(self.interaction),
+            *app_state_routes(AppStateApi(self.interaction, state)),
             *sign_in_routes(Place(self.identity, browser, trail)),
+            Route("/brands", self._brands_of(settings, dispatch), methods=["GET", "OPTIONS"]),
         ]
-        self.edge: Application = Starlette(routes=routes)
+        return Starlette(routes=routes)
+
+    def _brands_of(
+        self, settings: Settings, dispatch: Dispatch
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def brand(request: Request) -> dict[str, Any]:
+            base = self.server.addresses(request).fhir
+            return await brand_of(dispatch, base, settings.brand, self.server.tenant)
+
+        async def brands(request: Request) -> Response:
+            base = self.server.addresses(request).fhir
+            return brand_response(request, base, await brand(request))
+
+        async def told(request: Request) -> dict[str, Any]:
+            base = self.server.addresses(request).fhir
+            return {"user_access_brand_identifier": identifier_of(await brand(request), base)}
+
+        self._told = told
+        return brands
 
     async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
         """What the sender of a request may do. Raises `Unauthenticated`, `Forbidden`."""
@@ -110,19 +147,20 @@ class Authorization:
 
     def around(self, fhir: Application) -> Application:
         """The FHIR base, with the SMART configuration below it."""
-        return _Configured(fhir, self.server)
+        return _Configured(fhir, self.server, self._told)
 
 
 class _Configured:
-    def __init__(self, fhir: Application, server: AuthorizationServer) -> None:
+    def __init__(self, fhir: Application, server: AuthorizationServer, told: More) -> None:
         self._fhir = fhir
         self._server = server
+        self._told = told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not scope["path"].endswith(_CONFIGURATION) or scope["method"] not in _READING:
             await self._fhir(scope, receive, send)
             return
-        response = await smart_configured(self._server, Request(scope, receive))
+        response = await smart_configured(self._server, Request(scope, receive), self._told)
         await response(scope, receive, send)
 
 
