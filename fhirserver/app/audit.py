@@ -7,9 +7,11 @@ from fhirserver.app.keys import audit_key
 from fhirserver.audit.chain import TYPE
 from fhirserver.audit.checkpoint import Checkpoints
 from fhirserver.audit.event import KEPT
+from fhirserver.audit.segment import Segments
 from fhirserver.audit.trail import Trail
 from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
+from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings
 from fhirserver.store.port import ServerStore
 
@@ -32,6 +34,12 @@ def checkpoints_of(settings: Settings, store: ServerStore) -> Checkpoints:
     return Checkpoints(store.records, key_of(settings), settings.data / "audit")
 
 
+def segments_of(settings: Settings, store: ServerStore) -> Segments:
+    """What is recorded and not filed yet."""
+    return Segments(store, store.records, Indexer(definitions_of(settings)).entries)
+
+
 def trail_of(settings: Settings, store: ServerStore, tenant: str = TENANT) -> Trail:
     """What records for a tenant. Nothing is written before the first event."""
-    return Trail(store, checkpoints_of(settings, store), key_of(settings), tenant, now)
+    checkpoints = checkpoints_of(settings, store)
+    return Trail(segments_of(settings, store), checkpoints, key_of(settings), tenant, now)

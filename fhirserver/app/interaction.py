@@ -15,7 +15,7 @@ from fhirserver.auth.interaction import Interaction
 from fhirserver.auth.launches import Launches
 from fhirserver.auth.pending import PendingRequests
 from fhirserver.auth.remembered import Remembered
-from fhirserver.auth.server import AuthorizationServer, origin_of
+from fhirserver.auth.server import AuthorizationServer
 from fhirserver.auth.sign_in.browser import Browser
 from fhirserver.definitions.registry import Definitions
 from fhirserver.settings import Settings
@@ -54,6 +54,6 @@ def interaction_of(
         recorder=platform.recorder,
         definitions=definitions,
         addresses_of=server.addresses,
-        origin_of=origin_of,
+        origin_of=server.origin,
         bearer=bearer,
     )

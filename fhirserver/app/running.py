@@ -117,10 +117,10 @@ class Running:
             self._settings,
             self.store,
             edge.base_url,
-            self.access,
             tenant=self.tenant,
             dispatch=self.dispatch,
             definitions=self.definitions,
+            access=self.access,
             recorder=self.recorder,
         )
         fhir = FhirApplication(
@@ -141,6 +141,8 @@ class Running:
 
     async def start(self, base: str) -> None:
         """Does jobs from now on; catches up with what is not indexed, where `base` is known."""
+        if self._trail is not None:
+            await self._trail.start()
         await self.registry.current(base)
         self.runner.start()
 

@@ -17,8 +17,10 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
+from starlette.routing import Route
 
 from fhirserver.access.grant import SERVER
+from fhirserver.auth.addresses import Addresses
 from fhirserver.errors import FhirError
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import decode, encode
@@ -34,6 +36,41 @@ _URI: Final = "urn:ietf:rfc:3986"
 _KEPT: Final = ("identifier", "active", "type", "name", "alias", "telecom", "address", "partOf")
 _SECONDS: Final = 300
 _ENDPOINT: Final = "Endpoint/fhir-base"
+
+
+class Brands:
+    """The brand of one tenant. `reference` names its Organization, `addresses_of` tells by which
+    address a request came."""
+
+    def __init__(
+        self,
+        dispatch: Callable[[Request], Awaitable[Answer]],
+        addresses_of: Callable[[HttpRequest], Addresses],
+        reference: str,
+        tenant: str,
+    ) -> None:
+        self._dispatch = dispatch
+        self._addresses_of = addresses_of
+        self._reference = reference
+        self._tenant = tenant
+
+    async def show(self, request: HttpRequest) -> Response:
+        """The bundle."""
+        base = self._addresses_of(request).fhir
+        return brand_response(request, base, await self._brand(base))
+
+    async def told(self, request: HttpRequest) -> dict[str, Any]:
+        """What the SMART configuration says of it."""
+        base = self._addresses_of(request).fhir
+        return {"user_access_brand_identifier": identifier_of(await self._brand(base), base)}
+
+    async def _brand(self, base: str) -> dict[str, Any]:
+        return await brand_of(self._dispatch, base, self._reference, self._tenant)
+
+
+def brand_routes(brands: Brands) -> list[Route]:
+    """The route, below `/auth`."""
+    return [Route("/brands", brands.show, methods=["GET", "OPTIONS"])]
 
 
 async def brand_of(

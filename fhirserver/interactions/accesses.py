@@ -74,9 +74,20 @@ class Accesses:
         """Records a bare read. Raises `Unavailable` where it cannot: nothing may leave then."""
         type, id, version = answer.type or "", answer.id or "", answer.version or 0
         patients = self._patients.known(type, id, version, request.base, lambda: answer.body)
-        access = _access(request)
+        origin = request.origin
+        caller = Caller(request.grant.principal, origin.address, origin.server)
+        access = Access(request.interaction, "R", caller, origin.request_id)
         access.data = (type, id, version)
-        await self._record(access, patients)
+        if len(patients) > 1:
+            await self._append(_for_each(access, patients))
+            return
+        if patients:
+            access.patient = patients[0]
+        await self._trail.append((access_content(access, self._now()),))
+
+    async def settled(self) -> None:
+        """After it, a search of the trail finds all that was recorded before."""
+        await self._trail.settle()
 
     async def answered(self, request: Request, answer: Answer, seen: Seen) -> None:
         """Records an interaction that was answered. Raises `Unavailable` as `read` does."""

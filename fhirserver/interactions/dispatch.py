@@ -129,6 +129,8 @@ class Gate:
             return await self._answer(request, None)
         seen = None if is_bare(request) else Seen()
         try:
+            if request.type == AUDIT_EVENT:
+                await accesses.settled()
             answer = await self._answer(request, seen)
         except FhirError as error:
             await accesses.refused(request, error)

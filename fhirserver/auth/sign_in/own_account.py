@@ -31,6 +31,7 @@ async def overview(place: Place, request: Request) -> Response:
         account=signed_in.account,
         own=signed_in.session,
         sessions=await place.identity.sessions.of(signed_in.account),
+        providers=place.providers,
         note=_NOTES.get(request.query_params.get("done", ""), ""),
     )
 

@@ -53,7 +53,7 @@ def identity(store: ServerStore, clock: Clock) -> Iterator[Identity]:
         slowdown=Slowdown(),
     )
     yield found
-    found.close()
+    found.hasher.close()
 
 
 @pytest.fixture
