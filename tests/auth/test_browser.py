@@ -6,19 +6,17 @@ fetched once with `npm pack` and kept; without npm or Chromium these tests are s
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import shutil
 import subprocess
 import tarfile
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack
 from pathlib import Path
-from socket import socket
 
 import pytest
-import uvicorn
 from launching import hospital
+from live import listening
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -86,24 +84,6 @@ def fhirclient() -> bytes:
         member = archive.extractfile("package/build/fhir-client.pure.min.js")
         assert member is not None
         return member.read()
-
-
-@asynccontextmanager
-async def listening(app):
-    """Serves an application on a free port; gives its origin."""
-    with socket() as found:
-        found.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, lifespan="off", log_level="warning", ws="none")
-        server = uvicorn.Server(config)
-        server.capture_signals = nullcontext  # they are the test runner's
-        task = asyncio.create_task(server.serve(sockets=[found]))
-        while not server.started:  # noqa: ASYNC110 - it has no event for that
-            await asyncio.sleep(0.01)
-        try:
-            yield f"http://127.0.0.1:{found.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
 
 
 def pages(program: bytes) -> Starlette:
