@@ -19,7 +19,14 @@ from fhirserver.model.outcome import Issue, Severity
 from fhirserver.terminology import Terminology
 from fhirserver.validation.finding import Check, Finding, Found, shown
 from fhirserver.validation.grammar import GRAMMARS
-from fhirserver.validation.question import CodeQuestion, Doubt, SystemQuestion
+from fhirserver.validation.question import (
+    CodeQuestion,
+    DisplayQuestion,
+    Doubt,
+    SystemQuestion,
+    same_display,
+    wrong_display,
+)
 from fhirserver.validation.scope import NOWHERE, Scope
 
 _NAMED = 8  # so many codes of a value set are told
@@ -114,9 +121,23 @@ class Bindings:
         codes = self._systems.get(system)
         if codes is None:
             codes = self._system(system)
-        if code in codes or not codes:
-            return None
-        return [SystemQuestion("", system, code)]
+        if codes and code not in codes:
+            return [SystemQuestion("", system, code)]
+        if scope.advice and type(value.get("display")) is str:
+            return self._display(value, scope, is_here=bool(codes))
+        return None
+
+    def _display(self, value: Any, scope: Scope, *, is_here: bool) -> Found:
+        """What is to be told of the display of a Coding, whose code its system has."""
+        system, code, display = value["system"], value["code"], value["display"]
+        if not is_here:
+            return [DisplayQuestion("", system, value.get("version"), code, display)]
+        found = self._definitions.code_system(system)
+        known = None if found is None else found.concepts[code].display
+        is_english = str(scope.root.get("language", "en")).startswith("en")
+        if known is None or not is_english or same_display(display, known):
+            return None  # the definitions have no names in other languages
+        return [wrong_display(code, display, [known])]
 
     def _system(self, url: str) -> frozenset[str]:
         """The codes of a system that is here as a whole; none of another."""
