@@ -71,9 +71,8 @@ class Authorization:
 
     async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
         """What the sender of a request may do. Raises `Unauthenticated`, `Forbidden`."""
-        return self._access.grant_of(
-            await self.server.authenticator.principal(headers, method, url)
-        )
+        principal = await self.server.authenticator.principal(headers, method, url)
+        return self._access.grant_of(principal)
 
     def around(self, fhir: Application) -> Application:
         """The FHIR base, with the SMART configuration below it."""

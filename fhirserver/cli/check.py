@@ -61,8 +61,6 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
             yield Finding("note", f"the environment variable {name} is no setting")
-    if settings.auth != "none":
-        yield Finding("note", "auth smart is not available in this version: serve --auth none")
 
 
 def of_definitions(settings: Settings) -> Iterator[Finding]:
@@ -71,7 +69,8 @@ def of_definitions(settings: Settings) -> Iterator[Finding]:
 
     from fhirserver.definitions.packaged import folder, packaged
 
-    for source in sorted(folder().glob("[pct]*/**/SOURCE.toml")):
+    places = (folder() / name for name in ("capability", "profiles", "terminology"))
+    for source in (file for place in places for file in sorted(place.rglob("SOURCE.toml"))):
         said = tomllib.loads(source.read_text())
         for origin in said["origin"]:
             yield Finding("ok", f"{origin['package']} {origin['version']} ({origin['licence']})")

@@ -8,21 +8,23 @@ goes before the environment, and that before the file. `docs/settings.md` lists 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from fhirserver.settings.bounds import Bounds
+from fhirserver.settings.rules import Rules
+from fhirserver.settings.words import Words, split
 
 PREFIX = "FHIRSERVER_"
 CONFIG_VARIABLE = "FHIRSERVER_CONFIG"
@@ -35,13 +37,9 @@ DEFAULT_TENANT: Final = "default"
 """The tenant at `/`; the others are at `/t/[name]`."""
 
 _SQLITE = "sqlite:///"
-_WORDS = re.compile(r"[\s,]+")
-
-Words = Annotated[tuple[str, ...], NoDecode]
-"""Several values: a TOML list, or text with commas or spaces between."""
 
 
-class Settings(BaseSettings):
+class Settings(Rules, Bounds):
     """The settings. Raises pydantic's `ValidationError`, which names every wrong one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -156,103 +154,6 @@ class Settings(BaseSettings):
         "such as `birthdate` or `code`; `*` for all codes. Fixed from the first start on.",
     )
 
-    # how much
-    body_limit: int = Field(
-        default=16 * 1024 * 1024,
-        ge=1024,
-        description="Largest request body in bytes, also unpacked.",
-    )
-    body_seconds: float = Field(default=60.0, gt=0, description="Time in which a body must arrive.")
-    uri_limit: int = Field(
-        default=16 * 1024, ge=256, le=65_000, description="Longest path and query in bytes."
-    )
-    gzip_over: int = Field(
-        default=1400,
-        ge=0,
-        description="Answers of that many bytes are compressed for clients that take gzip.",
-    )
-    page_size: int = Field(
-        default=50, ge=1, description="Entries of a page when `_count` is not given."
-    )
-    max_page_size: int = Field(
-        default=1000, ge=1, description="Most entries of a page, whatever `_count`."
-    )
-    search_seconds: float = Field(
-        default=10.0,
-        gt=0,
-        description="Time that one search may take; a longer one is refused as too costly.",
-    )
-    job_share: float = Field(
-        default=0.5,
-        gt=0,
-        le=1,
-        description="Part of a worker's time that a background job may take from requests.",
-    )
-    max_includes: int = Field(default=1000, ge=0, description="Most included resources of a page.")
-    max_bundle_entries: int = Field(
-        default=10_000, ge=1, description="Most entries of a batch or transaction."
-    )
-    max_conditional_deletes: int = Field(
-        default=1000, ge=1, description="Most resources that one conditional delete removes."
-    )
-    max_cascaded_deletes: int = Field(
-        default=1000,
-        ge=0,
-        description="Most resources that a deletion with `_cascade=delete` takes along; 0: none.",
-    )
-
-    max_expansion: int = Field(
-        default=10_000,
-        ge=1,
-        description="Most concepts of an expansion that is not asked for in pages; more are "
-        "refused as too costly.",
-    )
-
-    # house rules
-    full_text: Literal["all", "narrative", "none"] = Field(
-        default="all",
-        description="Words that are kept of new versions: for `_content` and `_text`, for `_text` "
-        "only, or none.",
-    )
-    update_create: bool = Field(
-        default=True, description="Whether PUT to an id that does not exist creates the resource."
-    )
-    conditional_delete: Literal["single", "multiple"] = Field(
-        default="single", description="Whether a conditional delete may remove several resources."
-    )
-    integrity_on_write: bool = Field(
-        default=False, description="Whether a write must not refer to resources that do not exist."
-    )
-    integrity_on_delete: bool = Field(
-        default=True, description="Whether a resource that others refer to cannot be deleted."
-    )
-    expunge: bool = Field(
-        default=False,
-        description="Whether `$expunge` takes versions out of the store for good. Nobody is asked "
-        "who they are in this version, so leave it off where others reach the server.",
-    )
-    validation: Literal["reject", "warn", "off"] = Field(
-        default="reject",
-        description="What becomes of a resource that breaks the rules of FHIR or of its profiles: "
-        "`reject` refuses it, `warn` stores it, `off` does not look. What is told beside comes to "
-        "those who prefer an OperationOutcome.",
-    )
-    validation_modes: Words = Field(
-        default=(),
-        description="Other modes for types or profiles, such as `Observation=warn` or "
-        "`http://example.org/StructureDefinition/p=off`.",
-    )
-    required_profiles: Words = Field(
-        default=(),
-        description="Profiles that every resource of a type has to keep to, such as "
-        "`Patient=http://example.org/StructureDefinition/our-patient`.",
-    )
-    validation_on_load: Literal["reject", "off"] = Field(
-        default="reject",
-        description="Whether `fhirserver load` into the store refuses what breaks the rules; "
-        "`off` is for data that was validated before.",
-    )
-
     # what it tells
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severity that is logged (to standard error)."
@@ -281,14 +182,12 @@ class Settings(BaseSettings):
         "trusted_proxies",
         "cors_origins",
         "inside_hosts",
-        "validation_modes",
-        "required_profiles",
         "encryption_fields",
         mode="before",
     )
     @classmethod
-    def _split(cls, value: Any) -> Any:
-        return [word for word in _WORDS.split(value) if word] if isinstance(value, str) else value
+    def _split_words(cls, value: Any) -> Any:
+        return split(value)
 
     @field_validator("base_url")
     @classmethod
@@ -319,19 +218,6 @@ class Settings(BaseSettings):
                 f"'{scheme}' is not a store of this version: use sqlite:///PATH or "
                 "mongodb://HOST/DATABASE"
             )
-        return value
-
-    @field_validator("validation_modes", "required_profiles")
-    @classmethod
-    def _pairs(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for pair in value:
-            name, _, rest = pair.rpartition("=")
-            if info.field_name == "required_profiles":
-                name, _, rest = pair.partition("=")
-            if not name or not rest:
-                raise ValueError(f"'{pair}' is not of the form NAME=VALUE")
-            if info.field_name == "validation_modes" and rest not in ("reject", "warn", "off"):
-                raise ValueError(f"'{rest}' is none of reject, warn, off")
         return value
 
     @model_validator(mode="after")
