@@ -88,6 +88,7 @@ def _examined(
         context.stored.definitions(context),
         modes(context.policy.validation_modes),
         advice=advice,
+        asks_displays=advice,
         types=types,
     )
 

@@ -49,7 +49,7 @@ class Bindings:
     def __init__(self, definitions: Definitions, terminology: Terminology) -> None:
         self._definitions = definitions
         self._terminology = terminology
-        self._systems: dict[str, frozenset[str]] = {}
+        self._systems: dict[str, Mapping[str, str | None]] = {}
         self._codes: dict[str, Codes] = {}
         self._answers: dict[tuple[str, str | None, str], bool | None] = {}
 
@@ -124,27 +124,15 @@ class Bindings:
         if codes and code not in codes:
             return [SystemQuestion("", system, code)]
         if scope.advice and type(value.get("display")) is str:
-            return self._display(value, scope, is_here=bool(codes))
+            return _display(value, scope, codes)
         return None
 
-    def _display(self, value: Any, scope: Scope, *, is_here: bool) -> Found:
-        """What is to be told of the display of a Coding, whose code its system has."""
-        system, code, display = value["system"], value["code"], value["display"]
-        if not is_here:
-            return [DisplayQuestion("", system, value.get("version"), code, display)]
-        found = self._definitions.code_system(system)
-        known = None if found is None else found.concepts[code].display
-        is_english = str(scope.root.get("language", "en")).startswith("en")
-        if known is None or not is_english or same_display(display, known):
-            return None  # the definitions have no names in other languages
-        return [wrong_display(code, display, [known])]
-
-    def _system(self, url: str) -> frozenset[str]:
-        """The codes of a system that is here as a whole; none of another."""
+    def _system(self, url: str) -> Mapping[str, str | None]:
+        """The codes of a system that is here as a whole, with displays; none of another."""
         found = self._definitions.code_system(url)
-        codes: frozenset[str] = frozenset()
+        codes: Mapping[str, str | None] = {}
         if found is not None and found.is_complete:
-            codes = frozenset(found.concepts)
+            codes = {code: concept.display for code, concept in found.concepts.items()}
         if found is not None or len(self._systems) < _MOST_KEPT:
             self._systems[url] = codes
         return codes
@@ -157,6 +145,21 @@ class Bindings:
         frozen = {system: frozenset(codes) for system, codes in by_system.items()}
         every = frozenset(code for codes in frozen.values() for code in codes)
         return Codes(url, frozen, every, expansion is not None)
+
+
+def _display(value: Any, scope: Scope, codes: Mapping[str, str | None]) -> Found:
+    """What is to be told of the display of a Coding; `codes` are those of its system, if known."""
+    system, code, display = value["system"], value["code"], value["display"]
+    if not codes:
+        if not scope.asks_displays:
+            return None
+        return [DisplayQuestion("", system, value.get("version"), code, display)]
+    known = codes[code]
+    if known is None or display == known or same_display(display, known):
+        return None
+    if not str(scope.root.get("language", "en")).startswith("en"):
+        return None  # the definitions have no names in other languages
+    return [wrong_display(code, display, [known])]
 
 
 class _Bound:

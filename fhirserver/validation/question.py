@@ -75,6 +75,10 @@ class DisplayQuestion(Question):
     code: str
     display: str
 
+    def under(self, place: str) -> Self:
+        at = place + self.expression
+        return type(self)(at, self.system, self.version, self.code, self.display)
+
 
 @dataclass(frozen=True, slots=True)
 class InvariantQuestion(Question):

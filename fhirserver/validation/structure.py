@@ -125,6 +125,7 @@ class Structures:
         content = own if is_nested else value
         within = Scope(content, scope.root, scope.outer, scope.full_url, scope.modes, scope.types)
         within.structures, within.advice = scope.structures, scope.advice
+        within.asks_displays = scope.asks_displays
         found = self.within(within)
         if "id" not in value:
             text = "A contained resource needs an id, by which it is referred to."

@@ -147,9 +147,13 @@ def test_displays_in_other_languages_are_not_known() -> None:
 
 def test_displays_of_other_systems_are_asked_for() -> None:
     coding = {"system": "http://e", "version": "2", "code": "x", "display": "X"}
-    found = [item for item in examine(coded(coding)).questions if isinstance(item, DisplayQuestion)]
+    found = [
+        item
+        for item in examine(coded(coding), asks_displays=True).questions
+        if isinstance(item, DisplayQuestion)
+    ]
     assert found == [DisplayQuestion("Patient.maritalStatus.coding[0]", "http://e", "2", "x", "X")]
-    silent = examine(coded(coding), advice=False).questions
+    silent = examine(coded(coding)).questions
     assert not any(isinstance(item, DisplayQuestion) for item in silent)
 
 
