@@ -34,11 +34,11 @@ def test_every_setting_is_documented_as_it_is(name):
 
 def test_nothing_else_is_documented():
     documented = re.findall(r"^\| `FHIRSERVER_(\w+)` \|", DOCUMENT.read_text(), re.MULTILINE)
-    assert documented == [name.upper() for name in Settings.model_fields]
+    assert sorted(documented) == sorted(name.upper() for name in Settings.model_fields)
 
 
 def test_every_house_rule_can_be_set():
-    assert policy_of(Settings()) == Policy()
+    assert policy_of(Settings(auth="none")) == Policy()
 
 
 def test_code_goes_before_environment_and_that_before_the_file(monkeypatch, tmp_path):

@@ -2,8 +2,9 @@
 the edges.
 
 `application` is what an ASGI server runs; `running` is what one tenant's server is made of;
-`mounts` says which edge has which addresses; `pages` are those that belong to no edge; `stores`
-opens the store of the settings; `opening` serves commands that need no HTTP.
+`tenants` is the table of the others beside the default one, `open_tenants` those that this worker
+has open; `mounts` says which edge has which addresses; `pages` are those that belong to no edge;
+`stores` opens the store of the settings; `opening` serves commands that need no HTTP.
 """
 
 from fhirserver.app.application import create_app
@@ -11,7 +12,14 @@ from fhirserver.app.edge import edge_of, policy_of
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
-from fhirserver.app.opening import index_state, open_gate, open_jobs, whole_store
+from fhirserver.app.opening import (
+    index_state,
+    open_gate,
+    open_jobs,
+    tenant_settings,
+    tenant_table,
+    whole_store,
+)
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
 
@@ -29,5 +37,7 @@ __all__ = [
     "policy_of",
     "request_ids",
     "sealing_key",
+    "tenant_settings",
+    "tenant_table",
     "whole_store",
 ]

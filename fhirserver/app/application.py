@@ -6,9 +6,12 @@ import gc
 from typing import Final
 
 from fhirserver.app.errors import NotRunnable
+from fhirserver.app.open_tenants import OpenTenants
 from fhirserver.app.pages import send_page
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
+from fhirserver.app.tenants import TenantTable
+from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Forbidden, Unavailable
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.asked import wanted_format
@@ -16,46 +19,51 @@ from fhirserver.rest.negotiation import refusal_type
 from fhirserver.rest.reply import Reply, refused, send_reply
 from fhirserver.settings import Settings, is_loopback
 
+_TENANTS: Final = "/t/"
 _HERE: Final = frozenset({"127.0.0.1", "::1"})
 _NOT_STARTED = Unavailable("The server has not started yet.")
 _NOT_FROM_ELSEWHERE = Forbidden("This server is open, so it answers to its own machine only.")
 
 
 def create_app(settings: Settings | None = None) -> Application:
-    """The server as an ASGI application; it opens its store when the server starts it.
-
-    Raises `NotRunnable` for authorization, which is not there yet.
-    """
-    settings = settings or Settings()
-    if settings.auth != "none":
-        raise NotRunnable(
-            "Authorization (auth 'smart') is not available in this version. To run an open "
-            "server on this machine only, set auth to 'none'."
-        )
-    return _Application(settings)
+    """The server as an ASGI application; it opens its store when the server starts it."""
+    return _Application(settings or Settings())
 
 
 class _Application:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._running: Running | None = None
+        self._tenants: OpenTenants | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._other(scope, receive, send)
             return
         running = self._running
-        client = scope.get("client")
-        if running is None or (client and client[0] not in _HERE and not is_loopback(client[0])):
+        if running is None or (running.is_open and not _is_from_here(scope)):
             reply = _turned_away(scope, running)
             await send_reply(reply, send, head=scope["method"] == "HEAD")
             return
         path = scope["path"]
-        edge = running.mounts.find(path)
-        if edge is not None:
-            await edge(scope, receive, send)
+        if path.startswith(_TENANTS):
+            await self._tenant(path, scope, receive, send)
         else:
-            await send_page(path, scope, running, send)
+            await _serve(running, path, scope, receive, send)
+
+    async def _tenant(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hands over to the tenant of `/t/[name]/...`; without one, all answers are alike."""
+        assert self._tenants is not None
+        name, slash, _ = path[len(_TENANTS) :].partition("/")
+        try:
+            async with self._tenants.use(name) as running:
+                if slash:
+                    await _serve(running, path, scope, receive, send)
+                else:
+                    reply = Reply(307, [(b"location", f"{path}/".encode())])
+                    await send_reply(reply, send, head=scope["method"] == "HEAD")
+        except FhirError as error:  # of the tenant: an edge raises none
+            await send_reply(_refused(scope, error), send, head=scope["method"] == "HEAD")
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -69,6 +77,8 @@ class _Application:
         try:
             running = Running(self._settings, await open_store(self._settings))
             await running.start(self._settings.base_url or "")
+            self._tenants = OpenTenants(self._settings, TenantTable(running.store.records))
+            self._tenants.start()
             self._running = running
         except (FhirError, NotRunnable, OSError) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
@@ -77,16 +87,35 @@ class _Application:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._running = None
+        await self._tenants.close()
         await running.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 
+async def _serve(running: Running, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    edge = running.mounts.find(path)
+    if edge is not None:
+        await edge(scope, receive, send)
+    else:
+        await send_page(path[len(running.root) :], scope, running, send)
+
+
+def _is_from_here(scope: Scope) -> bool:
+    client = scope.get("client")
+    return not client or client[0] in _HERE or is_loopback(client[0])
+
+
 def _turned_away(scope: Scope, running: Running | None) -> Reply:
     """The response to a request that does not get as far as a page or the FHIR base."""
-    if running is None:
-        return refused(_NOT_STARTED)
+    return refused(_NOT_STARTED) if running is None else _refused(scope, _NOT_FROM_ELSEWHERE)
+
+
+def _refused(scope: Scope, error: FhirError) -> Reply:
+    """The response to a request that no tenant answers."""
     content_type = refusal_type(dict(scope["headers"]).get(b"accept"), wanted_format(scope))
-    return refused(_NOT_FROM_ELSEWHERE, content_type=content_type, definitions=running.definitions)
+    reply = refused(error, content_type=content_type, definitions=packaged())
+    reply.headers.append((b"cache-control", b"no-store"))
+    return reply
 
 
 def _collect_garbage_seldom() -> None:

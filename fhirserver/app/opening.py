@@ -9,6 +9,8 @@ from fhirserver.app.audit import definitions_of
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
+from fhirserver.app.tenants import TenantTable
+from fhirserver.errors import NotFound
 from fhirserver.indexing.registry import Known, Registry
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.jobs.job import Job
@@ -61,3 +63,19 @@ async def whole_store(settings: Settings) -> AsyncIterator[ServerStore]:
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def tenant_table(settings: Settings) -> AsyncIterator[TenantTable]:
+    """The table of tenants beside the default one."""
+    async with whole_store(settings) as store:
+        yield TenantTable(store.records)
+
+
+async def tenant_settings(settings: Settings, name: str) -> Settings:
+    """The settings of a tenant, also of a suspended one. Raises `NotFound`, `ValueError`."""
+    async with tenant_table(settings) as table:
+        held = await table.get(name)
+    if held is None or held.tenant.state in ("deleting", "deleted"):
+        raise NotFound(f"There is no tenant '{name}'.")
+    return held.tenant.settings_by(settings)

@@ -23,7 +23,7 @@ async def send_page(path: str, scope: Scope, running: Running, send: Send) -> No
     page = _PAGES.get(path)
     try:
         if page is None:
-            reply = _text(404, f"Nothing is here. The FHIR base is at {FHIR_PATH}.")
+            reply = _text(404, f"Nothing is here. The FHIR base is at {running.root}{FHIR_PATH}.")
         elif method not in ("GET", "HEAD"):
             reply = _text(405, "This page can be read only.", (b"allow", b"GET, HEAD"))
         else:
@@ -36,7 +36,8 @@ async def send_page(path: str, scope: Scope, running: Running, send: Send) -> No
 async def _landing(scope: Scope, running: Running) -> Reply:
     headers = header_map(scope["headers"])
     base = running.base_url.of(scope["scheme"], headers, scope.get("client"))
-    counts = await _counts(running, base)
+    # What it holds is told where everybody may see it anyway.
+    counts = await _counts(running, base) if running.is_open else {}
     patient = await _some_patient(running, base) if counts.get("Patient") else None
     told = Landing(
         version=version("fhirserver"),

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import secrets
 
+from fhirserver.access.authority import Authority
 from fhirserver.app.audit import definitions_of, trail_of
-from fhirserver.app.edge import FHIR_PATH, edge_of, policy_of
+from fhirserver.app.authorization import Authorization
+from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.mounts import Mounts
 from fhirserver.audit.patients import Patients
 from fhirserver.audit.recorder import NotRecorded, Recorder
+from fhirserver.auth.addresses import AUTH
 from fhirserver.indexing.marks import read_marks
 from fhirserver.indexing.registry import REINDEX, Registry
 from fhirserver.indexing.reindex import Reindexing
@@ -21,30 +24,39 @@ from fhirserver.interactions.accesses import Accesses
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.dispatch import Gate
 from fhirserver.interactions.seal import AesSealer
+from fhirserver.jobs.resealing import RESEAL, Resealing
 from fhirserver.jobs.runner import Runner
 from fhirserver.jobs.table import JobTable
+from fhirserver.jobs.task import Work
 from fhirserver.operations.table import offered
 from fhirserver.rest.application import FhirApplication
 from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings
 from fhirserver.store.concepts import NO_CONCEPTS
 from fhirserver.store.port import ServerStore
+from fhirserver.store.sealed import SealedStore
 
 
 class Running:
-    """One tenant's server. `store` is its alone, and closed with it.
+    """One tenant's server. `settings` are the tenant's (`settings.tenant`, `settings.root`).
+
+    `store` is its alone, and closed with it.
 
     `dispatch` is its gate's, `mounts` are its edges by the first part of the path.
     """
 
     def __init__(self, settings: Settings, store: ServerStore) -> None:
         self._settings = settings
+        self.tenant = settings.tenant
+        self.root = settings.root
         self.is_open = settings.auth == "none"
+        self.authorization: Authorization | None = None
         self.store = store
         self.definitions = definitions_of(settings)
         self._do_jobs()
         self._trail = trail_of(settings, store) if settings.audits else None
         self.recorder: Recorder = self._trail or NotRecorded()
+        self.access = Authority(store, store.records, now)
         self._set_up_gate()
         self._mount_edges()
 
@@ -60,7 +72,11 @@ class Running:
             settings.full_text,
             fixed=settings.base_url or "",
         )
-        kinds = {REINDEX: Reindexing(store, store.records, self.registry, settings.full_text)}
+        kinds: dict[str, Work] = {
+            REINDEX: Reindexing(store, store.records, self.registry, settings.full_text)
+        }
+        if isinstance(store, SealedStore):
+            kinds[RESEAL] = Resealing(store)
         self.runner = Runner(self.jobs, kinds, owner=secrets.token_hex(8), share=settings.job_share)
 
     def _set_up_gate(self) -> None:
@@ -76,6 +92,7 @@ class Running:
             new_id=new_id,
             concepts=store.concepts,
             jobs=self.jobs,
+            access=self.access,
         )
         operations = offered(
             expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
@@ -86,19 +103,35 @@ class Running:
         self.dispatch = Gate(context, operations, self.registry, accesses).dispatch
 
     def _mount_edges(self) -> None:
-        """The table of edges. Who calls (`authenticate`) is found out by the edges."""
+        """The table of edges. Who calls is found out by them, at the authorization server."""
         edge = edge_of(self._settings)
         self.base_url = edge.base_url
-        self.mounts = Mounts()
-        fhir = FhirApplication(self.dispatch, self.definitions, edge, request_ids())
-        self.mounts.add(FHIR_PATH, fhir)
+        self.mounts = Mounts(self._settings.root)
+        if self.is_open:
+            fhir = FhirApplication(self.dispatch, self.definitions, edge, request_ids())
+            self.mounts.add(FHIR_PATH, fhir)
+            return
+        authorization = Authorization(
+            self._settings,
+            self.store,
+            edge.base_url,
+            self.access,
+            tenant=self.tenant,
+            recorder=self.recorder,
+        )
+        fhir = FhirApplication(
+            self.dispatch, self.definitions, edge, request_ids(), authorization.authenticate
+        )
+        self.authorization = authorization
+        self.mounts.add(FHIR_PATH, authorization.around(fhir))
+        self.mounts.add_tree(AUTH, authorization.edge)
 
     async def base(self) -> str:
         """The service base URL of requests, as far as it is known without one."""
         settings = self._settings
         marked = await read_marks(self.store.records)
         known = marked.marks.base if marked else ""
-        return settings.base_url or known or f"http://{settings.host}:{settings.port}{FHIR_PATH}"
+        return settings.base_url or known or local_base(settings)
 
     async def start(self, base: str) -> None:
         """Does jobs from now on; catches up with what is not indexed, where `base` is known."""

@@ -6,11 +6,27 @@ from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import now
 from fhirserver.settings import Settings
 from fhirserver.store.port import ServerStore
+from fhirserver.store.sealed import check_plain, master_of, open_sealed
 from fhirserver.store.sqlite import SqliteStore
 
 
 async def open_store(settings: Settings) -> ServerStore:
-    """The store of the settings, and the data folder. Raises `Unavailable`, `NotRunnable`."""
+    """The tenant's store of the settings, and its folder. Raises `Unavailable`, `NotRunnable`."""
+    inner = await open_inner(settings)
+    try:
+        if settings.encryption == "off":
+            await check_plain(inner)
+            return inner
+        master = master_of(settings.encryption_key)
+        fields = settings.encryption_fields
+        return await open_sealed(inner, master, tenant=settings.tenant, clock=now, fields=fields)
+    except BaseException:
+        await inner.close()
+        raise
+
+
+async def open_inner(settings: Settings) -> ServerStore:
+    """The same without what seals it: for the care of its keys."""
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not settings.is_mongodb:
         return SqliteStore.open(settings.database, clock=now, patience=settings.search_seconds)
@@ -18,4 +34,6 @@ async def open_store(settings: Settings) -> ServerStore:
         from fhirserver.store.mongo import MongoStore
     except ImportError as error:
         raise NotRunnable("MongoDB needs its driver: pip install 'fhirserver[mongodb]'") from error
-    return await MongoStore.open(settings.store, clock=now, patience=settings.search_seconds)
+    return await MongoStore.open(
+        settings.store, clock=now, tenant=settings.tenant, patience=settings.search_seconds
+    )

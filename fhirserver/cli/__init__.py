@@ -12,11 +12,22 @@ from fhirserver.cli.audit import verify, who_saw
 from fhirserver.cli.check import check
 from fhirserver.cli.demo import demo
 from fhirserver.cli.export import export
+from fhirserver.cli.keys import list_keys, make, retire, rewrap, rotate
+from fhirserver.cli.keys import status as key_status
 from fhirserver.cli.load import load
 from fhirserver.cli.package import install, list_packages, remove
 from fhirserver.cli.reindex import reindex
 from fhirserver.cli.serve import serve
 from fhirserver.cli.store import init, status
+from fhirserver.cli.tenant import (
+    configure,
+    create,
+    delete,
+    export_all,
+    list_tenants,
+    resume,
+    suspend,
+)
 from fhirserver.cli.terminology import import_, list_systems
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
@@ -36,6 +47,29 @@ GROUPS: Final[dict[str, tuple[str, dict[str, Callable[..., Any]]]]] = {
         {"install": install, "list": list_packages, "remove": remove},
     ),
     "audit": ("The audit trail.", {"verify": verify, "who-saw": who_saw}),
+    "tenant": (
+        "Tenants beside the one at /.",
+        {
+            "create": create,
+            "list": list_tenants,
+            "set": configure,
+            "suspend": suspend,
+            "resume": resume,
+            "export": export_all,
+            "delete": delete,
+        },
+    ),
+    "keys": (
+        "Keys of encryption.",
+        {
+            "make": make,
+            "list": list_keys,
+            "status": key_status,
+            "rotate": rotate,
+            "retire": retire,
+            "rewrap": rewrap,
+        },
+    ),
     "terminology": ("Large code systems.", {"import": import_, "list": list_systems}),
 }
 """Name, help and commands of each group of commands."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
-from fhirserver.cli.configuration import settings_of
+from fhirserver.cli.configuration import TenantName, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.settings import Settings
@@ -29,11 +29,12 @@ def check(
     data: Annotated[
         Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
     ] = None,
+    tenant: TenantName = None,
 ) -> None:
     """Check settings, definitions, store, indexes and capability."""
     from rich.console import Console
 
-    settings = settings_of(data=data)
+    settings = settings_of(tenant, data=data)
     console = Console(highlight=False, soft_wrap=True)
     wrong = False
     for title, examine in SECTIONS.items():
@@ -60,8 +61,6 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
             yield Finding("note", f"the environment variable {name} is no setting")
-    if settings.auth != "none":
-        yield Finding("note", "auth smart is not available in this version: serve --auth none")
 
 
 def of_definitions(settings: Settings) -> Iterator[Finding]:
@@ -70,7 +69,8 @@ def of_definitions(settings: Settings) -> Iterator[Finding]:
 
     from fhirserver.definitions.packaged import folder, packaged
 
-    for source in sorted(folder().glob("[pct]*/**/SOURCE.toml")):
+    places = (folder() / name for name in ("capability", "profiles", "terminology"))
+    for source in (file for place in places for file in sorted(place.rglob("SOURCE.toml"))):
         said = tomllib.loads(source.read_text())
         for origin in said["origin"]:
             yield Finding("ok", f"{origin['package']} {origin['version']} ({origin['licence']})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeAlias
 
 import typer
 
@@ -13,15 +13,25 @@ NOT_POSSIBLE: Final = 2
 """Exit code of a command that cannot do what it was asked to."""
 
 
-def settings_of(**options: Any) -> Settings:
-    """The settings, with the options that are not None; wrong ones are told and end the process."""
+TenantName: TypeAlias = Annotated[
+    str | None, typer.Option("--tenant", help="Name of a tenant [that at /].", metavar="NAME")
+]
+"""The option of commands that serve one tenant."""
+
+
+def settings_of(tenant: str | None = None, **options: Any) -> Settings:
+    """The settings, with the options that are not None; wrong ones are told and end the process.
+
+    With `tenant` they are those of that tenant; what is opened by them is its own.
+    """
     from pydantic import ValidationError
 
     from fhirserver.settings import Settings
 
     given = {name: value for name, value in options.items() if value is not None}
     try:
-        return Settings(**given)
+        settings = Settings(**given)
+        return settings if tenant is None else _of_tenant(settings, tenant)
     except ValidationError as error:
         refuse("The settings do not fit:", *_lines(error))
     except (OSError, ValueError) as error:
@@ -33,6 +43,22 @@ def refuse(*lines: str) -> NoReturn:
     for line in lines:
         typer.echo(line, err=True)
     raise typer.Exit(NOT_POSSIBLE)
+
+
+def _of_tenant(settings: Settings, name: str) -> Settings:
+    import asyncio
+
+    from fhirserver.app import NotRunnable, tenant_settings
+    from fhirserver.errors import FhirError
+
+    if name == settings.tenant:
+        return settings
+    try:
+        return asyncio.run(tenant_settings(settings, name))
+    except FhirError as error:
+        refuse(error.text)
+    except NotRunnable as error:
+        refuse(str(error))
 
 
 def _lines(error: Any) -> list[str]:

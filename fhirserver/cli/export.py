@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from fhirserver.cli.configuration import refuse, settings_of
+from fhirserver.cli.configuration import TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,7 @@ def export(
         bool, typer.Option("--history", help="All versions, deletions too, not current ones only.")
     ] = False,
     gzip: Annotated[bool, typer.Option("--gzip", help="Pack the files.")] = False,
+    tenant: TenantName = None,
 ) -> None:
     """Write resources to files, as the store holds them at one moment."""
     import asyncio
@@ -46,7 +47,7 @@ def export(
     from fhirserver.export.write import Export
     from fhirserver.model.temporal import interval
 
-    settings = settings_of(data=data)
+    settings = settings_of(tenant, data=data)
     types = tuple(dict.fromkeys(type or ()))
     for name in types:
         if name not in packaged().resource_types:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
-from fhirserver.cli.configuration import refuse, settings_of
+from fhirserver.cli.configuration import TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -58,19 +58,20 @@ def load(
             "--restore", help="Keep versions and times of an export; into an empty store."
         ),
     ] = False,
+    tenant: TenantName = None,
 ) -> None:
     """Load resources from files; goes on where a stopped load was."""
-    if url and data:
-        refuse("Give --url (a running server) or --data (a store), not both.")
+    if url and (data or tenant):
+        refuse("Give --url (a running server), or --data and --tenant (a store), not both.")
     if restore:
-        _restore(paths, url, data)
+        _restore(paths, url, data, tenant)
         return
     run: Run
     if url:
         kept = journal or _journal_for(url)
         run = partial(into_server, url, token)
     else:
-        settings = settings_of(data=data)
+        settings = settings_of(tenant, data=data)
         kept = journal or settings.data / "load.journal"
         run = partial(into_store, settings)
     if again:
@@ -110,7 +111,7 @@ def _load(run: Run, paths: list[Path], kept: Path, report: Path | None, in_fligh
     return progress.refusals
 
 
-def _restore(paths: list[Path], url: str | None, data: Path | None) -> None:
+def _restore(paths: list[Path], url: str | None, data: Path | None, tenant: str | None) -> None:
     """Makes an empty store what an export is of."""
     import asyncio
 
@@ -124,11 +125,12 @@ def _restore(paths: list[Path], url: str | None, data: Path | None) -> None:
         refuse("A restore goes into a store (--data), not through a running server.")
     if len(paths) != 1:
         refuse("Name one folder, that of an export.")
+    settings = settings_of(tenant, data=data)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         with console.status("Restoring") as status:
             said = lambda number: status.update(f"Restoring: {number:,}")  # noqa: E731
-            count = asyncio.run(_restored(settings_of(data=data), paths[0], said))
+            count = asyncio.run(_restored(settings, paths[0], said))
     except KeyboardInterrupt:
         refuse("Stopped.", _RESUME)
     except (NotRestorable, FhirError, NotRunnable, OSError) as error:
@@ -150,7 +152,7 @@ async def _restored(settings: Settings, folder: Path, told: Callable[[int], None
 
 
 def _base(settings: Settings) -> str:
-    return settings.base_url or f"http://{settings.host}:{settings.port}/fhir"
+    return settings.base_url or f"http://{settings.host}:{settings.port}{settings.root}/fhir"
 
 
 def tune() -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
 
-from fhirserver.cli.configuration import refuse, settings_of
+from fhirserver.cli.configuration import TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.packages.install import Dispatch, Outcome
+    from fhirserver.settings import Settings
 
 _T = TypeVar("_T")
 
@@ -25,6 +26,7 @@ package = typer.Typer(help="Packages of definitions (implementation guides).", n
 def install(
     path: Annotated[Path, typer.Argument(help="A package: a .tgz, or its unpacked folder.")],
     data: Data = None,
+    tenant: TenantName = None,
 ) -> None:
     """Install a package; a running server has it at once."""
     from fhirserver.definitions.packaged import packaged
@@ -42,7 +44,7 @@ def install(
         outcome = await install_package(dispatch, found, packaged())
         return outcome, missing(found, await installed(dispatch))
 
-    outcome, lacking = _run(data, work)
+    outcome, lacking = _run(settings_of(tenant, data=data), work)
     typer.echo(f"{found.name}#{found.version}: {outcome.number} definitions installed.")
     for key, reason in outcome.left_out.items():
         typer.echo(f"  left out {key}: {reason}")
@@ -50,11 +52,11 @@ def install(
         typer.echo(f"  needs {name}, which is not installed.")
 
 
-def list_packages(data: Data = None) -> None:
+def list_packages(data: Data = None, tenant: TenantName = None) -> None:
     """List the packages that are installed."""
     from fhirserver.packages.install import installed
 
-    found = _run(data, installed)
+    found = _run(settings_of(tenant, data=data), installed)
     for item in found:
         typer.echo(f"{item.name}#{item.version}  {len(item.resources)} definitions  {item.title}")
     if not found:
@@ -64,16 +66,18 @@ def list_packages(data: Data = None) -> None:
 def remove(
     name: Annotated[str, typer.Argument(help="name#version, or the name alone for all of them.")],
     data: Data = None,
+    tenant: TenantName = None,
 ) -> None:
     """Remove a package, with the definitions that no other package has."""
     from fhirserver.packages.install import remove as remove_package
 
     known, _, version = name.partition("#")
-    for item in _run(data, lambda dispatch: remove_package(dispatch, known, version or None)):
+    settings = settings_of(tenant, data=data)
+    for item in _run(settings, lambda dispatch: remove_package(dispatch, known, version or None)):
         typer.echo(f"{item.name}#{item.version} is removed.")
 
 
-def _run(data: Path | None, work: Callable[[Dispatch], Awaitable[_T]]) -> _T:
+def _run(settings: Settings, work: Callable[[Dispatch], Awaitable[_T]]) -> _T:
     """What the work gives at the gate of the store; refusals are told and end the process."""
     import asyncio
 
@@ -81,7 +85,6 @@ def _run(data: Path | None, work: Callable[[Dispatch], Awaitable[_T]]) -> _T:
     from fhirserver.errors import FhirError
     from fhirserver.model.outcome import issues_of
 
-    settings = settings_of(data=data)
     free = {"integrity_on_write": False, "max_bundle_entries": 1_000_000}
 
     async def run() -> _T:

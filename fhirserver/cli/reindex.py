@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from fhirserver.cli.configuration import refuse, settings_of
+from fhirserver.cli.configuration import TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.jobs.job import Job
@@ -28,6 +28,7 @@ def reindex(
     data: Annotated[
         Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
     ] = None,
+    tenant: TenantName = None,
 ) -> None:
     """Index what is stored anew. A server may run on the folder meanwhile.
 
@@ -39,7 +40,7 @@ def reindex(
     from fhirserver.app import NotRunnable
     from fhirserver.errors import FhirError
 
-    settings = settings_of(data=data)
+    settings = settings_of(tenant, data=data)
     if not settings.is_mongodb and not settings.database.exists():
         refuse(f"{settings.database} is not there: nothing is stored yet.")
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from fhirserver.cli.configuration import refuse, settings_of
+from fhirserver.cli.configuration import settings_of
 
 if TYPE_CHECKING:
     from fhirserver.settings import Settings
@@ -35,11 +35,6 @@ def serve(
 ) -> None:
     """Run the server."""
     settings = settings_of(host=host, port=port, data=data, workers=workers, auth=auth)
-    if settings.auth != "none":
-        refuse(
-            "Authorization (--auth smart, the default) is not available in this version.",
-            "To run an open server that only this machine reaches: fhirserver serve --auth none",
-        )
     run(settings)
 
 
@@ -66,7 +61,7 @@ def run(settings: Settings) -> None:
         timeout_graceful_shutdown=_GRACE,
     )
     socket = config.bind_socket()
-    tell_addresses(settings.host, socket.getsockname()[1])
+    tell_addresses(settings.host, socket.getsockname()[1], is_open=settings.auth == "none")
     if settings.workers > 1:
         from uvicorn.supervisors import Multiprocess
 
@@ -78,12 +73,13 @@ def run(settings: Settings) -> None:
         raise typer.Exit(_FAILED)
 
 
-def tell_addresses(host: str, port: int) -> None:
+def tell_addresses(host: str, port: int, *, is_open: bool) -> None:
     """Prints where the server is found."""
     name = f"[{host}]" if ":" in host else host
     typer.echo(f"FHIR base    http://{name}:{port}/fhir")
     typer.echo(f"Start page   http://{name}:{port}/")
-    typer.echo("Open server: everybody on this machine may read and change everything.")
+    if is_open:
+        typer.echo("Open server: everybody on this machine may read and change everything.")
 
 
 def _log_config(level: str) -> dict[str, Any]:

@@ -57,7 +57,6 @@ async def look(settings: Settings) -> Looked:
     from fhirserver.store.mongo.guard import Guard
     from fhirserver.store.mongo.indexes import states
     from fhirserver.store.mongo.layout import layout_of
-    from fhirserver.store.mongo.store import DEFAULT_TENANT
 
     connection = Connection(settings.store)
     try:
@@ -65,7 +64,7 @@ async def look(settings: Settings) -> Looked:
         with translated():
             layout = await layout_of(connection.database)
             found = await states(connection.database)
-            counts = await Guard(connection, DEFAULT_TENANT, atomic=atomic).counts()
+            counts = await Guard(connection, settings.tenant, atomic=atomic).counts()
         return Looked(atomic, layout, found, counts)
     finally:
         await connection.close()

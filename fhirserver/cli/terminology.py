@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fhirserver.cli.configuration import refuse, settings_of
+from fhirserver.cli.configuration import TenantName, refuse, settings_of
 from fhirserver.cli.package import Data
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def import_(
         str | None, typer.Option(help="Module id of the edition of SNOMED CT [international].")
     ] = None,
     data: Data = None,
+    tenant: TenantName = None,
 ) -> None:
     """Import a code system; a running server has it when all of it is there."""
     import asyncio
@@ -40,7 +41,7 @@ def import_(
 
     try:
         vocabulary = _vocabulary(kind, path, version, edition)
-        count = asyncio.run(_import(settings_of(data=data), vocabulary))
+        count = asyncio.run(_import(settings_of(tenant, data=data), vocabulary))
     except (NotReadable, NotRunnable, OSError) as error:
         refuse(str(error))
     except FhirError as error:
@@ -51,14 +52,16 @@ def import_(
     typer.echo(f"{system['title']} {system['version']}: {count:,} concepts.")
 
 
-def list_systems(data: Data = None) -> None:
+def list_systems(data: Data = None, tenant: TenantName = None) -> None:
     """List the code systems of the store."""
     import asyncio
 
     from fhirserver.app import open_store
 
+    settings = settings_of(tenant, data=data)
+
     async def work() -> list[str]:
-        store = await open_store(settings_of(data=data))
+        store = await open_store(settings)
         try:
             return [
                 f"{item.url}{f'|{item.version}' if item.version else ''}  {item.content}  "

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any, Final
 
 from fhirserver.definitions.code_system import CodeSystem, code_system
 from fhirserver.definitions.compartment import Compartment, compartment
@@ -21,6 +22,7 @@ from fhirserver.definitions.structure import Structure, structure
 from fhirserver.definitions.value_set import ValueSet, value_set
 from fhirserver.model.json import Resource, encode
 
+_STRUCTURE: Final = "StructureDefinition"
 _NO_CHILDREN: Mapping[str, Child] = MappingProxyType({})
 
 
@@ -41,6 +43,9 @@ class Definitions:
         self._narrowed: Mapping[str, frozenset[str]] = {}
         self._by_url: Mapping[str, SearchParameter] = {}
         self.unindexed: frozenset[tuple[str, str]] = frozenset()
+        self.beneath: Definitions | None = None
+        self.kept: dict[str, Any] = {}
+        """What others have made of these definitions, by their name; it lives as long as they."""
 
     @classmethod
     def of(cls, resources: Iterable[Resource]) -> Definitions:
@@ -51,11 +56,30 @@ class Definitions:
         return cls(lambda type_: lines.get(type_, ()))
 
     def extended(self, resources: Iterable[Resource]) -> Definitions:
-        """A registry of these definitions and the given ones, which count where URLs agree."""
+        """A registry of these definitions and the given ones, which count where URLs agree.
+
+        New profiles leave all else as it is: what was decoded is shared, and `beneath` tells of
+        which registry the new one is the extension.
+        """
         lines: dict[str, list[bytes]] = {}
         for resource in resources:
             lines.setdefault(resource["resourceType"], []).append(encode(resource))
-        return Definitions(lambda type_: (*self._source(type_), *lines.get(type_, ())))
+        standard = self.standard
+        if lines.keys() == {_STRUCTURE}:
+            added = Shelf(lines[_STRUCTURE])
+            known = standard.shelf(_STRUCTURE)
+            if not any(item.is_type or item.url in known for item in added.headers.values()):
+                return standard._with_profiles(known, added)
+        return Definitions(lambda type_: (*standard._source(type_), *lines.get(type_, ())))
+
+    def _with_profiles(self, known: Shelf, added: Shelf) -> Definitions:
+        _ = self.resource_types, self.types  # made once for all
+        made = copy(self)
+        made.beneath = self if self.beneath is None else self.beneath
+        made.kept = {}
+        made._shelves = {**self._shelves, _STRUCTURE: known.with_others(added)}
+        made._structures = dict(self._structures)
+        return made
 
     def with_search_parameters(
         self, custom: Iterable[SearchParameter], unindexed: Iterable[tuple[str, str]] = ()
@@ -69,6 +93,7 @@ class Definitions:
         standard = self.standard
         _ = standard._search_parameters  # decoded once for all that are made of them
         made = copy(standard)
+        made.kept = {}
         made._standard = standard
         made._custom = tuple(custom)
         made._by_url = {item.url: item for item in made._custom}

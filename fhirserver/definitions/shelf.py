@@ -54,6 +54,13 @@ class Shelf(Mapping[str, Resource]):
             self.headers[header.url] = header
             self._lines[header.url] = line
 
+    def with_others(self, others: Shelf) -> Shelf:
+        """A shelf of these definitions and others."""
+        made = Shelf(())
+        made.headers = self.headers | others.headers
+        made._lines = self._lines | others._lines
+        return made
+
     def __getitem__(self, url: str) -> Resource:
         found: Resource = decode(self._lines[url])
         return found

@@ -56,7 +56,7 @@ async def restore(
     `NotRestorable`.
     """
     manifest = manifest_of(folder)
-    before = (await store.history(HistoryQuery(count=0))).total
+    before = (await store.history(HistoryQuery(count=0))).total or 0
     whole = sum(file.count for file in manifest.files)
     number = 0
     group: list[Kept] = []

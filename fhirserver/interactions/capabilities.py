@@ -32,6 +32,9 @@ RELEASED = "2026-11-20"
 """When this version of the software was made; the statement changes with nothing else."""
 
 _BASE = b"{base}"  # stands in the prose where the service base URL belongs
+_AUTH = b"{auth}"  # where the address of the authorization server belongs
+_OAUTH = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+_SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 _ANYWHERE = ("_filter", "_has", "_list", "_type", *SINGLE.keys() - {"_query"}, *REPEATED, *INCLUDES)
 """Parameters beside those of every type, which the types list; named queries there are none."""
 
@@ -82,7 +85,11 @@ async def run(context: Context, request: Request) -> Answer:
     )
     if parts is None:
         parts = _split(terminology(_prose(context.definitions), *await known(context)))
-    return Answer(200, encode(request.base)[1:-1].join(parts))
+    base = encode(request.base)[1:-1]
+    body = base.join(parts)
+    if context.policy.auth == "smart":
+        body = body.replace(_AUTH, base.removesuffix(b"/fhir") + b"/auth")
+    return Answer(200, body)
 
 
 def statement(
@@ -112,9 +119,24 @@ def statement(
         {"name": name, "type": "special"}
         for name in sorted((*_ANYWHERE, *TEXT_PARAMETERS[policy.full_text]))
     ]
+    if policy.auth == "smart":
+        rest["security"] |= _smart()
     rest["compartment"] = [item.url for item in definitions.compartments.values()]
     rest |= _operations([row for row in operations if "system" in row.levels])
     return out
+
+
+def _smart() -> Resource:
+    """How to get in (https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html)."""
+    addresses = [
+        {"url": name, "valueUri": f"{_AUTH.decode()}/{name}"}
+        for name in ("authorize", "token", "introspect", "revoke")
+    ]
+    code = {"system": _SERVICES, "code": "SMART-on-FHIR", "display": "SMART-on-FHIR"}
+    return {
+        "service": [{"coding": [code], "text": "OAuth 2.0 by SMART App Launch"}],
+        "extension": [{"url": _OAUTH, "extension": addresses}],
+    }
 
 
 def _is_of(row: OperationRow, type: str) -> bool:

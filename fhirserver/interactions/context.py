@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from fhirserver.access.authority import Authority
+from fhirserver.access.grant import Grant
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Fault
 from fhirserver.interactions.operation import OperationRow
@@ -24,6 +26,7 @@ from fhirserver.store.port import Store, Unchanged
 class Policy:
     """House rules that an operator sets (see docs/settings.md)."""
 
+    auth: Literal["smart", "none"] = "none"
     update_create: bool = True
     conditional_delete: Literal["single", "multiple"] = "single"
     integrity_on_write: bool = False
@@ -66,10 +69,11 @@ class Context:
     which re-enters it for the entries of a batch, and `admit`, which raises what it would
     raise for a request that a transaction plans itself. `contended` is held by those who plan
     a write again because others were faster, so that they do not outrun each other.
-    `operations` are those that the gate serves, `stored` the definitions to validate by,
-    `concepts` the code systems of the store; they are not guarded: whoever may use the store
-    may use its terminology, and a grant that narrows this is to be applied where the gate guards
-    the store (`Gate._guarded`), by a `ConceptStore` of `access.guard`. `unchanged` is what a
+    `operations` are those that the gate serves, `stored` the definitions to validate by, which
+    are read from `rules`: definitions hold for everybody, whoever may read them. `concepts` are
+    the code systems of the store; who may not see all of them has them for validation only.
+    `access` tells what callers may do; without it, only those without limits may do anything.
+    `unchanged` is what a
     commit states that was prepared by these definitions and this indexer. `jobs` are those of
     the server, if it does any. `base` is the service base URL that the store is indexed by, as
     far as it is known.
@@ -91,3 +95,11 @@ class Context:
     unchanged: Unchanged | None = None
     jobs: JobTable | None = None
     base: str = ""
+    access: Authority | None = None
+    rules: Store | None = None
+
+    def may_name(self, grant: Grant, type: str) -> bool:
+        """Whether the caller may create resources of a type under ids of its own choice."""
+        if self.access is None or grant.unrestricted:
+            return grant.unrestricted
+        return self.access.rights(grant, self.definitions).may_name(type)

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fhirserver.access.guard import guard
 from fhirserver.audit.chain import TYPE as AUDIT_EVENT
 from fhirserver.audit.masked import Masked
 from fhirserver.audit.observed import Observed, Seen, refuse_trail
@@ -32,12 +31,14 @@ from fhirserver.interactions import (
     vread,
 )
 from fhirserver.interactions.accesses import Accesses, is_bare
+from fhirserver.interactions.authorize import check_caller, check_rights
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operation import MARK, OperationRow
 from fhirserver.interactions.prefer import preferred
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.outcome import Issue
-from fhirserver.store.port import Outdated
+from fhirserver.store.concepts import NO_CONCEPTS
+from fhirserver.store.port import Outdated, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ _ROWS = (
     Interaction("delete", "instance", "d", delete.run),
     Interaction("conditional-delete", "type", "d", delete.run_conditional),
     Interaction("history-instance", "instance", "r", history.run),
-    Interaction("history-type", "type", "r", history.run),
-    Interaction("history-system", "system", "r", history.run),
+    Interaction("history-type", "type", "s", history.run),
+    Interaction("history-system", "system", "s", history.run),
     Interaction("create", "type", "c", create.run),
     Interaction("search-type", "type", "s", search.run),
     Interaction("search-system", "system", "s", search.run),
@@ -94,7 +95,11 @@ class Gate:
         self._registry = registry
         self._accesses = accesses
         self._context = replace(
-            context, dispatch=self.dispatch, admit=self.admit, operations=tuple(operations)
+            context,
+            dispatch=self.dispatch,
+            admit=self.admit,
+            operations=tuple(operations),
+            rules=context.store,
         )
         self._operations: dict[str, list[OperationRow]] = {}
         for row in operations:
@@ -105,8 +110,14 @@ class Gate:
 
         For the entries of a transaction, which are done together and not one by one.
         """
-        self._row(request)
-        guard(self._context.store, request.grant)
+        self._authorized(request)
+
+    def _authorized(self, request: Request) -> Interaction | OperationRow:
+        """The row of the request. Raises for whom and what is refused without looking."""
+        check_caller(self._context, request)
+        row = self._row(request)
+        check_rights(self._context, row, request)
+        return row
 
     async def dispatch(self, request: Request) -> Answer:
         """The answer to a request. Raises a `FhirError` for every refusal.
@@ -134,11 +145,11 @@ class Gate:
         return answer
 
     async def _answer(self, request: Request, seen: Seen | None) -> Answer:
-        row = self._row(request)
+        row = self._authorized(request)
         if row.scope != "r" or not isinstance(row, Interaction):
             await self._refresh(request)
         try:
-            answer = await row.run(self._guarded(request, seen), request)
+            answer = await row.run(await self._guarded(row, request, seen), request)
         except Outdated:
             answer = await self._again(row, request, seen)
         prefers = request.prefer is not None or answer.outcome is not None
@@ -146,14 +157,38 @@ class Gate:
             return preferred(answer, request.prefer)
         return answer
 
-    def _guarded(self, request: Request, seen: Seen | None) -> Context:
-        context = self._context
-        store = guard(context.store, request.grant)
-        if seen is not None:
-            store = Observed(store, seen)
-            if not request.grant.is_administrator:
-                store = Masked(store)
-        return context if store is context.store else replace(context, store=store)
+    async def _guarded(
+        self, row: Interaction | OperationRow, request: Request, seen: Seen | None
+    ) -> Context:
+        """The context with the store as the caller may see it; what it gives goes to `seen`."""
+        context = await self._permitted(row, request)
+        if seen is None:
+            return context
+        store: Store = Observed(context.store, seen)
+        if not request.grant.is_administrator:
+            store = Masked(store)
+        return replace(context, store=store)
+
+    async def _permitted(self, row: Interaction | OperationRow, request: Request) -> Context:
+        """The context with the store as the caller may see it."""
+        context, grant = self._context, request.grant
+        if grant.unrestricted:
+            return context
+        if context.access is None:  # only what is public comes here
+            return replace(context, concepts=NO_CONCEPTS)
+        rights = context.access.rights(grant, context.definitions)
+        writes = row.scope in _WRITING or row.code == "transaction"
+        store = await context.access.guard(
+            grant,
+            context.indexer,
+            context.definitions,
+            context.base or request.base,
+            writes=writes,
+        )
+        knows_all = writes or rights.sees_terminology()
+        return replace(
+            context, store=store, concepts=context.concepts if knows_all else NO_CONCEPTS
+        )
 
     async def _refresh(self, request: Request) -> None:
         """Takes up the search parameters that are now in effect."""
@@ -182,7 +217,7 @@ class Gate:
         for _ in range(_ATTEMPTS):
             await self._refresh(request)
             try:
-                return await row.run(self._guarded(request, seen), request)
+                return await row.run(await self._guarded(row, request, seen), request)
             except Outdated:
                 continue
         raise Conflict(

@@ -40,7 +40,7 @@ def link(
     relation: str = "next",
 ) -> Link:
     """A link to the page after a cursor (None: the first page), at `path` below the base."""
-    binding = (path, request.grant.subject)
+    binding = (path, _caller(request))
     token = context.sealer.seal(after or (), (binding, *parameters))
     url = f"{address(request.base, path)}?{CURSOR}={token}"
     if request.kept:
@@ -59,9 +59,14 @@ def asked_page(context: Context, request: Request, path: str) -> Page | None:
         return None
     check_parameters(request, (CURSOR,))
     cursor, (binding, *parameters) = context.sealer.unseal(token)
-    if binding != (path, request.grant.subject):
+    if binding != (path, _caller(request)):
         raise Invalid("This page link was made for another address or caller.")
     return Page(cursor or None, tuple(parameters))
+
+
+def _caller(request: Request) -> str:
+    """Whom a link is made for: who sees the same, by the same rights."""
+    return request.grant.binding or request.grant.subject
 
 
 def address(base: str, path: str) -> str:

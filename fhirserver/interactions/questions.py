@@ -17,7 +17,7 @@ from fhirserver.model.json import Json, decode
 from fhirserver.model.outcome import Issue
 from fhirserver.store.concepts import NO_CONCEPTS
 from fhirserver.validation import Report, examine
-from fhirserver.validation.finding import under
+from fhirserver.validation.finding import MOST, error, told, under
 from fhirserver.validation.question import (
     CodeQuestion,
     ProfileQuestion,
@@ -47,17 +47,25 @@ async def judged(
     await context.stored.refresh(context)
     report = _examined(context, resource, profiles, types, advice=advice)
     for _ in range(_ROUNDS):
-        urls = [item.url for item in report.questions if isinstance(item, ProfileQuestion)]
+        urls = {item.url: None for item in report.questions if isinstance(item, ProfileQuestion)}
+        if len(urls) > MOST:  # each is a search
+            return told([*report.issues, _too_many(resource, len(urls))])
         if not urls or not await context.stored.add(context, urls):
             break
         report = _examined(context, resource, profiles, types, advice=advice)
     if not report.questions:
-        return report.issues
-    told = advice or request.prefer == "OperationOutcome"
-    refused = await _refused_codes(context, report.questions, told=told)
+        return told(report.issues)
+    is_advised = advice or request.prefer == "OperationOutcome"
+    refused = await _refused_codes(context, report.questions, is_advised=is_advised)
     refused += await _refused_answers(context, resource, report.questions)
     answered = [question.unanswered() for question in report.questions]
-    return report.issues + refused + [issue for issue in answered if issue is not None]
+    return told(report.issues + refused + [issue for issue in answered if issue is not None])
+
+
+def _too_many(resource: Json, count: int) -> Issue:
+    type = resource.get("resourceType", "") if isinstance(resource, dict) else ""
+    text = f"It names {count} profiles and extensions that are not known here: at most {MOST}."
+    return error("too-costly", text, str(type))
 
 
 def _examined(
@@ -81,17 +89,17 @@ def _examined(
 
 
 async def _refused_codes(
-    context: Context, questions: Sequence[Question], *, told: bool
+    context: Context, questions: Sequence[Question], *, is_advised: bool
 ) -> list[Issue]:
     """The findings about codes that are in none of their value sets, all looked up together.
 
-    What is only warned of is looked up where it is `told`. A value set or code system that is
-    nowhere leaves its codes unjudged.
+    What is only warned of is looked up where that is to be told. A value set or code system that
+    is nowhere leaves its codes unjudged.
     """
     asked = [
         item
         for item in questions
-        if isinstance(item, CodeQuestion) and (told or item.issue.is_error)
+        if isinstance(item, CodeQuestion) and (is_advised or item.issue.is_error)
     ]
     if not asked or context.concepts is NO_CONCEPTS:
         return []

@@ -97,7 +97,7 @@ async def newest(context: Context, url: str, type: str = TYPE) -> bytes | None:
         base_url="",
         limits=Limits(full_text=context.policy.full_text),
     )
-    page = await context.store.search(Query((type,), where, count=20))
+    page = await (context.rules or context.store).search(Query((type,), where, count=20))
     versions = [item for item in page.versions if item.body is not None]
     if not versions:
         return None

@@ -85,7 +85,7 @@ async def target(
         current = heads.get(Key(type, id))
     check_write(request, current)
     if current is None:
-        _check_may_name(context, id)
+        _check_may_name(context, request, type, id)
     return Target(type, id, current)
 
 
@@ -123,12 +123,12 @@ async def conditional_target(
             f"Nothing matches the condition, but there is a {when.type}/{given} already: send "
             "the resource without an id, or update that one."
         )
-    _check_may_name(context, given)
+    _check_may_name(context, request, when.type, given)
     return Target(when.type, given, current, (match.expectation,))
 
 
-def _check_may_name(context: Context, id: str) -> None:
-    if not context.policy.update_create:
+def _check_may_name(context: Context, request: Request, type: str, id: str) -> None:
+    if not context.policy.update_create or not context.may_name(request.grant, type):
         raise MethodNotAllowed(
             f"There is no resource with the id '{id}', and this server gives out ids itself: "
             "create it with POST [base]/[type].",

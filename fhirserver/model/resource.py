@@ -7,12 +7,23 @@ into the bytes without encoding them again.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fhirserver.model.json import Resource, encode
 from fhirserver.model.temporal import format_instant
 
 _UNSET = b"0000-00-00T00:00:00.000Z"
+
+
+class Body(Protocol):
+    """What a version is kept as, but for the instant of its commit."""
+
+    @property
+    def data(self) -> bytes:
+        """The bytes that are served, with an instant that is none."""
+
+    def stamped(self, microseconds: int) -> bytes:
+        """The bytes that are kept, last updated at the instant (microseconds since 1970)."""
 
 
 class Draft(NamedTuple):

@@ -14,7 +14,9 @@ import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
+from fhirserver.access.grant import ANONYMOUS, OPEN, Grant
 from fhirserver.audit.recorder import Origin
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Fault, FhirError, MethodNotAllowed
@@ -35,6 +37,7 @@ from fhirserver.rest.xml_body import written_xml
 
 _LOG = logging.getLogger("fhirserver.rest")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_PUBLIC = frozenset({"/metadata"})
 _NO_HEADERS: Headers = {}
 # Neither a shared cache nor a browser's disk is a place for patients' data.
 _NOT_KEPT = (b"cache-control", b"no-store")
@@ -58,8 +61,18 @@ class Edge:
     log_requests: bool = False
 
 
+Authenticate: TypeAlias = Callable[[Headers, str, str], Awaitable[Grant]]
+"""What the sender of a request may do, by its headers, method and address without query.
+
+Raises `Unauthenticated` or `Forbidden`.
+"""
+
+
 class FhirApplication:
-    """The base. `dispatch` is the gate's, `new_request_id` names a request that has no id."""
+    """The base. `dispatch` is the gate's, `new_request_id` names a request that has no id.
+
+    Without `authenticate` everybody may do everything.
+    """
 
     def __init__(
         self,
@@ -67,7 +80,9 @@ class FhirApplication:
         definitions: Definitions,
         edge: Edge,
         new_request_id: Callable[[], str],
+        authenticate: Authenticate | None = None,
     ) -> None:
+        self._authenticate = authenticate
         self._dispatch = dispatch
         self._definitions = definitions
         self._edge = edge
@@ -107,11 +122,15 @@ class FhirApplication:
     ) -> Reply:
         edge = self._edge
         base = edge.base_url.of(scope["scheme"], headers, scope.get("client"))
+        grant = OPEN
+        if self._authenticate is not None:
+            grant = await self._granted(self._authenticate, scope, headers, base)
         bare = bare_read(scope, self._mount, headers, base, self._definitions)
         if bare is not None:
             scope[_INTERACTION] = "read"
             bare.origin = origin
             content_type = answered_type(headers.get(b"accept"), None)
+            bare.grant = grant
             answer = await self._dispatch(bare)
             if content_type is not USUAL_TYPE and is_xml(content_type):
                 answer = await self._in_xml(answer, indent=False)
@@ -130,6 +149,7 @@ class FhirApplication:
             limits=edge.body,
         )
         request = ask.request
+        request.grant = grant
         scope[_INTERACTION] = request.interaction
         request.origin = origin
         scope[_CONTENT_TYPE] = ask.content_type
@@ -145,6 +165,17 @@ class FhirApplication:
         if ask.preferences is not NO_PREFERENCES:
             reply.headers.extend(applied(ask.preferences, request.interaction))
         return reply
+
+    async def _granted(
+        self, authenticate: Authenticate, scope: Scope, headers: Headers, base: str
+    ) -> Grant:
+        """What the sender may do; decided before anything else of the request is looked at."""
+        path = scope["path"][self._prefix :]
+        if path in _PUBLIC and b"authorization" not in headers:
+            return ANONYMOUS
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        address = base + raw_path.decode("latin-1")[self._prefix :]
+        return await authenticate(headers, scope["method"], address)
 
     def _options(self, scope: Scope, headers: Headers) -> Reply:
         path = uri_path(scope, self._edge.uri_limit)[self._prefix :]

@@ -18,12 +18,12 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _EXPOSED = (
     b"Content-Location, ETag, Last-Modified, Location, Preference-Applied, Retry-After, "
-    b"X-Progress, X-Request-Id"
+    b"WWW-Authenticate, X-Progress, X-Request-Id"
 )
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _REQUEST_HEADERS = (
     b"Accept, Authorization, Content-Type, Content-Encoding, If-Match, If-Modified-Since, "
-    b"If-None-Exist, If-None-Match, Prefer, X-Cascade, X-Request-Id, X-Security-Context"
+    b"DPoP, If-None-Exist, If-None-Match, Prefer, X-Cascade, X-Request-Id, X-Security-Context"
 )
 _MAX_AGE = b"7200"
 

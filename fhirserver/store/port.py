@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from fhirserver.errors import Conflict
-from fhirserver.model.resource import Draft
+from fhirserver.model.resource import Body
 from fhirserver.model.temporal import ALWAYS, Interval
 from fhirserver.search.entry import Entries
 from fhirserver.search.expression import Cursor, Expression, Query
@@ -56,7 +56,7 @@ class Change:
     id: str
     version: int
     method: Method
-    body: Draft | None
+    body: Body | None
     entries: Entries = field(default_factory=dict)
     concepts: ConceptSet | None = None
 
@@ -135,10 +135,13 @@ class HistoryQuery:
 
 
 class HistoryPage(NamedTuple):
-    """`total` counts all versions of the query, in the snapshot that the first page took."""
+    """`total` counts all versions of the query, in the snapshot that the first page took.
+
+    None where what may be seen of them is not counted (`fhirserver.access.guard`).
+    """
 
     versions: Sequence[Version]
-    total: int
+    total: int | None
     next: Cursor | None
 
 
@@ -172,10 +175,24 @@ class Expunge:
 
 
 class Kept(NamedTuple):
-    """A version as another store kept it, with the entries of its body."""
+    """A version as another store kept it, with the entries of its body.
+
+    `body` is what this store is to keep, where that is not what the version has.
+    """
 
     version: Version
     entries: Entries
+    body: Body | None = None
+
+
+class Rewritten(NamedTuple):
+    """Other bytes for a version that stays as it is, if it still has those `before`."""
+
+    type: str
+    id: str
+    version: int
+    before: bytes
+    after: bytes
 
 
 class Explanation(NamedTuple):
@@ -276,3 +293,9 @@ class ServerStore(Store, Protocol):
 
     @property
     def concepts(self) -> ConceptStore: ...
+
+    async def rewrite(self, bodies: Sequence[Rewritten]) -> int:
+        """Keeps versions in other bytes that mean the same; how many there were to be kept so.
+
+        For sealing anew. No version, instant, entry or history changes. Durable on return.
+        """

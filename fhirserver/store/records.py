@@ -60,3 +60,6 @@ class Records(Protocol):
 
         Those whose key begins with `prefix` and comes behind `after`.
         """
+
+    async def collections(self) -> Sequence[str]:
+        """The names of the collections that have records, in order."""

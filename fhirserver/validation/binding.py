@@ -23,7 +23,7 @@ from fhirserver.validation.question import CodeQuestion, Doubt, SystemQuestion
 from fhirserver.validation.scope import NOWHERE, Scope
 
 _NAMED = 8  # so many codes of a value set are told
-_MOST_KEPT: Final = 10_000  # anyone may send any system
+_MOST_KEPT: Final = 10_000  # anyone may send any system and code
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Bindings:
         self._terminology = terminology
         self._systems: dict[str, frozenset[str]] = {}
         self._codes: dict[str, Codes] = {}
+        self._answers: dict[tuple[str, str | None, str], bool | None] = {}
 
     def check(self, binding: Binding | None, type: str) -> Check | None:
         """The check of a binding of an element of that type; None where it says nothing."""
@@ -58,6 +59,17 @@ class Bindings:
         else:
             return None
         return make(_Bound(self, url, binding.strength, severity))
+
+    def first(self, check: Check, binding: Binding | None) -> Check:
+        """The check of a code, which one that is listed for the element passes at once."""
+        listed = self.codes(binding.value_set).every if binding is not None else frozenset()
+
+        def quick(value: Json, scope: Scope = NOWHERE) -> Found:
+            if type(value) is str and value in listed:
+                return None
+            return check(value, scope)
+
+        return quick if listed else check
 
     def widest(self, binding: Binding | None, type: str) -> Check | None:
         """The check of the widest value set that a binding may reach, which is required."""
@@ -81,7 +93,13 @@ class Bindings:
         grammar = GRAMMARS.get(url.partition("|")[0])
         if grammar is not None:
             return grammar[1](code) if system is None or system == grammar[0] else False
-        return self._terminology.contains(url.partition("|")[0], system, code)
+        asked = (url, system, code)
+        if asked not in self._answers:
+            if len(self._answers) >= _MOST_KEPT:
+                self._answers.clear()
+            plain = url.partition("|")[0]
+            self._answers[asked] = self._terminology.contains(plain, system, code)
+        return self._answers[asked]
 
     def is_known(self, value: Any, scope: Scope = NOWHERE) -> Found:
         """What is to be told of a Coding by itself: its system is a URI, and has the code."""

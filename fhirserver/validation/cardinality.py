@@ -10,7 +10,7 @@ from typing import Final
 
 from fhirserver.definitions.element import Child
 from fhirserver.model.json import Json, Resource
-from fhirserver.validation.finding import MOST, Check, Found, error, joined, refused, under
+from fhirserver.validation.finding import Check, Found, error, is_full, joined, refused, under
 from fhirserver.validation.scope import NOWHERE, Scope
 
 NULL: Final = "A null here needs a partner: a value, or an id or extension in '_…' beside it."
@@ -28,7 +28,7 @@ def many(check: Check, max: int | None) -> Check:
             bad = check(item, scope)
             if bad is not None:
                 found = joined(found, under(f"[{index}]", bad))
-                if len(found) > MOST:
+                if is_full(found):
                     break
         return _count(found, len(value), max)
 
@@ -48,7 +48,7 @@ def many_primitive(check: Check, max: int | None) -> Check:
                 if item is None:
                     bad = [_NULL]
                 found = joined(found, under(f"[{index}]", bad))
-                if len(found) > MOST:
+                if is_full(found):
                     break
         return _count(found, len(value), max)
 

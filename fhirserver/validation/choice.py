@@ -26,12 +26,16 @@ def exclusive(children: Mapping[str, Child]) -> Check | None:
         return None
 
     def rule(value: Resource, scope: Scope = NOWHERE) -> Found:
-        picked = [name for name in value if name in choice_of]
-        if len(picked) < 2:
+        picked = 0
+        for name in value:  # a loop, as this runs for every object
+            if name in choice_of:
+                picked += 1
+        if picked < 2:
             return None
         made: dict[str, set[str]] = {}
-        for name in picked:
-            made.setdefault(choice_of[name], set()).add(name.removeprefix("_"))
+        for name in value:
+            if name in choice_of:
+                made.setdefault(choice_of[name], set()).add(name.removeprefix("_"))
         return _twice(made)
 
     return rule

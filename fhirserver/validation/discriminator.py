@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import eq
 from typing import Any, Final, TypeAlias
 
 from fhirserver.definitions.element import Discriminator, element
@@ -61,7 +62,10 @@ class Discriminators:
         match discriminator.type:
             case "value" | "pattern":
                 test = self._requirement(target)
-                return None if test is None else _some(values, test)
+                if test is None:
+                    return None
+                steps = self._properties(part, path)
+                return _some(values, test) if steps is None else _some_at(steps, test)
             case "exists":
                 return _existence(target, values)
             case "type":
@@ -88,6 +92,15 @@ class Discriminators:
             else:
                 at = self._child(at, name)
         return at
+
+    def _properties(self, node: Node, path: str) -> tuple[str, ...] | None:
+        """The properties on a way that leads through no choice; None for any other way."""
+        if not _WALKED.fullmatch(path):
+            return None
+        at: Node | None = node
+        for name in path.split("."):
+            at = at and (at.children.get(name) or self._profiled(at).get(name))
+        return None if at is None else tuple(path.split("."))
 
     def _child(self, node: Node, name: str) -> Node | None:
         for names in (node.children, self._profiled(node)):
@@ -120,7 +133,9 @@ class Discriminators:
         """What the definition asks of a value: fixed, pattern, required codes, in the depth."""
         stated = element(node.definition) if node.definition else None
         tests: list[Test] = []
-        if stated is not None and stated.fixed is not None:
+        if stated is not None and isinstance(stated.fixed, str):
+            tests.append(partial(eq, stated.fixed))
+        elif stated is not None and stated.fixed is not None:
             tests.append(partial(_is, stated.fixed))
         elif stated is not None and stated.pattern is not None:
             tests.append(partial(_has, stated.pattern))
@@ -204,6 +219,34 @@ def _node(item: Item) -> PathNode:
 
 def _some(values: Values, test: Test) -> Match:
     return lambda item, scope: _any([test(node.value) for node in values(item, scope)])
+
+
+def _some_at(steps: tuple[str, ...], test: Test) -> Match:
+    """The same where the values are properties of properties: sooner than by FHIRPath."""
+    first, rest = steps[0], steps[1:]
+
+    def match(item: Item, scope: Scope) -> bool | None:
+        content = item.value if isinstance(item.value, dict) else item.extra
+        found = content.get(first) if isinstance(content, dict) else None
+        if rest:
+            found = _walked(found, rest)
+        if isinstance(found, list):
+            return _any([test(value) for value in found])
+        return False if found is None else test(found)
+
+    return match
+
+
+def _walked(value: Json, steps: tuple[str, ...]) -> list[Json]:
+    values = value if isinstance(value, list) else [value]
+    for name in steps:
+        inner: list[Json] = []
+        for one in values:
+            found = one.get(name) if isinstance(one, dict) else None
+            if found is not None:
+                inner += found if isinstance(found, list) else [found]
+        values = inner
+    return values
 
 
 def _existence(target: Node, values: Values) -> Match | None:

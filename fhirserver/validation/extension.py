@@ -65,6 +65,7 @@ class Extensions:
     ) -> None:
         self._definitions = definitions
         self._profile = profile
+        self._path = path
         self._modifier = modifier
         self._places = places_of(definitions, path)
         self._is_inner = path == "Extension"
@@ -88,7 +89,7 @@ class Extensions:
             text = f"The URL of an extension has no version: '{url}'."
             return always(error("value", text, ".url"))
         if structure is None or structure.type != "Extension":
-            return always(ExtensionQuestion("", url))
+            return self._unknown(url)
         profile = self._profile(url)
         findings = self._standing(structure)
         if not findings:
@@ -98,6 +99,19 @@ class Extensions:
             found: Found = list(findings)
             bad = profile(value, scope) if profile is not None else None
             return found if bad is None else joined(found, bad)
+
+        return check
+
+    def _unknown(self, url: str) -> Check:
+        """The check of an extension that perhaps those who ask know, among their profiles."""
+        path, modifier = self._path, self._modifier
+
+        def check(value: Any, scope: Scope = NOWHERE) -> Found:
+            asked = scope.structures
+            if asked is not None and asked.definitions is not self._definitions:
+                found: Found = asked.extensions(path, modifier=modifier).check(value, scope)
+                return found
+            return [ExtensionQuestion("", url)]
 
         return check
 

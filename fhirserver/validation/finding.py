@@ -22,7 +22,12 @@ Check: TypeAlias = Callable[[Json, Scope], Found]
 """A check takes a value and the resource it stands in."""
 
 MOST: Final = 1000
-"""So many findings are told of one resource, so that a hostile one costs no more."""
+"""So many findings are told of one resource."""
+
+KEPT: Final = 20_000
+"""So many findings and questions are kept, so that a hostile resource costs no more."""
+
+_DEEP: Final = 400  # characters of a place, above which no more than MOST findings are carried
 
 _SHOWN = 60
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -45,8 +50,10 @@ def refused(code: str, expected: str, value: Json) -> list[Finding]:
     return [error(code, f"Expected {expected}, found {shown(value)}.")]
 
 
-def under(place: str, found: Iterable[Finding]) -> list[Finding]:
+def under(place: str, found: Sequence[Finding]) -> list[Finding]:
     """The same findings, seen from the value that holds `place`."""
+    if len(found) > MOST and len(found[-1].expression) > _DEEP:
+        found = _cut_off(found, MOST)
     return [
         Issue(item.severity, item.code, place + item.expression, item.text)
         if isinstance(item, Issue)
@@ -59,7 +66,7 @@ def always(*findings: Finding) -> Check:
     """The check that tells the same of every value."""
 
     def check(value: Json, scope: Scope = NOWHERE) -> Found:
-        return list(findings)
+        return list(findings) or None
 
     return check
 
@@ -77,8 +84,12 @@ def has_errors(found: Found) -> bool:
 def every(*checks: Check | None) -> Check:
     """All the checks as one; those after an error are left out, as they need a sound value."""
     made = [check for check in checks if check is not None]
+    if not made:
+        return always()
     if len(made) == 1:
         return made[0]
+    if len(made) == 2:
+        return _both(*made)
     first, rest = made[0], made[1:]
 
     def check(value: Json, scope: Scope = NOWHERE) -> Found:
@@ -94,12 +105,67 @@ def every(*checks: Check | None) -> Check:
     return check
 
 
+def _both(first: Check, second: Check) -> Check:
+    """The frequent case of `every`."""
+
+    def check(value: Json, scope: Scope = NOWHERE) -> Found:
+        found = first(value, scope)
+        if found is None:
+            return second(value, scope)
+        if has_errors(found):
+            return found
+        bad = second(value, scope)
+        return found if bad is None else joined(found, bad)
+
+    return check
+
+
+def together(checks: Iterable[Check | None]) -> Check | None:
+    """All the checks as one, whatever they find; None where there is none."""
+    made = [check for check in checks if check is not None]
+    if len(made) < 2:
+        return made[0] if made else None
+
+    def check(value: Json, scope: Scope = NOWHERE) -> Found:
+        found: Found = None
+        for one in made:
+            bad = one(value, scope)
+            if bad is not None:
+                found = joined(found, bad)
+        return found
+
+    return check
+
+
 def joined(first: Found, second: Sequence[Finding]) -> list[Finding]:
-    """Both findings' issues, at most one more than are told."""
+    """All findings of both; of more than are kept the last one tells, as an error.
+
+    For what is not looked at may be wrong, and a question may have an error for its answer.
+    """
     if first is None:
-        return list(second[: MOST + 1])
-    first.extend(second[: MOST + 1 - len(first)])
-    return first
+        return list(second)
+    first.extend(second)
+    return first if len(first) <= KEPT else _cut_off(first, KEPT)
+
+
+def is_full(found: Sequence[Finding]) -> bool:
+    """Whether no more findings are kept, so that looking further tells nothing."""
+    return len(found) >= KEPT
+
+
+def _cut_off(found: Sequence[Finding], most: int) -> list[Finding]:
+    text = f"There is too much to tell: more than {most} findings. The rest was not looked at."
+    return [*found[: most - 1], error("too-costly", text)]
+
+
+def told(issues: list[Issue]) -> list[Issue]:
+    """The issues that are told of one resource: of too many the errors before the rest."""
+    if len(issues) <= MOST:
+        return issues
+    root = issues[0].expression.partition(".")[0]
+    more = f"There are {len(issues)} findings: only {MOST} are told, errors before others."
+    ranked = sorted(issues, key=lambda item: not item.is_error)
+    return [*ranked[:MOST], Issue("information", "informational", root, more)]
 
 
 def place(name: str) -> str:

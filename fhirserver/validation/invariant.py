@@ -26,11 +26,13 @@ def invariants(constraints: Iterable[Constraint], path: str) -> Check | None:
     if not tested:
         return None
     if len(tested) == 1:
-        return tested[0]
+        return tested[0].check
+
+    checks = [rule.check for rule in tested]
 
     def check(value: Json, scope: Scope = NOWHERE) -> Found:
         found: list[Finding] | None = None
-        for rule in tested:
+        for rule in checks:
             bad = rule(value, scope)
             if bad is not None:
                 found = bad if found is None else [*found, *bad]
@@ -56,6 +58,18 @@ class _Invariant:
     def is_settled(self) -> bool:
         """Whether other checks tell it already."""
         return self._native is not None and self._native.__name__ == "_always"
+
+    @property
+    def check(self) -> Check:
+        """The rule as a check, which asks the native one first."""
+        native = self._native
+        if native is None:
+            return self
+
+        def check(value: Json, scope: Scope = NOWHERE) -> Found:
+            return None if native(value, scope) else self(value, scope)
+
+        return check
 
     def __call__(self, value: Json, scope: Scope = NOWHERE) -> Found:
         holds = None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from fhirserver.definitions.element import Child
 from fhirserver.validation.finding import place
@@ -12,13 +12,20 @@ from fhirserver.validation.finding import place
 class Item(NamedTuple):
     """One value: `value` None for a primitive that has only what is beside it, `extra`.
 
-    `place` is the FHIRPath step to it, `child` tells its type and where its content is defined.
+    `step` is the FHIRPath step to the element, `number` that of the value where it repeats;
+    `child` tells its type and where its content is defined.
     """
 
-    place: str
+    step: str
+    number: int | None
     child: Child
     value: Any
     extra: Any
+
+    @property
+    def place(self) -> str:
+        """The FHIRPath step to the value."""
+        return self.step if self.number is None else f"{self.step}[{self.number}]"
 
     @property
     def content(self) -> Any:
@@ -26,20 +33,32 @@ class Item(NamedTuple):
         return self.value if isinstance(self.value, dict) else self.extra
 
 
+_Way: TypeAlias = tuple[str, str, Child, str]  # a property, what is beside it, its type, the step
+
+
 class Member:
     """An element by its properties, of which a choice has several."""
 
     def __init__(self, properties: Mapping[str, Child]) -> None:
-        self._ways: Sequence[tuple[str, str, Child, str]] = [
-            (name, f"_{name}", child, _step(child)) for name, child in properties.items()
-        ]
+        self._ways: dict[str, _Way] = {}
+        for name, child in properties.items():
+            way = (name, f"_{name}", child, _step(child))
+            self._ways[name] = self._ways[f"_{name}"] = way
+        self._only = way if len(properties) == 1 else None
 
-    def items(self, value: Any) -> list[Item]:
+    def items(self, value: Any) -> Sequence[Item]:
         """The values in an object."""
-        found: list[Item] = []
-        for name, hidden, child, step in self._ways:
-            if name in value or hidden in value:
-                found.extend(_items(value.get(name), value.get(hidden), child, step))
+        if self._only is not None:
+            name, hidden, child, step = self._only
+            if name not in value and hidden not in value:
+                return ()
+            return _items(value.get(name), value.get(hidden), child, step)
+        found: Sequence[Item] = ()
+        for name in value:  # an object has few properties, a choice may have fifty
+            way = self._ways.get(name)
+            if way is not None and (name == way[0] or way[0] not in value):
+                own, hidden, child, step = way
+                found = [*found, *_items(value.get(own), value.get(hidden), child, step)]
         return found
 
 
@@ -48,13 +67,20 @@ def _step(child: Child) -> str:
     return f"{step}.ofType({child.type})" if child.element.choice else step
 
 
-def _items(value: Any, extra: Any, child: Child, step: str) -> Iterator[Item]:
+def _items(value: Any, extra: Any, child: Child, step: str) -> list[Item]:
     if child.element.max == 1:
-        yield Item(step, child, value, extra)
-        return
+        return [Item(step, None, child, value, extra)]
     values = value if isinstance(value, list) else ()
+    if extra is None:
+        return [Item(step, number, child, one, None) for number, one in enumerate(values)]
     extras = extra if isinstance(extra, list) else ()
-    for index in range(max(len(values), len(extras))):
-        one = values[index] if index < len(values) else None
-        beside = extras[index] if index < len(extras) else None
-        yield Item(f"{step}[{index}]", child, one, beside)
+    return [
+        Item(
+            step,
+            number,
+            child,
+            values[number] if number < len(values) else None,
+            extras[number] if number < len(extras) else None,
+        )
+        for number in range(max(len(values), len(extras)))
+    ]

@@ -149,7 +149,9 @@ def _no_clinical_status(value: Resource, scope: Scope) -> bool:
 
 
 def _contained(check: Callable[[Resource], bool]) -> Rule:
-    return lambda value, scope: all(check(item) for item in value.get("contained", ()))
+    return lambda value, scope: (
+        "contained" not in value or all(check(item) for item in value["contained"])
+    )
 
 
 def _is_referred(value: Resource, scope: Scope) -> bool | None:

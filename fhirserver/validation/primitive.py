@@ -64,6 +64,9 @@ def string(value: Json, scope: Scope = NOWHERE) -> Found:
 
 def text(value: Json, scope: Scope = NOWHERE) -> Found:
     """A string or markdown, with what reads like HTML told."""
+    is_plain = type(value) is str and value.isprintable() and "<" not in value
+    if is_plain and 0 < len(value) <= MAX_TEXT:
+        return None
     found = string(value, scope)
     if found is None and "<" in value:
         tag = _TAG.search(value)

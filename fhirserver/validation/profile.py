@@ -107,7 +107,7 @@ class Profiles:
             inner = scope
             if "resourceType" in value and value is not scope.resource:
                 inner = Scope(value, outer=scope.outer, full_url=scope.full_url)
-                inner.conforms = scope.conforms
+                inner.conforms, inner.structures = scope.conforms, scope.structures
                 type = value["resourceType"]
                 if has_errors(self.base(type)(value, inner)):
                     return False

@@ -60,8 +60,11 @@ class Compiler:
         rules.append(self._object(node, self._type))
         return every(*rules)
 
-    def _type_rule(self) -> Check:
+    def _type_rule(self) -> Check | None:
         type, by, definitions = self._type, self._by, self._definitions
+        header = definitions.types.get(type)
+        if header is not None and header.kind != "resource":
+            return None  # the element that holds a value tells its type
 
         def check(value: Any, scope: Scope = NOWHERE) -> Found:
             given = value.get("resourceType") if isinstance(value, dict) else None
@@ -75,7 +78,7 @@ class Compiler:
         """The check of an object's elements; None if the profile adds nothing."""
         base = self._definitions.children(path)
         choices = self._definitions.choices(path)
-        made: list[Callable[[Any, Scope], list[Finding]]] = []
+        made: list[Callable[[Any, Scope], list[Finding] | None]] = []
         for name, child in node.children.items():
             stem = name.removesuffix("[x]")
             names = (name,) if name in base else choices.get(stem, ())
@@ -105,7 +108,7 @@ class Compiler:
 
     def _member(
         self, node: Node, base: Mapping[str, Child]
-    ) -> Callable[[Any, Scope], list[Finding]] | None:
+    ) -> Callable[[Any, Scope], list[Finding] | None] | None:
         known = next(iter(base.values())).element
         stated = element(node.definition) if node.definition else None
         least = stated.min if stated is not None and stated.min > known.min else 0
@@ -115,16 +118,17 @@ class Compiler:
         if not least and most is None and check is None and slicing is None:
             return None
         member, by, name = Member(base), self._by, known.name
+        may_lack = not least and (slicing is None or not slicing.check((), NOWHERE))
 
-        def run(value: Any, scope: Scope) -> list[Finding]:
+        def run(value: Any, scope: Scope) -> list[Finding] | None:
             items = member.items(value)
+            if not items and may_lack:
+                return None
             found: list[Finding] = []
             count = len(items)
             if count < least:
                 text = f"{by}: '{name}' is there {least} times or more, found {count}."
                 found.append(error("required", text))
-            if not items and slicing is None:
-                return found
             if most is not None and count > most:
                 text = f"{by}: '{name}' is there {most} times at most, found {count}."
                 found.append(error("structure", text, items[most].place))
@@ -341,9 +345,10 @@ def _item_check(on_value: list[Check], inside: Check | None) -> ItemCheck | None
 def _wanted(test: Callable[[Json, Json], bool], wanted: Json, text: str) -> Check | None:
     if wanted is None:
         return None
+    plain = wanted if isinstance(wanted, str) else None
 
     def check(value: Json, scope: Scope = NOWHERE) -> Found:
-        if test(value, wanted):
+        if (plain is not None and value == plain) or test(value, wanted):
             return None
         return [error("value", f"{text} {in_words(wanted)}, found {in_words(value)}.")]
 

@@ -38,6 +38,9 @@ class CodeQuestion(Question):
     value_set: str
     issue: Issue
 
+    def under(self, place: str) -> Self:
+        return type(self)(place + self.expression, self.codes, self.value_set, self.issue)
+
     def refused(self) -> Issue:
         """The finding that the codes are not in the value set."""
         return replace(self.issue, expression=self.expression)
@@ -49,6 +52,9 @@ class SystemQuestion(Question):
 
     system: str
     code: str
+
+    def under(self, place: str) -> Self:
+        return type(self)(place + self.expression, self.system, self.code)
 
     def unanswered(self, *, strict: bool = False) -> Issue | None:
         text = f"The code system '{self.system}' has no code '{self.code}'."

@@ -45,6 +45,7 @@ class Scope:
         self.modes: Mapping[str, str] = modes or (outer.modes if outer else ALL_REJECT)
         self.types: Mapping[str, str] = types or (outer.types if outer else NO_TYPES)
         self.conforms: Callable[[Json, str], bool | None] | None = None
+        self.structures: Any = outer.structures if outer else None  # `structure.Structures`
         self.surroundings: Any = None  # what `invariant` makes of this for FHIRPath
 
     @property

@@ -21,7 +21,6 @@ from fhirserver.validation.choice import exclusive
 from fhirserver.validation.definition import structure_definition
 from fhirserver.validation.extension import Extensions, settle
 from fhirserver.validation.finding import (
-    MOST,
     Check,
     Finding,
     Found,
@@ -29,9 +28,11 @@ from fhirserver.validation.finding import (
     error,
     every,
     has_errors,
+    is_full,
     joined,
     place,
     refused,
+    together,
     under,
 )
 from fhirserver.validation.invariant import invariants
@@ -55,14 +56,23 @@ _WITHDRAWN: Final = _ALONE | {NULL}
 
 
 class Structures:
-    """The compiled checks of one registry of definitions."""
+    """The compiled checks of one registry of definitions.
 
-    def __init__(self, definitions: Definitions) -> None:
+    `beneath` are those of the registry that this one only adds profiles to: the checks of types
+    are the same, and find the profiles by way of `Scope.structures`.
+    """
+
+    def __init__(self, definitions: Definitions, beneath: Structures | None = None) -> None:
         self.definitions = definitions
-        self.terminology = Terminology(definitions)
-        self.bindings = Bindings(definitions, self.terminology)
+        self.beneath = beneath
+        if beneath is None:
+            self.bindings = Bindings(definitions, Terminology(definitions))
+            self._checks: dict[str, Check] = dict(primitive.CHECKS)
+        else:
+            self.bindings = beneath.bindings
+            self._checks = beneath._checks
         self.profiles = Profiles(definitions, self.bindings, self.check)
-        self._checks: dict[str, Check] = dict(primitive.CHECKS)
+        self._extensions: dict[tuple[str, bool], Extensions] = {}
         definition = structure_definition(self.profiles.find)
         self._rules = {
             **RESOURCE_RULES,
@@ -80,6 +90,11 @@ class Structures:
 
     def within(self, scope: Scope) -> Found:
         """The findings about the resource of a scope, with those of the profiles it claims."""
+        if scope.structures is None:
+            scope.structures = self
+        elif scope.structures is not self:
+            within: Found = scope.structures.within(scope)
+            return within
         value = scope.resource
         type_ = value.get("resourceType")
         if type(type_) is not str or type_ not in self.definitions.resource_types:
@@ -108,6 +123,7 @@ class Structures:
         is_nested = len(own) < len(value)
         content = own if is_nested else value
         within = Scope(content, scope.root, scope.outer, scope.full_url, scope.modes, scope.types)
+        within.structures = scope.structures
         found = self.within(within)
         if "id" not in value:
             text = "A contained resource needs an id, by which it is referred to."
@@ -131,8 +147,7 @@ class Structures:
             return self.contained if name == "contained" else check
         if child.type == "Extension":
             modifier = name == "modifierExtension"
-            known = Extensions(self.definitions, path, self.profiles.check, modifier=modifier)
-            return every(check, known.check)
+            return every(check, self.extensions(path, modifier=modifier).check)
         element = child.element
         types = [type for type in element.types if type.code == child.type]
         rules = [
@@ -146,7 +161,18 @@ class Structures:
             rules += [self.profiles.check(url) for url in type.profiles]
         if child.path == child.type:
             rules.append(invariants(element.constraints, child.type))
+        if child.type == "code" and all(rule is None for rule in rules[1:]):
+            return self.bindings.first(every(check, *rules), element.binding)
         return every(check, *rules)
+
+    def extensions(self, path: str, *, modifier: bool) -> Extensions:
+        """The checks of the extensions of an element."""
+        found = self._extensions.get((path, modifier))
+        if found is None:
+            find = self.profiles.check
+            found = Extensions(self.definitions, path, find, modifier=modifier)
+            self._extensions[path, modifier] = found
+        return found
 
     def _compile(self, path: str) -> Check:
         if path == _RESOURCE:
@@ -154,14 +180,10 @@ class Structures:
         children = self.definitions.children(path)
         made = [rule(children) for rule in RULES]
         is_resource = path in self.definitions.resource_types
-        shape = _object(
-            Properties(self, path),
-            [rule for rule in made if rule is not None],
-            path=path,
-            is_resource=is_resource,
-        )
         known = self.bindings.is_known if path == "Coding" else None
-        return every(shape, TYPE_RULES.get(path), known, self._invariants(path))
+        sound = [TYPE_RULES.get(path), known, self._invariants(path)]
+        properties = Properties(self, path)
+        return _object(properties, together(made), together(sound), path, is_resource=is_resource)
 
     def _invariants(self, path: str) -> Check | None:
         if "." not in path:
@@ -208,6 +230,11 @@ class Properties(dict[str, Check]):
         step = place(child.element.name)
         return f"{step}.ofType({child.type})" if child.element.choice else step
 
+    def placed(self, found: Found, bad: list[Finding], name: str, value: Resource) -> Found:
+        """The findings about an object with those about a property of it."""
+        bad = _with_partner(bad, name, value)
+        return joined(found, under(self.place(name), bad)) if bad else found
+
     def _partnered(self, name: str) -> Child | None:
         """The primitive whose id and extensions a property holds: `_birthDate`."""
         child = self._children.get(name[1:]) if name.startswith("_") else None
@@ -239,9 +266,18 @@ class Properties(dict[str, Check]):
         return always(error("structure", text))
 
 
-def _object(properties: Properties, rules: list[Check], *, path: str, is_resource: bool) -> Check:
+def _object(
+    properties: Properties,
+    rules: Check | None,
+    sound: Check | None,
+    path: str,
+    *,
+    is_resource: bool,
+) -> Check:
+    """The check of an object; `sound` runs where there are no errors before."""
     # What stands beside a primitive may have only an id, if the primitive is there.
     only_id = error("invariant", LONE if path == "Element" else _ONLY_ID)
+    fewest = 0 if is_resource else 2
 
     def check(value: Json, scope: Scope = NOWHERE) -> Found:
         if not isinstance(value, dict):
@@ -250,21 +286,18 @@ def _object(properties: Properties, rules: list[Check], *, path: str, is_resourc
         for name, item in value.items():
             bad = properties[name](item, scope)
             if bad is not None:
-                bad = _with_partner(bad, name, value)
-                if bad:
-                    found = joined(found, under(properties.place(name), bad))
-                    if len(found) > MOST:
-                        return found
-        for rule in rules:
-            bad = rule(value, scope)
-            if bad is not None:
-                found = joined(found, bad)
-        if len(value) < 2 and not is_resource:
-            if not value:
-                return [_EMPTY]
-            if "id" in value:
-                return joined(found, [only_id])
-        return found
+                found = properties.placed(found, bad, name, value)
+                if found is not None and is_full(found):
+                    return found
+        if rules is not None:
+            bad = rules(value, scope)
+            found = found if bad is None else joined(found, bad)
+        if len(value) < fewest and (not value or "id" in value):
+            return joined(found, [only_id]) if value else [_EMPTY]
+        if sound is None or (found is not None and has_errors(found)):
+            return found
+        bad = sound(value, scope)
+        return found if bad is None else joined(found, bad)
 
     return check
 

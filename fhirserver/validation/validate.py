@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from typing import Final
 
 from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
 from fhirserver.model.json import Json, Resource
 from fhirserver.model.outcome import Issue
-from fhirserver.validation.finding import MOST, Finding, Found, error, has_errors, joined, under
+from fhirserver.validation.finding import Finding, Found, error, has_errors, joined, told, under
 from fhirserver.validation.question import Question
 from fhirserver.validation.scope import ALL_REJECT, NO_TYPES, Scope
 from fhirserver.validation.snapshot import Snapshots
 from fhirserver.validation.structure import Structures
 from fhirserver.validation.vital_signs import vital_sign_profiles
+
+_COMPILED: Final = "validation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Report:
         `strict` makes errors of unknown extensions, codes that their system has not, and markup.
         """
         rest = [question.unanswered(strict=strict) for question in self.questions]
-        return self.issues + [issue for issue in rest if issue is not None]
+        return told(self.issues + [issue for issue in rest if issue is not None])
 
 
 def validate(
@@ -76,7 +78,7 @@ def examine(
         found = _advised(structures, resource, urls, found)
     if found is None:
         return Report([], [])
-    placed = _told(root, found)
+    placed = _placed(root, found)
     issues = [item for item in placed if isinstance(item, Issue)]
     questions = [item for item in placed if not isinstance(item, Issue)]
     return Report(list(dict.fromkeys(issues)), list(dict.fromkeys(questions)))
@@ -91,10 +93,17 @@ def snapshot_of(definition: Resource, definitions: Definitions | None = None) ->
     return Snapshots(compiled(known.standard).profiles.find).elements(definition)
 
 
-@lru_cache(maxsize=8)
 def compiled(definitions: Definitions) -> Structures:
-    """The checks of a registry, shared by all who validate against it."""
-    return Structures(definitions)
+    """The checks of a registry, shared by all who validate against it.
+
+    Those of a registry with more profiles are those of the one beneath, and the profiles.
+    """
+    found: Structures | None = definitions.kept.get(_COMPILED)
+    if found is None:
+        beneath = definitions.beneath
+        found = Structures(definitions, None if beneath is None else compiled(beneath))
+        definitions.kept[_COMPILED] = found
+    return found
 
 
 def _found(
@@ -121,6 +130,7 @@ def _found(
 
 def _advised(structures: Structures, resource: Resource, urls: list[str], found: Found) -> Found:
     scope = Scope(resource, modes=dict.fromkeys(urls, "warn"))
+    scope.structures = structures
     scope.conforms = structures.profiles.conformance(scope)
     for url in urls:
         bad = structures.profiles.against(resource, url, scope)
@@ -135,11 +145,8 @@ def _is_broken(found: Found) -> bool:
     )
 
 
-def _told(root: str, found: list[Finding]) -> list[Finding]:
-    told = under(root, found[:MOST])
+def _placed(root: str, found: list[Finding]) -> list[Finding]:
+    placed = under(root, found)
     if not root:
-        told = [replace(item, expression=item.expression.lstrip(".")) for item in told]
-    if len(found) > MOST:
-        more = f"There are more findings: only the first {MOST} are told."
-        told.append(Issue("information", "informational", root, more))
-    return told
+        placed = [replace(item, expression=item.expression.lstrip(".")) for item in placed]
+    return placed

@@ -13,6 +13,7 @@ from typing import Any
 
 from stores import open_store
 
+from fhirserver.access.authority import Authority
 from fhirserver.definitions.packaged import packaged
 from fhirserver.interactions.context import Context, Policy
 from fhirserver.interactions.dispatch import Gate
@@ -47,6 +48,7 @@ async def open_context(path: Path, policy: Policy | None = None) -> AsyncIterato
             now=now,
             new_id=lambda: f"new-{next(numbers)}",
             jobs=JobTable(store.records, now=now, new_id=lambda: f"job-{next(job_numbers)}"),
+            access=Authority(store, store.records, now),
         )
     finally:
         await store.close()

@@ -2,7 +2,19 @@ from decimal import Decimal
 
 import pytest
 
-from fhirserver.validation.finding import MOST, error, joined, place, shown, under
+from fhirserver.validation.finding import (
+    KEPT,
+    MOST,
+    Finding,
+    error,
+    is_full,
+    joined,
+    place,
+    shown,
+    told,
+    under,
+    warning,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +55,25 @@ def test_places_grow_from_the_inside_out() -> None:
     assert under(".name[0]", under(".given", inner))[0].expression == ".name[0].given[1]"
 
 
-def test_findings_are_bounded() -> None:
+def test_what_is_more_than_can_be_kept_is_an_error() -> None:
     found = None
-    for _ in range(5):
-        found = joined(found, [error("value", "text")] * MOST)
-    assert found is not None
-    assert len(found) == MOST + 1
+    while found is None or not is_full(found):
+        found = joined(found, [warning("value", "text")] * MOST)
+    found = joined(found, [warning("value", "text")])
+    assert len(found) == KEPT
+    assert [item.is_error for item in found[-2:]] == [False, True]
+
+
+def test_many_findings_at_a_deep_place_are_cut_off() -> None:
+    many: list[Finding] = [warning("value", "text", "." + "x" * 500)] * (MOST + 1)
+    carried = under(".name", many)
+    assert len(carried) == MOST
+    assert carried[-1].is_error
+
+
+def test_errors_are_told_before_others() -> None:
+    issues = [warning("value", "text")] * MOST + [error("value", "last")]
+    shown = told(issues)
+    assert len(shown) == MOST + 1
+    assert shown[0].text == "last"
+    assert shown[-1].severity == "information"

@@ -233,6 +233,13 @@ def test_a_hostile_resource_gets_no_more_findings_than_can_be_read() -> None:
     assert issues[-1].severity == "information"
 
 
+def test_no_error_is_lost_behind_what_is_only_warned_of_or_asked() -> None:
+    unknown = [{"url": f"http://e/{index}", "valueCode": "a"} for index in range(2 * MOST)]
+    issues = validate({"resourceType": "Patient", "extension": unknown, "gender": "man"})
+    assert [issue.expression for issue in issues if issue.is_error] == ["Patient.gender"]
+    assert len(issues) == MOST + 1
+
+
 def test_other_definitions_can_be_given() -> None:
     empty = Definitions.of([])
     assert [issue.code for issue in validate(PATIENT, definitions=empty)] == ["value"]

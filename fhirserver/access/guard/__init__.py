@@ -1,14 +1,5 @@
-"""The store as a grant lets it be seen."""
+"""The store as a grant lets it be seen: the whole port, one class for each group of verbs."""
 
-from __future__ import annotations
+from fhirserver.access.guard.store import GuardedStore
 
-from fhirserver.access.grant import Grant
-from fhirserver.errors import Unauthenticated
-from fhirserver.store.port import Store
-
-
-def guard(store: Store, grant: Grant) -> Store:
-    """The store as the grant lets it be seen. Raises `Unauthenticated` where it grants nothing."""
-    if grant.unrestricted:
-        return store
-    raise Unauthenticated("Sign in first.")
+__all__ = ["GuardedStore"]

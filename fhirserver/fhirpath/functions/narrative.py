@@ -126,37 +126,61 @@ class _Broken(Exception):
     """The narrative breaks a rule, which the text tells; ends the parsing."""
 
 
+_ALLOWED: Final = {
+    f"{_XHTML}{_SEPARATOR}{name}": ATTRIBUTES.get(name, frozenset()) | _EVERYWHERE
+    for name in ELEMENTS
+}
+"""The attributes of each element, by its name as the parser tells it."""
+
+
 class _Checker:
     def __init__(self) -> None:
-        self.depth = 0
+        self.parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
+        self.parser.StartElementHandler = self.first
+        self.parser.CharacterDataHandler = self.text
+        self.parser.StartDoctypeDeclHandler = self.refuse
+        self.parser.ProcessingInstructionHandler = self.refuse
         self.has_content = False
 
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        namespace, _, local = name.rpartition(_SEPARATOR)
-        if self.depth == 0 and local != "div":
+    def first(self, name: str, attributes: dict[str, str]) -> None:
+        local = name.rpartition(_SEPARATOR)[2]
+        if local != "div":
             raise _Broken(f"it begins with a div, not with '{local}'")
-        if namespace != _XHTML:
-            raise _Broken(f"'{local}' is in the namespace '{namespace}', not in that of XHTML")
-        if local not in ELEMENTS:
-            raise _Broken(f"the element '{local}' is not allowed")
-        allowed = ATTRIBUTES.get(local, frozenset())
+        self.parser.StartElementHandler = self.start
+        self.start(name, attributes)
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        allowed = _ALLOWED.get(name)
+        if allowed is None:
+            raise _Broken(_stranger(name))
+        if attributes:
+            self._attributes(name, attributes, allowed)
+
+    def _attributes(self, name: str, attributes: dict[str, str], allowed: frozenset[str]) -> None:
+        local = name.rpartition(_SEPARATOR)[2]
         for attribute, value in attributes.items():
             plain = attribute.rpartition(_SEPARATOR)[2]
-            if plain not in allowed and plain not in _EVERYWHERE:
+            if plain not in allowed:
                 raise _Broken(f"the attribute '{plain}' is not allowed on '{local}'")
             if plain in ("href", "src") and value.strip().lower().startswith(_UNSAFE_URLS):
                 raise _Broken(f"the address in '{plain}' is not safe")
-        self.depth += 1
-        self.has_content = self.has_content or (local == "img" and "src" in attributes)
-
-    def end(self, name: str) -> None:
-        self.depth -= 1
+        if local == "img" and "src" in attributes:
+            self.has_content = True
 
     def text(self, data: str) -> None:
-        self.has_content = self.has_content or not data.isspace()
+        if not data.isspace():
+            self.has_content = True
+            self.parser.CharacterDataHandler = None  # what else is said makes no difference
 
     def refuse(self, *_: object) -> None:
         raise _Broken("it has a document type or a processing instruction")
+
+
+def _stranger(name: str) -> str:
+    namespace, _, local = name.rpartition(_SEPARATOR)
+    if namespace != _XHTML:
+        return f"'{local}' is in the namespace '{namespace}', not in that of XHTML"
+    return f"the element '{local}' is not allowed"
 
 
 def is_narrative(xhtml: str) -> bool:
@@ -167,14 +191,8 @@ def is_narrative(xhtml: str) -> bool:
 def breach(xhtml: str) -> str | None:
     """The rule that a narrative breaks, in words; None if it keeps them all."""
     checker = _Checker()
-    parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
-    parser.StartElementHandler = checker.start
-    parser.EndElementHandler = checker.end
-    parser.CharacterDataHandler = checker.text
-    parser.StartDoctypeDeclHandler = checker.refuse
-    parser.ProcessingInstructionHandler = checker.refuse
     try:
-        parser.Parse(xhtml, True)
+        checker.parser.Parse(xhtml, True)
     except _Broken as broken:
         return str(broken)
     except expat.ExpatError as error:

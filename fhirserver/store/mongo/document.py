@@ -45,7 +45,7 @@ from fhirserver.search.entry import (
     Words,
 )
 from fhirserver.store.mongo.keys import keys, words
-from fhirserver.store.port import Change, Entered, Key, Method, Version
+from fhirserver.store.port import Change, Entered, Key, Method, Rewritten, Version
 
 Json: TypeAlias = dict[str, Any]
 
@@ -143,6 +143,12 @@ def version_document(tenant: str, change: Change, number: int, at: int, group: s
     if change.body is not None:
         out["b"] = Binary(change.body.stamped(at))
     return out
+
+
+def rewriting(tenant: str, one: Rewritten) -> UpdateOne:
+    """The write that gives a version other bytes, if it has those that were before."""
+    which: Json = {"t": tenant, "k": one.type, "i": one.id, "v": Int64(one.version)}
+    return UpdateOne(which | {"b": Binary(one.before)}, {"$set": {"b": Binary(one.after)}})
 
 
 def version_of(found: Json) -> Version:

@@ -62,17 +62,18 @@ class MongoRecords:
     async def list(
         self, collection: str, *, prefix: str = "", after: str = "", count: int = MAX_LISTED
     ) -> Sequence[Record]:
-        now = Int64(self._clock())
         wanted = {
-            "t": self._tenant,
             "c": collection,
             "k": {"$gt": after, "$gte": prefix, "$lt": prefix + _LAST},
-            "d": {"$exists": False},
-            "$or": [{"x": {"$exists": False}}, {"x": {"$gt": now}}],
+            **self._there(),
         }
         with translated():
             cursor = self._records.find(wanted, sort=[("k", 1)], limit=min(count, MAX_LISTED))
             return [_record(found) for found in await cursor.to_list(None)]
+
+    async def collections(self) -> Sequence[str]:
+        with translated():
+            return sorted(await self._records.distinct("c", self._there()))
 
     async def _write(
         self, collection: str, key: str, fields: Json, expected: int | None
@@ -105,6 +106,15 @@ class MongoRecords:
 
     def _key(self, collection: str, key: str) -> Json:
         return {"t": self._tenant, "c": collection, "k": key}
+
+    def _there(self) -> Json:
+        """What holds of the tenant's records that are there."""
+        now = Int64(self._clock())
+        return {
+            "t": self._tenant,
+            "d": {"$exists": False},
+            "$or": [{"x": {"$exists": False}}, {"x": {"$gt": now}}],
+        }
 
     def _is_there(self, found: Json | None) -> bool:
         if found is None or "d" in found:

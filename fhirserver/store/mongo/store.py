@@ -10,7 +10,7 @@ from fhirserver.search.expression import Query
 from fhirserver.store.log import Place
 from fhirserver.store.mongo.concepts import MongoConcepts
 from fhirserver.store.mongo.connection import Connection, translated
-from fhirserver.store.mongo.document import SHOWN, keyed, version_of
+from fhirserver.store.mongo.document import SHOWN, keyed, rewriting, version_of
 from fhirserver.store.mongo.explain import Explainer
 from fhirserver.store.mongo.expunge import Expunger
 from fhirserver.store.mongo.guard import Guard
@@ -34,6 +34,7 @@ from fhirserver.store.port import (
     Kept,
     Key,
     LogQuery,
+    Rewritten,
     SearchPage,
     Unchanged,
     Version,
@@ -162,6 +163,14 @@ class MongoStore:
     async def restore(self, versions: Sequence[Kept]) -> None:
         with translated():
             await self._writer.restore(versions)
+
+    async def rewrite(self, bodies: Sequence[Rewritten]) -> int:
+        writes = [rewriting(self._tenant, one) for one in bodies]
+        if not writes:
+            return 0
+        with translated():
+            done = await self._connection.version.bulk_write(writes, ordered=False)
+        return done.matched_count
 
     async def log(self, query: LogQuery) -> AsyncIterator[Version]:
         place: Place | None = Place(0, None)

@@ -262,7 +262,7 @@ class Writer:
 def _change_of(kept: Kept) -> Change:
     type_, id_, number, instant, method, body = kept.version
     draft = None if body is None else redrafted(body, type_, id_, number, instant)
-    return Change(type_, id_, number, method, draft, kept.entries)
+    return Change(type_, id_, number, method, kept.body or draft, kept.entries)
 
 
 def _size_of(changes: Sequence[Change]) -> int:

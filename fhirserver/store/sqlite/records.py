@@ -24,6 +24,8 @@ _PUT = "REPLACE INTO record(collection, key, body, expires) VALUES(?,?,?,?)"
 _DELETE = "DELETE FROM record WHERE collection=? AND key=?"
 _EXPIRED = """DELETE FROM record WHERE revision IN
     (SELECT revision FROM record WHERE expires<=? ORDER BY expires LIMIT 20)"""
+_COLLECTIONS = """SELECT DISTINCT collection FROM record
+    WHERE expires IS NULL OR expires>? ORDER BY collection"""
 _LAST = "\U0010ffff"  # behind every character that a key can have
 
 
@@ -73,6 +75,10 @@ class SqliteRecords:
         bounds = (collection, after, prefix, prefix + _LAST, self._clock(), most)
         with translated():
             return [Record(*row) for row in self._connection.execute(_LIST, bounds)]
+
+    async def collections(self) -> Sequence[str]:
+        with translated():
+            return [name for (name,) in self._connection.execute(_COLLECTIONS, (self._clock(),))]
 
 
 def _get(connection: apsw.Connection, collection: str, key: str, now: int) -> Record | None:

@@ -1,11 +1,14 @@
-"""Versions that another store numbered and dated, written as they were."""
+"""Versions that another store numbered and dated, written as they were; and bytes in place of
+others that mean the same."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import apsw
+
 from fhirserver.model.resource import redrafted
-from fhirserver.store.port import Change, Kept
+from fhirserver.store.port import Change, Kept, Rewritten
 from fhirserver.store.sqlite.changes import Batch
 from fhirserver.store.sqlite.connection import Connection
 from fhirserver.store.sqlite.dictionary import Interning
@@ -16,10 +19,23 @@ def restore(versions: Sequence[Kept], connection: Connection, names: Interning) 
     names.mark()
     connection.execute("BEGIN IMMEDIATE")
     batch = Batch(connection, names)
-    for (type, id, number, instant, method, body), entries in versions:
+    for (type, id, number, instant, method, body), entries, other in versions:
         draft = None if body is None else redrafted(body, type, id, number, instant)
-        change = Change(type, id, number, method, draft, entries)
+        change = Change(type, id, number, method, other or draft, entries)
         batch.restore(change, instant // 1000)
     batch.flush()
     connection.execute("COMMIT")
     return len(versions)
+
+
+_REWRITE = """UPDATE version SET body=? WHERE version=? AND body=? AND rid=
+    (SELECT rid FROM resource WHERE id=? AND tid=(SELECT tid FROM type WHERE name=?))"""
+
+
+def rewrite(connection: apsw.Connection, bodies: Sequence[Rewritten]) -> int:
+    """As `Store.rewrite`, in the transaction that has begun."""
+    count = 0
+    for type, id, version, before, after in bodies:
+        connection.execute(_REWRITE, (after, version, before, id, type))
+        count += connection.changes()
+    return count

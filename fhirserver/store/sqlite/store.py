@@ -34,6 +34,7 @@ from fhirserver.store.port import (
     Kept,
     Key,
     LogQuery,
+    Rewritten,
     SearchPage,
     Unchanged,
     Version,
@@ -45,7 +46,7 @@ from fhirserver.store.sqlite.expunge import expunge
 from fhirserver.store.sqlite.log import log_page
 from fhirserver.store.sqlite.reader import Reader
 from fhirserver.store.sqlite.records import SqliteRecords
-from fhirserver.store.sqlite.restore import restore
+from fhirserver.store.sqlite.restore import restore, rewrite
 from fhirserver.store.sqlite.schema import prepare
 from fhirserver.store.sqlite.staging import stage
 from fhirserver.store.sqlite.writer import Writer
@@ -145,6 +146,11 @@ class SqliteStore:
 
     async def restore(self, versions: Sequence[Kept]) -> None:
         await self._writer.do(partial(restore, versions))
+
+    async def rewrite(self, bodies: Sequence[Rewritten]) -> int:
+        return await self._writer.write(
+            lambda batch: rewrite(batch.connection, bodies), len(bodies)
+        )
 
     async def log(self, query: LogQuery) -> AsyncIterator[Version]:
         place: Place | None = Place(0, None)

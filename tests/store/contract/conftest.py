@@ -12,6 +12,7 @@ import pytest
 from pymongo.errors import OperationFailure
 from store.conftest import FreshDatabase
 from store.making import Clock
+from store.sealing import ends_where_refused
 from wire.server import FERRETDB, REPLICA_SET
 
 from fhirserver.errors import Unavailable
@@ -39,6 +40,14 @@ async def _mongo(kind: str, folder: Path, clock: Clock, fresh: FreshDatabase) ->
     return await MongoStore.open(fresh(kind), clock=clock)
 
 
+async def _sealed_sqlite(folder: Path, clock: Clock, fresh: FreshDatabase) -> ServerStore:
+    return await ends_where_refused(await _sqlite(folder, clock, fresh), clock)
+
+
+async def _sealed_mongo(folder: Path, clock: Clock, fresh: FreshDatabase) -> ServerStore:
+    return await ends_where_refused(await _mongo(REPLICA_SET, folder, clock, fresh), clock)
+
+
 async def _ferretdb(folder: Path, clock: Clock, fresh: FreshDatabase) -> ServerStore:
     """A tenant of one database: FerretDB takes seconds to make all indexes."""
     return await MongoStore.open(_shared(fresh), clock=clock, tenant=uuid.uuid4().hex)
@@ -57,6 +66,8 @@ STORES: dict[
 ] = {
     "sqlite": (_sqlite, []),
     "mongodb": (partial(_mongo, REPLICA_SET), [pytest.mark.mongodb]),
+    "sealed": (_sealed_sqlite, []),
+    "sealed-mongodb": (_sealed_mongo, [pytest.mark.mongodb]),
     "ferretdb": (
         _ferretdb,
         [pytest.mark.mongodb, pytest.mark.slow, pytest.mark.timeout(1200), LACKING],

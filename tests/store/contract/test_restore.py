@@ -80,7 +80,7 @@ async def test_what_is_not_newer_is_refused_with_all_that_came_with_it(
 
 
 async def test_bytes_that_are_not_of_the_version_are_refused(store: Store) -> None:
-    version, entries = kept("Patient", "1", 2)
+    version, entries, _ = kept("Patient", "1", 2)
     for wrong in (
         version._replace(version=3),
         version._replace(id="2"),

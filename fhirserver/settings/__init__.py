@@ -8,20 +8,23 @@ goes before the environment, and that before the file. `docs/settings.md` lists 
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from fhirserver.settings.bounds import Bounds
+from fhirserver.settings.rules import Rules
+from fhirserver.settings.words import Words, split
 
 PREFIX = "FHIRSERVER_"
 CONFIG_VARIABLE = "FHIRSERVER_CONFIG"
@@ -30,17 +33,18 @@ CONFIG_FILE = Path("fhirserver.toml")
 MONGODB = ("mongodb", "mongodb+srv")
 """Schemes of a store in MongoDB."""
 
+DEFAULT_TENANT: Final = "default"
+"""The tenant at `/`; the others are at `/t/[name]`."""
+
 _SQLITE = "sqlite:///"
-_WORDS = re.compile(r"[\s,]+")
-
-Words = Annotated[tuple[str, ...], NoDecode]
-"""Several values: a TOML list, or text with commas or spaces between."""
 
 
-class Settings(BaseSettings):
+class Settings(Rules, Bounds):
     """The settings. Raises pydantic's `ValidationError`, which names every wrong one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    _tenant: str = PrivateAttr(default=DEFAULT_TENANT)
 
     # where it runs
     data: Path = Field(
@@ -77,16 +81,46 @@ class Settings(BaseSettings):
         "X-Forwarded-Host are believed.",
     )
 
+    max_open_tenants: int = Field(
+        default=32,
+        ge=1,
+        description="Tenants beside the default one that a worker has open at a time; the one "
+        "unused longest is closed for another.",
+    )
+
     # who may use it
     auth: Literal["smart", "none"] = Field(
         default="smart",
-        description="`smart`: SMART App Launch (not in this version yet). `none`: everybody who "
-        "reaches it may do everything; only on a loopback address.",
+        description="`smart`: SMART App Launch. `none`: everybody who reaches it may do "
+        "everything; only on a loopback address.",
     )
     cors_origins: Words = Field(
         default=(),
         description="Origins whose web pages may use the FHIR base, such as "
-        "`https://app.example.org`; `*` for any.",
+        "`https://app.example.org`; `*` for any. Unset: none while `auth` is `none`, else any, "
+        "as a page needs an access token.",
+    )
+    access_token_seconds: int = Field(
+        default=900, ge=30, le=900, description="Life of access tokens; of systems 300 at the most."
+    )
+    refresh_token_days: int = Field(
+        default=100, ge=1, le=400, description="Life of refresh tokens; each use renews it."
+    )
+    authorization_days: int = Field(
+        default=730,
+        ge=1,
+        le=1500,
+        description="Time after which a user is asked again, however often an app was used.",
+    )
+    client_registration: Literal["off", "suspended", "open"] = Field(
+        default="off",
+        description="Whether apps may register themselves (RFC 7591): not; to be let in by an "
+        "administrator; at once. Systems are always registered by an administrator.",
+    )
+    inside_hosts: Words = Field(
+        default=(),
+        description="Hosts (with port, if it is not the usual one) in networks that are not "
+        "public, from which the server may fetch the key sets of clients, also without TLS.",
     )
 
     # what is recorded
@@ -102,101 +136,22 @@ class Settings(BaseSettings):
         "is not there.",
     )
 
-    # how much
-    body_limit: int = Field(
-        default=16 * 1024 * 1024,
-        ge=1024,
-        description="Largest request body in bytes, also unpacked.",
+    # encryption at rest
+    encryption: Literal["off", "on"] = Field(
+        default="off",
+        description="Whether the store is encrypted (docs/encryption.md). It holds from the first "
+        "start on: a store that was made without is refused, and the other way round.",
     )
-    body_seconds: float = Field(default=60.0, gt=0, description="Time in which a body must arrive.")
-    uri_limit: int = Field(
-        default=16 * 1024, ge=256, le=65_000, description="Longest path and query in bytes."
+    encryption_key: str = Field(
+        default="",
+        description="Where the master key comes from: `file:PATH`, `env:NAME` (32 bytes in "
+        "base64), or `command:COMMAND`, which asks an outside key service. It does not belong in "
+        "the data folder.",
     )
-    gzip_over: int = Field(
-        default=1400,
-        ge=0,
-        description="Answers of that many bytes are compressed for clients that take gzip.",
-    )
-    page_size: int = Field(
-        default=50, ge=1, description="Entries of a page when `_count` is not given."
-    )
-    max_page_size: int = Field(
-        default=1000, ge=1, description="Most entries of a page, whatever `_count`."
-    )
-    search_seconds: float = Field(
-        default=10.0,
-        gt=0,
-        description="Time that one search may take; a longer one is refused as too costly.",
-    )
-    job_share: float = Field(
-        default=0.5,
-        gt=0,
-        le=1,
-        description="Part of a worker's time that a background job may take from requests.",
-    )
-    max_includes: int = Field(default=1000, ge=0, description="Most included resources of a page.")
-    max_bundle_entries: int = Field(
-        default=10_000, ge=1, description="Most entries of a batch or transaction."
-    )
-    max_conditional_deletes: int = Field(
-        default=1000, ge=1, description="Most resources that one conditional delete removes."
-    )
-    max_cascaded_deletes: int = Field(
-        default=1000,
-        ge=0,
-        description="Most resources that a deletion with `_cascade=delete` takes along; 0: none.",
-    )
-
-    max_expansion: int = Field(
-        default=10_000,
-        ge=1,
-        description="Most concepts of an expansion that is not asked for in pages; more are "
-        "refused as too costly.",
-    )
-
-    # house rules
-    full_text: Literal["all", "narrative", "none"] = Field(
-        default="all",
-        description="Words that are kept of new versions: for `_content` and `_text`, for `_text` "
-        "only, or none.",
-    )
-    update_create: bool = Field(
-        default=True, description="Whether PUT to an id that does not exist creates the resource."
-    )
-    conditional_delete: Literal["single", "multiple"] = Field(
-        default="single", description="Whether a conditional delete may remove several resources."
-    )
-    integrity_on_write: bool = Field(
-        default=False, description="Whether a write must not refer to resources that do not exist."
-    )
-    integrity_on_delete: bool = Field(
-        default=True, description="Whether a resource that others refer to cannot be deleted."
-    )
-    expunge: bool = Field(
-        default=False,
-        description="Whether `$expunge` takes versions out of the store for good. Nobody is asked "
-        "who they are in this version, so leave it off where others reach the server.",
-    )
-    validation: Literal["reject", "warn", "off"] = Field(
-        default="reject",
-        description="What becomes of a resource that breaks the rules of FHIR or of its profiles: "
-        "`reject` refuses it, `warn` stores it, `off` does not look. What is told beside comes to "
-        "those who prefer an OperationOutcome.",
-    )
-    validation_modes: Words = Field(
+    encryption_fields: Words = Field(
         default=(),
-        description="Other modes for types or profiles, such as `Observation=warn` or "
-        "`http://example.org/StructureDefinition/p=off`.",
-    )
-    required_profiles: Words = Field(
-        default=(),
-        description="Profiles that every resource of a type has to keep to, such as "
-        "`Patient=http://example.org/StructureDefinition/our-patient`.",
-    )
-    validation_on_load: Literal["reject", "off"] = Field(
-        default="reject",
-        description="Whether `fhirserver load` into the store refuses what breaks the rules; "
-        "`off` is for data that was validated before.",
+        description="Search parameters with codes or dates that are kept as keyed hashes as well, "
+        "such as `birthdate` or `code`; `*` for all codes. Fixed from the first start on.",
     )
 
     # what it tells
@@ -226,13 +181,13 @@ class Settings(BaseSettings):
         "allowed_hosts",
         "trusted_proxies",
         "cors_origins",
-        "validation_modes",
-        "required_profiles",
+        "inside_hosts",
+        "encryption_fields",
         mode="before",
     )
     @classmethod
-    def _split(cls, value: Any) -> Any:
-        return [word for word in _WORDS.split(value) if word] if isinstance(value, str) else value
+    def _split_words(cls, value: Any) -> Any:
+        return split(value)
 
     @field_validator("base_url")
     @classmethod
@@ -265,19 +220,6 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("validation_modes", "required_profiles")
-    @classmethod
-    def _pairs(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for pair in value:
-            name, _, rest = pair.rpartition("=")
-            if info.field_name == "required_profiles":
-                name, _, rest = pair.partition("=")
-            if not name or not rest:
-                raise ValueError(f"'{pair}' is not of the form NAME=VALUE")
-            if info.field_name == "validation_modes" and rest not in ("reject", "warn", "off"):
-                raise ValueError(f"'{rest}' is none of reject, warn, off")
-        return value
-
     @model_validator(mode="after")
     def _open_only_here(self) -> Settings:
         if self.auth == "none" and not is_loopback(self.host):
@@ -285,9 +227,30 @@ class Settings(BaseSettings):
                 f"auth 'none' lets everybody do everything, so it is for a loopback address "
                 f"only, and {self.host} is none: set host to 127.0.0.1"
             )
+        if self.encryption == "on" and not self.encryption_key:
+            raise ValueError(
+                "encryption needs a master key: set encryption_key to file:PATH, env:NAME or "
+                "command:COMMAND. Make one: fhirserver keys make PATH"
+            )
         if self.page_size > self.max_page_size:
             raise ValueError("page_size is larger than max_page_size")
         return self
+
+    @property
+    def tenant(self) -> str:
+        """Whose settings these are."""
+        return self._tenant
+
+    @property
+    def root(self) -> str:
+        """The path of the tenant's tree: empty, or `/t/[name]`."""
+        return "" if self._tenant == DEFAULT_TENANT else f"/t/{self._tenant}"
+
+    def of_tenant(self, name: str, values: Mapping[str, Any]) -> Settings:
+        """These settings with other values, for another tenant."""
+        found = Settings(**(self.model_dump() | dict(values)))
+        found._tenant = name
+        return found
 
     @property
     def audits(self) -> bool:

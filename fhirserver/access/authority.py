@@ -1,0 +1,114 @@
+"""Who may see what of one store: grants made from policies, and the store guarded by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from fhirserver.access.break_glass import BreakGlass
+from fhirserver.access.facts import FactSource
+from fhirserver.access.grant import Grant, grant_of
+from fhirserver.access.guard import GuardedStore
+from fhirserver.access.hops import Hops
+from fhirserver.access.judge import Judge
+from fhirserver.access.policy import Policies, packaged_policies
+from fhirserver.access.principal import Principal
+from fhirserver.access.restriction import Facts, Restriction, assumed
+from fhirserver.definitions.registry import Definitions
+from fhirserver.search.index import Indexer
+from fhirserver.store.port import Store
+from fhirserver.store.records import Records
+
+POLICIES: Final = "access.policy"
+"""The collection of policies that this tenant has instead of those that come with the server:
+a TOML document under the name of each role."""
+
+_KEPT: Final = 10_000
+
+
+class Authority:
+    """Of one store and its records. `now` gives microseconds since 1970."""
+
+    def __init__(
+        self,
+        store: Store,
+        records: Records | None,
+        now: Callable[[], int],
+        policies: Policies | None = None,
+    ) -> None:
+        self._store = store
+        self._records = records
+        self._now = now
+        self._packaged = policies or packaged_policies()
+        self.policies = self._packaged
+        self.break_glass = BreakGlass(records, now) if records is not None else None
+        self._facts = FactSource(store, self.break_glass, now)
+        self._grants: dict[Principal, Grant] = {}
+        # By the identity of a grant, which is kept with what is made of it: to hash one is slow.
+        self._compiled: dict[int, tuple[Grant, tuple[object, ...], Restriction, Hops]] = {}
+        self._by_type: dict[int, tuple[Grant, Definitions, Restriction]] = {}
+
+    async def load(self) -> None:
+        """Takes up this tenant's own policies. Raises `Invalid` for one that cannot be read."""
+        if self._records is None:
+            return
+        found = await self._records.list(POLICIES)
+        self.policies = self._packaged.with_roles(item.body.decode() for item in found)
+        self._grants.clear()
+
+    async def set_policy(self, role: str, document: str) -> None:
+        """Puts a policy in force for this tenant. Raises `Invalid` for what is none."""
+        assert self._records is not None
+        self._packaged.with_roles([document])
+        await self._records.put(POLICIES, role, document.encode())
+        await self.load()
+
+    def grant_of(self, principal: Principal) -> Grant:
+        """What a caller may do here; the same object while nothing changes. Raises as
+        `fhirserver.access.grant.grant_of`."""
+        found = self._grants.get(principal)
+        if found is None:
+            found = grant_of(principal, self.policies)
+            if len(self._grants) >= _KEPT:
+                self._grants.clear()
+            self._grants[principal] = found
+        return found
+
+    def rights(self, grant: Grant, definitions: Definitions) -> Restriction:
+        """What can be told by type and letter alone, before anything is looked up."""
+        known = self._by_type.get(id(grant))
+        if known is not None and known[0] is grant and known[1] is definitions:
+            return known[2]
+        if len(self._by_type) >= _KEPT:
+            self._by_type.clear()
+        made = Restriction(grant, definitions, assumed(grant))
+        self._by_type[id(grant)] = (grant, definitions, made)
+        return made
+
+    async def guard(
+        self, grant: Grant, indexer: Indexer, definitions: Definitions, base: str, *, writes: bool
+    ) -> Store:
+        """The store as the grant lets it be seen, at this moment; to nobody it is empty.
+
+        Raises `Forbidden` where a fact that it rests on is missing.
+        """
+        if grant.unrestricted:
+            return self._store
+        facts = await self._facts.of(grant)
+        restriction, hops = self._restriction(grant, definitions, facts)
+        judge = Judge(indexer, base)
+        return GuardedStore(self._store, restriction, hops, judge, self._now, writes=writes)
+
+    def _restriction(
+        self, grant: Grant, definitions: Definitions, facts: Facts
+    ) -> tuple[Restriction, Hops]:
+        state = (definitions, facts.own, facts.consents, facts.opened)
+        known = self._compiled.get(id(grant))
+        if known is not None and known[0] is grant and known[1] == state:
+            return known[2], known[3]
+        restriction = Restriction(grant, definitions, facts)
+        hops = Hops(restriction)
+        if len(self._compiled) >= _KEPT:
+            self._compiled.clear()
+        self._compiled[id(grant)] = (grant, state, restriction, hops)
+        return restriction, hops

@@ -1,0 +1,107 @@
+"""Expressions that a restriction is made of: conditions on one resource, put together.
+
+A restriction looks at one resource only, so that a version out of the past and what is about to
+be written are judged as a search judges what is stored. A condition with a hop is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Final
+
+from fhirserver.access.policy import Record
+from fhirserver.definitions.registry import Definitions
+from fhirserver.errors import FhirError
+from fhirserver.search.compile import compile_criteria
+from fhirserver.search.expression import (
+    EVERYTHING,
+    NOTHING,
+    And,
+    Chain,
+    Expression,
+    Has,
+    IdIs,
+    Not,
+    Or,
+    ReferenceIs,
+    Target,
+)
+
+PATIENT: Final = "Patient"
+
+
+def all_of(parts: Iterable[Expression]) -> Expression:
+    """Their conjunction, without what says nothing."""
+    some = tuple(dict.fromkeys(part for part in parts if part != EVERYTHING))
+    if NOTHING in some:
+        return NOTHING
+    return some[0] if len(some) == 1 else And(some)
+
+
+def any_of(parts: Iterable[Expression]) -> Expression:
+    """Their disjunction, without what never holds."""
+    some = tuple(dict.fromkeys(part for part in parts if part != NOTHING))
+    if EVERYTHING in some:
+        return EVERYTHING
+    return some[0] if len(some) == 1 else Or(some)
+
+
+def none_of(part: Expression) -> Expression:
+    """Its negation."""
+    if part == EVERYTHING:
+        return NOTHING
+    return EVERYTHING if part == NOTHING else Not(part)
+
+
+@lru_cache(maxsize=4096)
+def stated(definitions: Definitions, type: str, name: str, value: str) -> Expression:
+    """What a search parameter with a value means; nothing where it cannot be asked of the type."""
+    try:
+        found = compile_criteria(definitions, type, ((name, value),), now=0)
+    except FhirError:
+        return NOTHING
+    return NOTHING if hops(found) else found
+
+
+def hops(expression: Expression) -> bool:
+    """Whether it looks beyond one resource."""
+    match expression:
+        case And(parts) | Or(parts):
+            return any(map(hops, parts))
+        case Not(part):
+            return hops(part)
+        case _:
+            return isinstance(expression, Chain | Has)
+
+
+def record_params(definitions: Definitions, record: Record, type: str) -> tuple[str, ...]:
+    """The reference parameters by which a resource of that type is of a patient's record."""
+    if type in record.by:
+        return (record.by[type],)
+    compartment = definitions.compartment(PATIENT)
+    if type == PATIENT or compartment is None:
+        return ()  # Patient.link is not followed
+    return compartment.members.get(type, ())
+
+
+def about(
+    definitions: Definitions, record: Record, patients: Sequence[str], type: str
+) -> Expression:
+    """What resources of that type are of the patients' compartments."""
+    if not patients:
+        return NOTHING
+    if type == PATIENT:
+        return IdIs(tuple(patients))
+    targets = tuple(Target(PATIENT, id) for id in patients)
+    params = record_params(definitions, record, type)
+    return any_of(ReferenceIs(param, targets) for param in params)
+
+
+def in_record(
+    definitions: Definitions, record: Record, patients: Sequence[str], type: str
+) -> Expression:
+    """What is shown of that type to who sees the records of these patients, and no others."""
+    if type in record.never:
+        return NOTHING
+    return EVERYTHING if type in record.open else about(definitions, record, patients, type)

@@ -1,0 +1,172 @@
+"""Reads of what may be seen: by key, by version, by history.
+
+What may not be seen is as if it never was. Each version is judged by its own content, and by
+the current one as well: who may see a resource no longer sees nothing of it, and who sees it
+now does not see what it was when it was another's. A deletion is judged by what it deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from fhirserver.access.condition import any_of
+from fhirserver.access.judge import Judge
+from fhirserver.access.restriction import Restriction
+from fhirserver.search.expression import EVERYTHING, NOTHING, Cursor, Expression
+from fhirserver.store.port import HistoryPage, HistoryQuery, Key, Store, Version
+
+_CHUNK: Final = 50
+_READ: Final = "r"
+_FOUND: Final = "s"
+
+
+class Reading:
+    """`letters` are those of which one must show a resource that is read by its key.
+
+    For a request that writes, what it may write is there to be read and judged as well.
+    """
+
+    def __init__(
+        self, store: Store, restriction: Restriction, judge: Judge, letters: str = _READ
+    ) -> None:
+        self._store = store
+        self._restriction = restriction
+        self.judge = judge
+        self._letters = letters
+
+    def shown(self, type: str) -> Expression:
+        """What may be read of a type."""
+        if len(self._letters) == 1:
+            return self._restriction.of(type, self._letters)
+        return any_of(self._restriction.of(type, letter) for letter in self._letters)
+
+    async def read(self, type: str, id: str, version: int | None = None) -> Version | None:
+        shown = self.shown(type)
+        if shown == NOTHING:
+            return None
+        found = await self._store.read(type, id, version)
+        if found is None or shown == EVERYTHING:
+            return found
+        if version is not None:
+            head = await self._store.read(type, id)
+            if head is None or not (head.version == found.version or await self.fits(head, shown)):
+                return None
+        return found if await self.fits(found, shown) else None
+
+    async def read_many(self, keys: Sequence[Key]) -> Sequence[Version]:
+        found = await self._store.read_many(self._readable(keys))
+        return [item for item in found if self.judge.fits(item, self.shown(item.type))]
+
+    async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Version]:
+        found = await self._store.heads(self._readable(keys))
+        return {
+            key: item for key, item in found.items() if await self.fits(item, self.shown(key.type))
+        }
+
+    async def fits(self, version: Version, shown: Expression) -> bool:
+        """Whether a version may be seen; a deletion is judged by the version before it."""
+        if shown == EVERYTHING:
+            return True
+        if version.body is None:
+            number = version.version - 1
+            before = await self._store.read(version.type, version.id, number) if number else None
+            return before is not None and self.judge.fits(before, shown)
+        return self.judge.fits(version, shown)
+
+    def _readable(self, keys: Sequence[Key]) -> list[Key]:
+        return [key for key in keys if self.shown(key.type) != NOTHING]
+
+    # --- history --------------------------------------------------------------------------
+
+    async def history(self, query: HistoryQuery) -> HistoryPage:
+        """The page with what may be seen of it; its total is told of an instance only."""
+        letter = _FOUND if query.id is None else _READ
+        types = [query.type] if query.type else sorted(self._restriction.definitions.resource_types)
+        shown = {type: self._restriction.of(type, letter) for type in types}
+        if all(item == EVERYTHING for item in shown.values()):
+            return await self._store.history(query)
+        if all(item == NOTHING for item in shown.values()):
+            return HistoryPage((), 0, None)
+        walk = _Walk(self, self._store, query, shown)
+        return await walk.page()
+
+
+class _Walk:
+    """A way through a history that passes over what may not be seen.
+
+    A cursor is that of the store, from which so many versions were passed since; the first
+    step takes one version only, to have a cursor that holds the snapshot.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        store: Store,
+        query: HistoryQuery,
+        shown: Mapping[str, Expression],
+    ) -> None:
+        self._reading = reading
+        self._store = store
+        self._query = query
+        self._shown = shown
+        self._heads: dict[Key, bool] = {}
+
+    async def page(self) -> HistoryPage:
+        found: list[Version] = []
+        ends: Cursor | None = None
+        total = 0
+        skip, after = _opened(self._query.after)
+        while True:
+            size = 1 if after is None else _CHUNK
+            page = await self._store.history(_step(self._query, size, after))
+            for number, version in enumerate(page.versions, 1):
+                if number <= skip or not await self._is_shown(version):
+                    continue
+                total += 1
+                if len(found) < self._query.count:
+                    found.append(version)
+                    ends = _place(page, after, number)
+                elif self._query.id is None or self._query.after is not None:
+                    return HistoryPage(found, self._total(total), ends)
+            skip = 0
+            if page.next is None:
+                more = total > len(found)
+                return HistoryPage(found, self._total(total), ends if more else None)
+            after = page.next
+
+    def _total(self, total: int) -> int | None:
+        """The total where all was walked through: the first page of an instance's history."""
+        is_whole = self._query.id is not None and self._query.after is None
+        return total if is_whole else None
+
+    async def _is_shown(self, version: Version) -> bool:
+        shown = self._shown.get(version.type, NOTHING)
+        if shown == EVERYTHING:
+            return True
+        if shown == NOTHING:
+            return False
+        key = Key(version.type, version.id)
+        if key not in self._heads:
+            head = await self._store.read(*key)
+            self._heads[key] = head is not None and await self._reading.fits(head, shown)
+        return self._heads[key] and await self._reading.fits(version, shown)
+
+
+def _step(query: HistoryQuery, count: int, after: Cursor | None) -> HistoryQuery:
+    return HistoryQuery(query.type, query.id, query.since, query.at, count, after)
+
+
+def _opened(cursor: Cursor | None) -> tuple[int, Cursor | None]:
+    if cursor is None:
+        return 0, None
+    skip, *after = cursor
+    assert isinstance(skip, int)
+    return skip, tuple(after)
+
+
+def _place(page: HistoryPage, after: Cursor | None, number: int) -> Cursor | None:
+    """The cursor behind the version of that number of a page, which began behind `after`."""
+    if after is None:  # a page of one version
+        return None if page.next is None else (0, *page.next)
+    return (number, *after)

@@ -1,0 +1,106 @@
+"""A tenant's authorization server, from the settings: what answers below `/auth`, and who calls."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+
+from fhirserver.access.authority import Authority
+from fhirserver.access.grant import Grant
+from fhirserver.app.ids import new_id, now
+from fhirserver.audit.recorder import NotRecorded, Recorder
+from fhirserver.auth.authorization import SECOND
+from fhirserver.auth.authorizations import Lifetimes
+from fhirserver.auth.endpoints import endpoints, smart_configured
+from fhirserver.auth.fetch import Fetcher
+from fhirserver.auth.server import AuthorizationServer, Platform
+from fhirserver.identity.accounts import Accounts
+from fhirserver.identity.sessions import Sessions
+from fhirserver.rest.asgi import Application, Receive, Scope, Send
+from fhirserver.rest.base_url import BaseUrl
+from fhirserver.rest.headers import header_map
+from fhirserver.settings import Settings
+from fhirserver.store.port import ServerStore
+
+DEFAULT_TENANT: Final = "default"
+_CONFIGURATION: Final = "/.well-known/smart-configuration"
+
+
+class Authorization:
+    """`server` has the parts; `edge` is what answers below `/auth`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: ServerStore,
+        base_url: BaseUrl,
+        access: Authority,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        recorder: Recorder | None = None,
+        fetcher: Fetcher | None = None,
+    ) -> None:
+        def fhir_base(request: Request) -> str:
+            scope = request.scope
+            return base_url.of(scope["scheme"], header_map(scope["headers"]), scope.get("client"))
+
+        accounts = Accounts(store.records, now=now, new_id=new_id)
+        sessions = Sessions(store.records, accounts, now=now, random=secrets.token_bytes)
+        inside = frozenset(host.lower() for host in settings.inside_hosts)
+        self.server = AuthorizationServer(
+            Platform(
+                tenant=tenant,
+                records=store.records,
+                accounts=accounts,
+                sessions=sessions,
+                recorder=recorder or NotRecorded(),
+                now=now,
+                random=secrets.token_bytes,
+                fhir_base=fhir_base,
+                fetcher=fetcher or Fetcher(inside),
+                lifetimes=lifetimes_of(settings),
+                registration=settings.client_registration,
+            )
+        )
+        self._access = access
+        self.edge: Application = Starlette(routes=endpoints(self.server))
+
+    async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
+        """What the sender of a request may do. Raises `Unauthenticated`, `Forbidden`."""
+        principal = await self.server.authenticator.principal(headers, method, url)
+        return self._access.grant_of(principal)
+
+    def around(self, fhir: Application) -> Application:
+        """The FHIR base, with the SMART configuration below it."""
+        return _Configured(fhir, self.server)
+
+
+class _Configured:
+    def __init__(self, fhir: Application, server: AuthorizationServer) -> None:
+        self._fhir = fhir
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["path"].endswith(_CONFIGURATION) or scope["method"] not in _READING:
+            await self._fhir(scope, receive, send)
+            return
+        response = await smart_configured(self._server, Request(scope, receive))
+        await response(scope, receive, send)
+
+
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def lifetimes_of(settings: Settings) -> Lifetimes:
+    """How long codes and tokens are good."""
+    day = 24 * 3600 * SECOND
+    return Lifetimes(
+        access=settings.access_token_seconds * SECOND,
+        system_access=min(settings.access_token_seconds, 300) * SECOND,
+        refresh=settings.refresh_token_days * day,
+        absolute=settings.authorization_days * day,
+    )

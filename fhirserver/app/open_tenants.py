@@ -1,0 +1,195 @@
+"""The tenants beside the default one that this worker has open.
+
+One is opened with its first request. What becomes of its record (suspended, deleted, other
+settings) holds in every worker within `FRESH` seconds; a store that cannot be asked refuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+from weakref import WeakValueDictionary
+
+from fhirserver.app.ids import new_id, now
+from fhirserver.app.running import Running
+from fhirserver.app.stores import open_store
+from fhirserver.app.tenants import Held, TenantTable
+from fhirserver.errors import FhirError, NotFound, Unavailable
+from fhirserver.jobs.table import JobTable
+from fhirserver.settings import Settings
+
+FRESH: Final = 1.0
+"""Seconds for which it is not asked again what has become of a tenant."""
+
+GRACE: Final = 30.0
+"""Seconds that requests under way get when their tenant is closed."""
+
+_LOG = logging.getLogger("fhirserver.tenants")
+
+
+def no_tenant() -> NotFound:
+    """The refusal for a tenant that never was, is suspended or deleted: always the same."""
+    return NotFound("Nothing is here.")
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """`revision` is that of the record it was opened by; `looked` and `used` are instants."""
+
+    running: Running
+    revision: int
+    looked: float
+    used: float
+    users: int = 0
+    is_free: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class OpenTenants:
+    """`settings` are those of the server, `table` is that of its tenants."""
+
+    def __init__(self, settings: Settings, table: TenantTable) -> None:
+        self._settings = settings
+        self._table = table
+        self._open: dict[str, _Open] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to watch what becomes of tenants, and to do what jobs they had."""
+        self._watch = asyncio.create_task(self._run())
+
+    @asynccontextmanager
+    async def use(self, name: str) -> AsyncIterator[Running]:
+        """What runs for the tenant, which stays open inside.
+
+        Raises `NotFound` where there is none that serves, `Unavailable` when none more can be
+        opened.
+        """
+        found = self._open.get(name)
+        if found is None or time.monotonic() - found.looked > FRESH:
+            found = await self._looked_up(name)
+        found.users += 1
+        found.used = time.monotonic()
+        found.is_free.clear()
+        try:
+            yield found.running
+        finally:
+            found.users -= 1
+            if not found.users:
+                found.is_free.set()
+
+    async def close(self) -> None:
+        """Closes all, when requests under way have ended."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
+        for name in list(self._open):
+            self._retire(name)
+        await asyncio.gather(*self._closing)
+
+    async def _looked_up(self, name: str) -> _Open:
+        lock = self._locks.get(name)
+        if lock is None:
+            lock = self._locks[name] = asyncio.Lock()
+        async with lock:
+            held = await self._table.get(name)
+            found = self._open.get(name)
+            if held is None or held.tenant.state != "active":
+                self._retire(name)
+                raise no_tenant()
+            if found is not None and found.revision != held.revision:
+                self._retire(name)
+                found = None
+            if found is None:
+                await self._make_room()
+                found = await self._opened(held)
+                self._open[name] = found
+            found.looked = time.monotonic()
+            return found
+
+    async def _opened(self, held: Held) -> _Open:
+        name = held.tenant.name
+        try:
+            settings = held.tenant.settings_by(self._settings)
+        except ValueError as error:
+            _LOG.error("tenant %s cannot be opened: its settings do not fit", name)
+            raise Unavailable("This server cannot serve now. Tell its operator.") from error
+        running = Running(settings, await open_store(settings))
+        try:
+            await running.start(settings.base_url or "")
+        except BaseException:
+            await running.close()
+            raise
+        moment = time.monotonic()
+        return _Open(running, held.revision, moment, moment)
+
+    async def _make_room(self) -> None:
+        """Closes the tenant unused longest, when there are as many as may be."""
+        if len(self._open) < self._settings.max_open_tenants:
+            return
+        unused = [(found.used, name) for name, found in self._open.items() if not found.users]
+        if not unused:
+            raise Unavailable(
+                "The server is busy for others. Try again.", headers={"Retry-After": "2"}
+            )
+        chosen = min(unused)[1]
+        for _, name in sorted(unused):
+            if not await _has_jobs(self._open[name].running.jobs):
+                chosen = name
+                break
+        self._retire(chosen)
+
+    def _retire(self, name: str) -> None:
+        """Takes the tenant out of use; it is closed when its last request has ended."""
+        found = self._open.pop(name, None)
+        if found is not None:
+            task = asyncio.create_task(_closed(found))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _run(self) -> None:
+        try:
+            await self._resume_jobs()
+        except FhirError as error:
+            _LOG.warning("jobs of tenants wait for a request: %s", error.text)
+        while True:
+            await asyncio.sleep(FRESH)
+            for name in list(self._open):
+                with suppress(FhirError):  # requests are refused, or find out themselves
+                    await self._looked_up(name)
+
+    async def _resume_jobs(self) -> None:
+        """Opens tenants with jobs that were not finished when a server ended."""
+        async for tenant in self._table.all():
+            if tenant.state != "active" or len(self._open) >= self._settings.max_open_tenants:
+                continue
+            with suppress(FhirError, ValueError):
+                if await self._waits(tenant.settings_by(self._settings)):
+                    await self._looked_up(tenant.name)
+
+    async def _waits(self, settings: Settings) -> bool:
+        store = await open_store(settings)
+        try:
+            return await _has_jobs(JobTable(store.records, now=now, new_id=new_id))
+        finally:
+            await store.close()
+
+
+async def _has_jobs(jobs: JobTable) -> bool:
+    async for _ in jobs.unfinished():
+        return True
+    return False
+
+
+async def _closed(found: _Open) -> None:
+    if found.users:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(found.is_free.wait(), GRACE)
+    await found.running.close()

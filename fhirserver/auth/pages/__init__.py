@@ -1,0 +1,1 @@
+"""The pages that people see on their way in: one layout, one stylesheet, strict headers."""

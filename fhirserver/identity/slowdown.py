@@ -1,0 +1,66 @@
+"""Failures of one network address, whatever names it tries."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address
+from typing import Final
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import Storage
+from limits.aio.strategies import MovingWindowRateLimiter
+from limits.errors import StorageError
+from limits.storage import storage_from_string
+
+from fhirserver.errors import Throttled, Unavailable
+
+IN_PROCESS: Final = "async+memory://"
+"""Counts of this worker alone; `async+redis://HOST` counts for all."""
+
+_LIMITS: Final = (parse("20/minute"), parse("200/hour"))  # a hospital is behind one address
+
+
+class Slowdown:
+    """`storage` is an address as the `limits` library reads it."""
+
+    def __init__(
+        self, storage: str = IN_PROCESS, limits: tuple[RateLimitItem, ...] = _LIMITS
+    ) -> None:
+        found = storage_from_string(storage, wrap_exceptions=True)
+        assert isinstance(found, Storage)
+        self._limiter = MovingWindowRateLimiter(found)
+        self._limits = limits
+
+    async def check(self, address: str) -> None:
+        """Raises `Throttled` for an address that failed too often, `Unavailable` without a count:
+        who cannot be counted is not let in."""
+        network = network_of(address)
+        try:
+            for limit in self._limits:
+                if not await self._limiter.test(limit, network):
+                    raise Throttled(
+                        "Too many failed attempts came from your network. Wait a minute.",
+                        headers={"Retry-After": "60"},
+                    )
+        except StorageError as error:
+            raise Unavailable("Nobody can sign in at the moment. Try again later.") from error
+
+    async def failed(self, address: str) -> None:
+        """Counts a failure. Raises `Unavailable`."""
+        network = network_of(address)
+        try:
+            for limit in self._limits:
+                await self._limiter.hit(limit, network)
+        except StorageError as error:
+            raise Unavailable("Nobody can sign in at the moment. Try again later.") from error
+
+
+def network_of(address: str) -> str:
+    """What is counted as one: an address of IPv4, the first 64 bits of one of IPv6."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address):
+        mapped = found.ipv4_mapped
+        return str(mapped) if mapped else str(IPv6Address(int(found) >> 64 << 64))
+    return str(found)

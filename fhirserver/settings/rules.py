@@ -1,0 +1,76 @@
+"""What the FHIR base does where the specification leaves it to the server."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings
+
+from fhirserver.settings.words import Words, split
+
+
+class Rules(BaseSettings):
+    """The settings of house rules."""
+
+    full_text: Literal["all", "narrative", "none"] = Field(
+        default="all",
+        description="Words that are kept of new versions: for `_content` and `_text`, for `_text` "
+        "only, or none.",
+    )
+    update_create: bool = Field(
+        default=True, description="Whether PUT to an id that does not exist creates the resource."
+    )
+    conditional_delete: Literal["single", "multiple"] = Field(
+        default="single", description="Whether a conditional delete may remove several resources."
+    )
+    integrity_on_write: bool = Field(
+        default=False, description="Whether a write must not refer to resources that do not exist."
+    )
+    integrity_on_delete: bool = Field(
+        default=True, description="Whether a resource that others refer to cannot be deleted."
+    )
+    expunge: bool = Field(
+        default=False,
+        description="Whether `$expunge` takes versions out of the store for good. Nobody is asked "
+        "who they are in this version, so leave it off where others reach the server.",
+    )
+    validation: Literal["reject", "warn", "off"] = Field(
+        default="reject",
+        description="What becomes of a resource that breaks the rules of FHIR or of its profiles: "
+        "`reject` refuses it, `warn` stores it, `off` does not look. What is told beside comes to "
+        "those who prefer an OperationOutcome.",
+    )
+    validation_modes: Words = Field(
+        default=(),
+        description="Other modes for types or profiles, such as `Observation=warn` or "
+        "`http://example.org/StructureDefinition/p=off`.",
+    )
+    required_profiles: Words = Field(
+        default=(),
+        description="Profiles that every resource of a type has to keep to, such as "
+        "`Patient=http://example.org/StructureDefinition/our-patient`.",
+    )
+    validation_on_load: Literal["reject", "off"] = Field(
+        default="reject",
+        description="Whether `fhirserver load` into the store refuses what breaks the rules; "
+        "`off` is for data that was validated before.",
+    )
+
+    @field_validator("validation_modes", "required_profiles", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return split(value)
+
+    @field_validator("validation_modes", "required_profiles")
+    @classmethod
+    def _pairs(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for pair in value:
+            name, _, rest = pair.rpartition("=")
+            if info.field_name == "required_profiles":
+                name, _, rest = pair.partition("=")
+            if not name or not rest:
+                raise ValueError(f"'{pair}' is not of the form NAME=VALUE")
+            if info.field_name == "validation_modes" and rest not in ("reject", "warn", "off"):
+                raise ValueError(f"'{rest}' is none of reject, warn, off")
+        return value
