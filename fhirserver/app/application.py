@@ -5,7 +5,10 @@ from __future__ import annotations
 import gc
 from typing import Final
 
+from limits.errors import ConfigurationError
+
 from fhirserver.app.errors import NotRunnable
+from fhirserver.app.ids import request_ids
 from fhirserver.app.open_tenants import OpenTenants
 from fhirserver.app.pages import send_page
 from fhirserver.app.running import Running
@@ -13,10 +16,13 @@ from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Forbidden, Unavailable
+from fhirserver.identity.slowdown import IN_PROCESS
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.asked import wanted_format
 from fhirserver.rest.negotiation import refusal_type
 from fhirserver.rest.reply import Reply, refused, send_reply
+from fhirserver.rest.shield import Shield
+from fhirserver.rest.throttle import Limits, Throttle
 from fhirserver.settings import Settings, is_loopback
 
 _TENANTS: Final = "/t/"
@@ -27,7 +33,22 @@ _NOT_FROM_ELSEWHERE = Forbidden("This server is open, so it answers to its own m
 
 def create_app(settings: Settings | None = None) -> Application:
     """The server as an ASGI application; it opens its store when the server starts it."""
-    return _Application(settings or Settings())
+    settings = settings or Settings()
+    application: Application = _Application(settings)
+    if settings.limits_requests:
+        application = _limited(application, settings)
+    return Shield(application, request_ids(), settings.trusted_proxies)
+
+
+def _limited(application: Application, settings: Settings) -> Application:
+    """The application for so many requests. Raises `NotRunnable` without a driver of Redis."""
+    storage = f"async+{settings.redis}" if settings.redis else IN_PROCESS
+    try:
+        return Throttle(
+            application, Limits(settings.limit_anonymous, settings.limit_client, storage)
+        )
+    except ConfigurationError as error:
+        raise NotRunnable("Redis needs its driver: pip install 'fhirserver[redis]'") from error
 
 
 class _Application:
