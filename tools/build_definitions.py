@@ -103,6 +103,8 @@ def structure(definition: Resource, inherited: Callable[[str], set[str]]) -> Res
     out["abstract"] = definition["abstract"]
     if "context" in definition:
         out["context"] = [pick(item, ("type", "expression")) for item in definition["context"]]
+    if "contextInvariant" in definition:
+        out["contextInvariant"] = definition["contextInvariant"]
     view = "snapshot" if "snapshot" in definition else "differential"
     elements = definition[view]["element"]
     root = elements[0]["path"]

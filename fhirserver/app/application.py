@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Final
 
 from limits.errors import ConfigurationError
@@ -14,6 +13,7 @@ from fhirserver.app.pages import send_page
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
+from fhirserver.app.warm import collect_garbage_seldom, warm_up
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Forbidden, Unavailable
 from fhirserver.identity.slowdown import IN_PROCESS
@@ -104,7 +104,8 @@ class _Application:
         except (FhirError, NotRunnable, OSError) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        _collect_garbage_seldom()
+        warm_up(packaged())
+        collect_garbage_seldom()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._running = None
@@ -137,13 +138,3 @@ def _refused(scope: Scope, error: FhirError) -> Reply:
     reply = refused(error, content_type=content_type, definitions=packaged())
     reply.headers.append((b"cache-control", b"no-store"))
     return reply
-
-
-def _collect_garbage_seldom() -> None:
-    """Looks for cycles less often: requests make many objects and hardly any cycles.
-
-    What the start has made is there to stay, and is not looked at again.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)

@@ -14,6 +14,7 @@ from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.mounts import Mounts
+from fhirserver.app.sample import PATH, SampleApp
 from fhirserver.audit.patients import Patients
 from fhirserver.audit.recorder import NotRecorded, Recorder
 from fhirserver.auth.addresses import AUTH
@@ -53,6 +54,7 @@ class Running:
         self.tenant = settings.tenant
         self.root = settings.root
         self.is_open = settings.auth == "none"
+        self.has_sample_app = settings.sample_app and not self.is_open
         self.authorization: Authorization | None = None
         self.store = store
         self.definitions = definitions_of(settings)
@@ -119,8 +121,10 @@ class Running:
             self._settings,
             self.store,
             edge.base_url,
-            self.access,
             tenant=self.tenant,
+            dispatch=self.dispatch,
+            definitions=self.definitions,
+            access=self.access,
             recorder=self.recorder,
         )
         fhir = FhirApplication(
@@ -129,6 +133,8 @@ class Running:
         self.authorization = authorization
         self.mounts.add(FHIR_PATH, authorization.around(fhir))
         self.mounts.add_tree(AUTH, authorization.edge)
+        if self.has_sample_app:
+            self.mounts.add(PATH, SampleApp(self.root))
 
     async def base(self) -> str:
         """The service base URL of requests, as far as it is known without one."""

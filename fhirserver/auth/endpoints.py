@@ -25,7 +25,7 @@ from fhirserver.auth.parameters import Parameters, body_of, form_of
 from fhirserver.auth.pushed import LIFE
 from fhirserver.auth.registration import registered
 from fhirserver.auth.revocation import revocation
-from fhirserver.auth.server import AuthorizationServer, origin_of
+from fhirserver.auth.server import AuthorizationServer
 from fhirserver.auth.signing_keys import KEPT_SECONDS
 from fhirserver.auth.token_endpoint import token
 from fhirserver.errors import FhirError
@@ -178,7 +178,7 @@ async def _register(server: AuthorizationServer, request: Request) -> Response:
     )
     await server.clients.add(client)
     about = (f"auth.client/{client.id}",)
-    await server.record(Event("client-registered", about=about, origin=origin_of(request)))
+    await server.record(Event("client-registered", about=about, origin=server.origin(request)))
     return _json(201, body)
 
 

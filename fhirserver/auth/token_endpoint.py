@@ -20,7 +20,7 @@ from fhirserver.auth.live import Parties, scopes_of
 from fhirserver.auth.oauth_error import OAuthError
 from fhirserver.auth.parameters import Parameters, required
 from fhirserver.auth.pkce import proves
-from fhirserver.auth.server import AuthorizationServer, origin_of
+from fhirserver.auth.server import AuthorizationServer
 from fhirserver.auth.token_scopes import narrowed, of_system
 
 GRANT_TYPES: Final = ("authorization_code", "refresh_token", "client_credentials")
@@ -214,7 +214,7 @@ async def _tell(
             principal=principal,
             patient=authorization.patient,
             about=(f"auth.grant/{authorization.id}",),
-            origin=origin_of(asked.request),
+            origin=server.origin(asked.request),
         )
     )
 
@@ -239,7 +239,7 @@ async def _reused(
             account=authorization.user,
             about=about,
             reason=reason,
-            origin=origin_of(asked.request),
+            origin=server.origin(asked.request),
         )
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 import typer
 
 from fhirserver.cli.configuration import TenantName, refuse, settings_of
+from fhirserver.cli.package import Data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -36,9 +37,7 @@ def load(
     token: Annotated[
         str | None, typer.Option(envvar="FHIR_TOKEN", help="Bearer token for --url.")
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
-    ] = None,
+    data: Data = None,
     report: Annotated[
         Path | None, typer.Option(help="File for what was refused, a JSON object per line.")
     ] = None,
@@ -167,7 +166,9 @@ async def _restored(settings: Settings, folder: Path, told: Callable[[int], None
 
 
 def _base(settings: Settings) -> str:
-    return settings.base_url or f"http://{settings.host}:{settings.port}{settings.root}/fhir"
+    from fhirserver.app import local_base
+
+    return settings.base_url or local_base(settings)
 
 
 def tune() -> None:

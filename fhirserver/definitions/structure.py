@@ -17,7 +17,10 @@ CORE = "http://hl7.org/fhir/StructureDefinition/"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where an extension may stand: `type` is element, extension or fhirpath."""
+    """Where an extension may stand: `type` is element, extension or fhirpath.
+
+    `Structure.context_invariants` are FHIRPath that has to hold there, with `%extension`.
+    """
 
     type: str
     expression: str
@@ -45,6 +48,7 @@ class Structure:
     elements: Mapping[str, Element]
     is_snapshot: bool
     contexts: tuple[Context, ...]
+    context_invariants: tuple[str, ...] = ()
 
     @property
     def is_profile(self) -> bool:
@@ -77,6 +81,7 @@ def structure(definition: Resource) -> Structure:
         contexts=tuple(
             Context(item["type"], item["expression"]) for item in definition.get("context", ())
         ),
+        context_invariants=tuple(definition.get("contextInvariant", ())),
     )
 
 

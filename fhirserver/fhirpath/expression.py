@@ -119,14 +119,15 @@ class Expression:
         resource: Node | None = None,
         root: Node | None = None,
         services: Services = NO_SERVICES,
+        variables: dict[str, Collection] | None = None,
     ) -> bool | None:
         """Whether an invariant holds for an element; None if it gives nothing.
 
         `resource` is the one that contains the element, `root` the one that contains that;
-        each is by default the former.
+        each is by default the former. `variables` go by their names without `%`.
         """
         within = resource or context
-        run = Run(context, within, root or within, shapes(), services)
+        run = Run(context, within, root or within, shapes(), services, variables)
         return boolean(_run(self._code(), run))
 
     def select_from(

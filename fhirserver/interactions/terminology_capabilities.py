@@ -13,7 +13,7 @@ from fhirserver.definitions.registry import Definitions
 from fhirserver.interactions.context import Context
 from fhirserver.model.json import Resource
 from fhirserver.store.concepts import SystemCount
-from fhirserver.terminology.parameters import NOT_OF_EXPAND, OF_EXPAND
+from fhirserver.terminology.parameters import OF_EXPAND
 from fhirserver.terminology.ucum_system import UCUM
 
 _EXPAND: Final = "http://hl7.org/fhir/OperationDefinition/ValueSet-expand"
@@ -35,7 +35,7 @@ def expand_parameters(definitions: Definitions) -> list[str]:
     """The parameters that $expand takes."""
     operation = definitions.operation(_EXPAND)
     own = [item.name for item in operation.parameters if item.use == "in"] if operation else []
-    return sorted({*own, *OF_EXPAND} - NOT_OF_EXPAND)
+    return sorted({*own, *OF_EXPAND})
 
 
 def terminology(

@@ -11,8 +11,12 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from fhirserver.errors import FhirError
 from fhirserver.model.json import Resource
+from fhirserver.model.json_position import Position
 
-_MESSAGE_ID: Final = "http://hl7.org/fhir/StructureDefinition/operationoutcome-message-id"
+_CORE: Final = "http://hl7.org/fhir/StructureDefinition/"
+_MESSAGE_ID: Final = f"{_CORE}operationoutcome-message-id"
+_LINE: Final = f"{_CORE}operationoutcome-issue-line"
+_COLUMN: Final = f"{_CORE}operationoutcome-issue-col"
 
 Severity: TypeAlias = Literal["fatal", "error", "warning", "information"]
 
@@ -27,13 +31,17 @@ class Detail(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One finding: `code` from issue-type, `expression` a FHIRPath place ('' if none)."""
+    """One finding: `code` from issue-type, `expression` a FHIRPath place ('' if none).
+
+    `position` is where that is in the text that was sent, if that is known.
+    """
 
     severity: Severity
     code: str
     expression: str
     text: str
     detail: Detail | None = None
+    position: Position | None = None
 
     @property
     def is_error(self) -> bool:
@@ -54,10 +62,24 @@ def issues_of(error: FhirError) -> tuple[Issue, ...]:
     return error.issues or (Issue("error", error.code, error.expression or "", error.text),)
 
 
+def position_extensions(position: Position) -> list[Resource]:
+    """The extensions of an issue that tell its line and column.
+
+    https://hl7.org/fhir/extensions/StructureDefinition-operationoutcome-issue-line.html
+    """
+    return [
+        {"url": _LINE, "valueInteger": position.line},
+        {"url": _COLUMN, "valueInteger": position.column},
+    ]
+
+
 def _issue(issue: Issue) -> Resource:
     if issue.detail is not None:
         return _detailed(issue, issue.detail)
-    out: Resource = {
+    out: Resource = {}
+    if issue.position is not None:
+        out["extension"] = position_extensions(issue.position)
+    out |= {
         "severity": issue.severity,
         "code": issue.code,
         "details": {"text": issue.text},

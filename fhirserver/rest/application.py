@@ -23,15 +23,16 @@ from fhirserver.errors import Fault, FhirError, MethodNotAllowed
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.route import route
 from fhirserver.rest.asgi import Disconnected, Receive, Scope, Send
-from fhirserver.rest.asked import asked, bare_read, uri_path, wanted_format, wants_indent
+from fhirserver.rest.asked import Asked, asked, bare_read, uri_path, wanted_format, wants_indent
 from fhirserver.rest.base_url import BaseUrl
-from fhirserver.rest.binary import raw_content
+from fhirserver.rest.binary import BINARY, raw_content
 from fhirserver.rest.body import BodyLimits
 from fhirserver.rest.content_coding import gzip, takes_gzip
 from fhirserver.rest.cors import SAFE_METHODS, Cors
 from fhirserver.rest.headers import Headers, header_map
 from fhirserver.rest.negotiation import USUAL_TYPE, answered_type, is_xml, refusal_type
 from fhirserver.rest.peer import address_of
+from fhirserver.rest.position import placed_answer, placed_refusal, tells_places
 from fhirserver.rest.prefer import NO_PREFERENCES, applied
 from fhirserver.rest.reply import Reply, answered, refused, send_reply
 from fhirserver.rest.shield import REQUEST_ID
@@ -155,7 +156,7 @@ class FhirApplication:
         scope[_INTERACTION] = request.interaction
         request.origin = origin
         scope[_CONTENT_TYPE] = ask.content_type
-        answer = await self._dispatch(request)
+        answer = await self._answer(ask, headers)
         raw = _raw(answer, headers, base) if ask.content_type is None else None
         if raw is not None:
             return raw
@@ -167,6 +168,19 @@ class FhirApplication:
         if ask.preferences is not NO_PREFERENCES:
             reply.headers.extend(applied(ask.preferences, request.interaction))
         return reply
+
+    async def _answer(self, ask: Asked, headers: Headers) -> Answer:
+        """What the gate answers; what it tells of the body with line and column."""
+        request, body, kind = ask.request, ask.body, headers.get(b"content-type")
+        try:
+            answer = await self._dispatch(request)
+        except FhirError as error:
+            if body and request.type != BINARY:
+                placed_refusal(error, request, body, kind)
+            raise
+        if body and tells_places(request) and request.type != BINARY:
+            return placed_answer(answer, request, body, kind)
+        return answer
 
     async def _granted(
         self, authenticate: Authenticate, scope: Scope, headers: Headers, base: str

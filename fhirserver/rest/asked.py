@@ -41,12 +41,16 @@ _READS = frozenset({"read", "vread"})
 
 
 class Asked(NamedTuple):
-    """`content_type` is what to answer with; None leaves it to the Binary that is read."""
+    """`content_type` is what to answer with; None leaves it to the Binary that is read.
+
+    `body` is what was sent.
+    """
 
     request: Request
     content_type: bytes | None
     indent: bool
     preferences: Preferences
+    body: bytes
 
 
 def bare_read(
@@ -118,7 +122,7 @@ async def asked(
         request = await _writing(
             target, base, parameters, headers, preferred, body, definitions=definitions
         )
-    return Asked(request, content_type, indent, preferred)
+    return Asked(request, content_type, indent, preferred, body)
 
 
 def uri_path(scope: Scope, limit: int) -> str:

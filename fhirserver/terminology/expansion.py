@@ -39,12 +39,14 @@ PROPERTY: Final = (
 class Wish:
     """What the caller asked for. `echo` are the parameters as they are told back.
 
+    `excluded` are code systems whose codes are left out, as (URL, version or None for any).
     `limit`: a value set with more concepts is too costly, unless pages of it are asked for.
     """
 
     text: str | None = None
     offset: int = 0
     count: int | None = None
+    excluded: frozenset[tuple[str, str | None]] = frozenset()
     active_only: bool = False
     nested: bool = False
     definition: bool = False
@@ -137,6 +139,10 @@ def _wanted(composition: Composition, wish: Wish) -> Iterator[Member]:
     if wish.text and query is None:
         return
     for member in composition.members(query):
+        if wish.excluded and not wish.excluded.isdisjoint(
+            ((member.url, None), (member.url, member.version))
+        ):
+            continue
         key = (member.url, None if composition.merges else member.version, member.code)
         if key in seen or (wish.active_only and member.is_inactive):
             continue

@@ -23,6 +23,3 @@ REPEATED: Final[Mapping[str, str]] = {
 
 OF_EXPAND: Final[Mapping[str, str]] = {**REPEATED, "property": "string"}
 """The latter, of $expand."""
-
-NOT_OF_EXPAND: Final = frozenset({"context", "contextDirection", "date", "exclude-system"})
-"""Parameters of $expand that are not supported, and refused."""

@@ -6,15 +6,15 @@ An unknown one is a question, in the end a warning; so nobody's extension is ref
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
 from fhirserver.definitions.registry import Definitions
-from fhirserver.definitions.structure import Structure
+from fhirserver.definitions.structure import Context, Structure
 from fhirserver.validation.finding import Check, Finding, Found, always, error, joined
 from fhirserver.validation.question import ExtensionQuestion, Standing
 from fhirserver.validation.scope import NOWHERE, Scope
+from fhirserver.validation.standing import is_one_of, places_of
 
 # Where R4's own definitions and published guides use an extension, other than its context says.
 _ALSO: Final = {
@@ -48,8 +48,12 @@ _ALSO: Final = {
     },
 }
 
+# R4 asks for the contrary of what these are for.
+_MISTAKEN: Final = frozenset(
+    {"http://hl7.org/fhir/StructureDefinition/questionnaire-displayCategory"}
+)
+
 _MOST_KEPT: Final = 10_000  # anyone may send any URL
-_STEP = re.compile(r"\.(`?[A-Za-z_][\w-]*`?)(?:\[\d+\])?(?:\.ofType\((\w+)\))?")
 
 
 class Extensions:
@@ -122,59 +126,15 @@ class Extensions:
             right = "modifierExtension" if structure.root.is_modifier else "extension"
             text = f"The extension '{structure.url}' is for '{right}'."
             found.append(error("extension", text))
-        contexts = {item.expression for item in structure.contexts if item.type == "element"}
-        contexts |= _ALSO.get(structure.url, set())
-        if not contexts or any(item.type != "element" for item in structure.contexts):
-            return found
-        if "Element" not in contexts and self._places.isdisjoint(contexts):
-            found.append(Standing("", structure.url, frozenset(contexts)))
+        also = _ALSO.get(structure.url, set())
+        contexts = (*structure.contexts, *(Context("element", place) for place in sorted(also)))
+        invariants = () if structure.url in _MISTAKEN else structure.context_invariants
+        if not contexts or is_one_of(self._places, contexts):
+            contexts = ()
+        if contexts or invariants:
+            found.append(Standing("", structure.url, contexts, invariants))
         return found
 
 
 def _nothing(value: Any, scope: Scope = NOWHERE) -> Found:
     return None
-
-
-def places_of(definitions: Definitions, path: str) -> frozenset[str]:
-    """The names by which a context may mean an element of a type or backbone path."""
-    if "." not in path:
-        return frozenset(definitions.bases(path))
-    owner = definitions.structure(path.partition(".")[0])
-    element = owner.elements.get(path) if owner else None
-    names = {path}
-    for type in element.types if element else ():
-        names.update(definitions.bases(type.code))
-    return frozenset(names)
-
-
-def settle(found: list[Finding], type: str, definitions: Definitions) -> list[Finding]:
-    """The findings about a resource of that type, with those about contexts decided."""
-    if not any(isinstance(item, Standing) for item in found):
-        return found
-    kept: list[Finding] = []
-    for item in found:
-        if not isinstance(item, Standing):
-            kept.append(item)
-        elif item.contexts.isdisjoint(_places(item.expression, type, definitions)):
-            wanted = ", ".join(sorted(item.contexts))
-            text = f"The extension '{item.url}' is for {wanted}, and does not belong here."
-            kept.append(error("extension", text, item.expression))
-    return kept
-
-
-def _places(expression: str, type: str, definitions: Definitions) -> set[str]:
-    """All names of the element that holds the extension at the place."""
-    steps = _STEP.findall(expression)[:-1]
-    names = set(definitions.bases(type))
-    at = type
-    for name, chosen in steps:
-        name = name.strip("`")
-        property = f"{name}{chosen[:1].upper()}{chosen[1:]}"
-        child = definitions.children(at).get(property)
-        ends = (name, property, f"{name}[x]") if chosen else (name,)
-        names = {f"{place}.{end}" for place in names for end in ends}
-        if child is None:
-            break
-        at = child.path
-        names |= places_of(definitions, child.path) | set(definitions.bases(child.type))
-    return names

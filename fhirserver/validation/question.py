@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+from fhirserver.definitions.structure import Context
 from fhirserver.model.outcome import Issue, Severity
 
 
@@ -126,10 +127,14 @@ class ExtensionQuestion(ProfileQuestion):
 
 @dataclass(frozen=True, slots=True)
 class Standing(Question):
-    """Whether an extension may stand where it does, for the resource around to tell."""
+    """Whether an extension may stand where it does, for the resource around to tell.
+
+    It may in one of `contexts`, if there are any, where all `invariants` hold.
+    """
 
     url: str
-    contexts: frozenset[str]
+    contexts: tuple[Context, ...]
+    invariants: tuple[str, ...] = ()
 
 
 def wrong_target(type: str, types: frozenset[str], expression: str = "") -> Issue:

@@ -19,7 +19,7 @@ from fhirserver.validation.binding import Bindings
 from fhirserver.validation.cardinality import NULL, many, many_primitive, required
 from fhirserver.validation.choice import exclusive
 from fhirserver.validation.definition import structure_definition
-from fhirserver.validation.extension import Extensions, settle
+from fhirserver.validation.extension import Extensions
 from fhirserver.validation.finding import (
     Check,
     Finding,
@@ -39,6 +39,7 @@ from fhirserver.validation.invariant import invariants
 from fhirserver.validation.profile import Profiles
 from fhirserver.validation.rules import ELEMENT_RULES, RESOURCE_RULES, TYPE_RULES
 from fhirserver.validation.scope import NOWHERE, Scope
+from fhirserver.validation.standing import settle
 from fhirserver.validation.target import target_types, targets
 from fhirserver.validation.value_set import value_set
 
@@ -110,7 +111,7 @@ class Structures:
                 bad = self.profiles.claimed(value, scope)
                 if bad is not None:
                     found = joined(found, bad)
-        return settle(found, type_, self.definitions) or None if found else None
+        return settle(found, type_, self.definitions, scope) or None if found else None
 
     def contained(self, value: Json, scope: Scope = NOWHERE) -> Found:
         """The findings about a contained resource: it has an id, and contains none itself.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from interactions.client import Client, open_context
 
-from fhirserver.errors import FhirError, Invalid, NotFound, TooCostly, Unprocessable
+from fhirserver.errors import FhirError, Invalid, NotFound, NotSupported, TooCostly, Unprocessable
 from fhirserver.operations.table import OPERATIONS
 
 URL = "http://example.org/animals"
@@ -438,9 +438,88 @@ async def test_packaged_definitions_answer(client: Client) -> None:
 
 async def test_what_is_not_supported_is_refused(animals: Client) -> None:
     await codes(animals, {"system": URL})
-    for query in ("date=2020-01-01", "exclude-system=http://x", "no-such=1", "count=-1"):
+    for query in ("date=2020-01-01", "contextDirection=up", "no-such=1", "count=-1"):
         with pytest.raises(FhirError):
             await animals.get(f"ValueSet/x/$expand?{query}")
+
+
+async def test_a_code_system_can_be_left_out(animals: Client) -> None:
+    sizes = {"system": "http://example.org/sizes", "concept": [{"code": "small"}]}
+    assert set(await codes(animals, {"system": URL}, sizes)) >= {"dog", "small"}
+    for left_out in (URL, f"{URL}|1"):
+        found = await animals.get(f"ValueSet/x/$expand?exclude-system={left_out}")
+        assert [item["code"] for item in found["expansion"]["contains"]] == ["small"]
+    found = await animals.get(f"ValueSet/x/$expand?exclude-system={URL}|2")
+    assert len(found["expansion"]["contains"]) > 1
+
+
+async def test_a_date_that_is_not_over_is_now(animals: Client) -> None:
+    await codes(animals, {"system": URL})
+    found = await animals.get("ValueSet/x/$expand?date=2999")
+    assert found["expansion"]["contains"]
+    for operation in ("ValueSet/x/$expand?", f"ValueSet/x/$validate-code?code=dog&system={URL}&"):
+        with pytest.raises(NotSupported):
+            await animals.get(f"{operation}date=2020-01-01")
+
+
+GENDERS = {"male", "female", "other", "unknown"}
+PATIENT = "http://hl7.org/fhir/StructureDefinition/Patient"
+
+
+async def test_the_value_set_of_an_element(client: Client) -> None:
+    found = await client.get(f"ValueSet/$expand?context={PATIENT}%23Patient.gender")
+    assert {item["code"] for item in found["expansion"]["contains"]} == GENDERS
+    answer = await client.get(
+        f"ValueSet/$validate-code?context={PATIENT}%23Patient.gender&code=male"
+        "&system=http://hl7.org/fhir/administrative-gender"
+    )
+    assert named(answer, "result") == [True]
+
+
+async def test_the_value_set_of_an_element_of_a_stored_profile(animals: Client) -> None:
+    await codes(animals, {"system": URL})
+    pets = "http://example.org/StructureDefinition/pets"
+    profile = {
+        "resourceType": "StructureDefinition",
+        "id": "pets",
+        "url": pets,
+        "name": "Pets",
+        "status": "active",
+        "kind": "resource",
+        "abstract": False,
+        "type": "Basic",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Basic",
+        "derivation": "constraint",
+        "differential": {
+            "element": [
+                {"id": "Basic", "path": "Basic"},
+                {
+                    "id": "Basic.code",
+                    "path": "Basic.code",
+                    "binding": {"strength": "required", "valueSet": "http://example.org/vs/x"},
+                },
+            ]
+        },
+    }
+    await animals.put(profile)
+    found = await animals.get(f"ValueSet/$expand?context={pets}%23Basic.code")
+    assert "dog" in {item["code"] for item in found["expansion"]["contains"]}
+
+
+@pytest.mark.parametrize(
+    ("context", "refusal"),
+    [
+        ("Patient.gender", Invalid),
+        (f"{PATIENT}%23Patient.sex", NotFound),
+        (f"{PATIENT}%23Patient.birthDate", NotFound),
+        ("http://example.org/none%23Patient.gender", NotFound),
+    ],
+)
+async def test_elements_without_a_value_set(
+    client: Client, context: str, refusal: type[FhirError]
+) -> None:
+    with pytest.raises(refusal):
+        await client.get(f"ValueSet/$expand?context={context}")
 
 
 async def test_terminology_capabilities(animals: Client) -> None:

@@ -117,6 +117,10 @@ class Browser:
             self.give(request, made, "visit", known, None)
         return made
 
+    def plain(self, request: Request, *, status: int, **values: Any) -> Response:
+        """A page that says something and has no form, for when cookies may be the trouble."""
+        return render(request, "message.html", status=status, **values)
+
     async def form(self, request: Request) -> FormData:
         """The form that was sent. Raises `Forbidden` when no page of ours in this browser sent it.
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
-from fhirserver.errors import Invalid
+from fhirserver.errors import Invalid, NotSupported
 from fhirserver.interactions import terminology
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Request
 from fhirserver.model.json import Resource, decode
+from fhirserver.model.temporal import interval
 from fhirserver.operations.arguments import Arguments
 from fhirserver.operations.current import current
 from fhirserver.terminology.concept import split_canonical
@@ -29,6 +30,14 @@ async def ask(
     """What the question makes of all that is known; `more` are definitions of the request."""
     brought = (*more, *given.all("tx-resource"))
     return await terminology.ask(context, question, rules_of(given), brought)
+
+
+def check_date(context: Context, given: Arguments) -> None:
+    """Raises `NotSupported` for a `date` in the past: definitions are kept as they are now."""
+    date = given.one("date")
+    if date is not None and interval(date).end <= context.now():
+        text = f"What held on {date} is not known, only what holds now: leave 'date' out."
+        raise NotSupported(text)
 
 
 def rules_of(given: Arguments) -> Rules:

@@ -8,24 +8,26 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
-from fhirserver.errors import Invalid, NotSupported
+from fhirserver.errors import Invalid
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Json, Resource, encode
 from fhirserver.model.temporal import format_instant
 from fhirserver.operations.arguments import Arguments, arguments
-from fhirserver.operations.terminology.asking import ask, languages
+from fhirserver.operations.terminology.asking import ask, check_date, languages
 from fhirserver.operations.terminology.value_set import asked_for
+from fhirserver.terminology.concept import split_canonical
 from fhirserver.terminology.contains import Style
 from fhirserver.terminology.environment import Environment
 from fhirserver.terminology.expansion import Wish, expand
-from fhirserver.terminology.parameters import MORE, NOT_OF_EXPAND, OF_EXPAND
+from fhirserver.terminology.parameters import MORE, OF_EXPAND
 
 URL = "http://hl7.org/fhir/OperationDefinition/ValueSet-expand"
 _MORE: Final = {**MORE, "excludePostCoordinated": "boolean"}
 _ECHOED: Final = {
     "filter": "valueString",
     "date": "valueDateTime",
+    "exclude-system": "valueUri",
     "offset": "valueInteger",
     "count": "valueInteger",
     "includeDesignations": "valueBoolean",
@@ -44,9 +46,7 @@ async def run(context: Context, request: Request) -> Answer:
     Raises `TooCostly`; `NotFound` for what the value set needs and is not here.
     """
     given = arguments(context, request, URL, more=_MORE, repeated=OF_EXPAND)
-    for name in sorted(NOT_OF_EXPAND):
-        if given.all(name):
-            raise NotSupported(f"The parameter '{name}' of $expand is not supported: leave it out.")
+    check_date(context, given)
     find = await asked_for(context, request, given)
 
     def question(environment: Environment) -> Resource:
@@ -78,6 +78,7 @@ def _wish(context: Context, request: Request, given: Arguments, value_set: Resou
         text=(given.one("filter") or "").strip() or None,
         offset=offset,
         count=None if count is None else min(count, context.policy.max_expansion),
+        excluded=frozenset(map(split_canonical, given.all("exclude-system"))),
         active_only=given.one("activeOnly") or False,
         nested=given.one("excludeNested") is False,
         definition=given.one("includeDefinition") or False,

@@ -10,7 +10,12 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import encode
 from fhirserver.operations.arguments import arguments
-from fhirserver.operations.terminology.asking import ask, languages, system_asked
+from fhirserver.operations.terminology.asking import (
+    ask,
+    check_date,
+    languages,
+    system_asked,
+)
 from fhirserver.terminology.environment import Environment
 from fhirserver.terminology.lookup import Part, lookup
 from fhirserver.terminology.parameters import MORE, REPEATED
@@ -21,6 +26,7 @@ URL = "http://hl7.org/fhir/OperationDefinition/CodeSystem-lookup"
 async def run(context: Context, request: Request) -> Answer:
     """200 with Parameters. Raises `NotFound` for an unknown code or code system."""
     given = arguments(context, request, URL, more=MORE, repeated=REPEATED)
+    check_date(context, given)
     url, version, code = system_asked(given)
     if not url or not code:
         raise Invalid("Give code and system, or a coding with both.")

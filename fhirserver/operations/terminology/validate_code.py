@@ -14,7 +14,7 @@ from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource, encode
 from fhirserver.model.outcome import Issue, operation_outcome
 from fhirserver.operations.arguments import Arguments, arguments
-from fhirserver.operations.terminology.asking import ask, instance, languages
+from fhirserver.operations.terminology.asking import ask, check_date, instance, languages
 from fhirserver.operations.terminology.value_set import asked_for
 from fhirserver.terminology.environment import Environment
 from fhirserver.terminology.parameters import MORE, REPEATED
@@ -42,6 +42,7 @@ _UNTOLD: Final = frozenset({"UNKNOWN_CODE_IN_FRAGMENT"})
 async def of_value_set(context: Context, request: Request) -> Answer:
     """200 with the result. Raises `NotFound` for an unknown value set."""
     given = arguments(context, request, VALUE_SET, more=_MORE, repeated=REPEATED)
+    check_date(context, given)
     find = await asked_for(context, request, given)
     codings, concept = _codings(given, given.one("systemVersion"))
 
@@ -56,6 +57,7 @@ async def of_value_set(context: Context, request: Request) -> Answer:
 async def of_code_system(context: Context, request: Request) -> Answer:
     """200 with the result."""
     given = arguments(context, request, CODE_SYSTEM, more=_MORE, repeated=REPEATED)
+    check_date(context, given)
     sent = await instance(context, request) or given.one("codeSystem")
     url, version = given.one("url"), given.one("version")
     if sent is not None:

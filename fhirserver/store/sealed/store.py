@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from fhirserver.errors import Unavailable
 from fhirserver.model.resource import Body
-from fhirserver.search.contained import MARK, is_contained
+from fhirserver.search.contained import MARK
 from fhirserver.search.expression import Query
 from fhirserver.store.concepts import ConceptStore
 from fhirserver.store.port import (
@@ -211,15 +211,17 @@ class SealedStore:
 
 def opened(cipher: Cipher, version: Version) -> Version:
     """A version as it was before it was sealed. Raises `Altered`, `UnknownKey`."""
-    if version.body is None or version.type in CLEAR_TYPES:
+    type_, id_, number, instant, method, sealed = version
+    if sealed is None or type_ in CLEAR_TYPES:
         return version
-    type_, id_ = version.type, version.id
-    if is_contained(type_):
-        type_, id_ = id_.partition(MARK)[0].split("/", 1)
-        if type_ in CLEAR_TYPES:
+    if type_[0] == MARK:
+        container, inner_id = id_.partition(MARK)[0].split("/", 1)
+        if container in CLEAR_TYPES:
             return version
-    body = cipher.open(version.body, place_of(type_, id_, version.version))
-    return version._replace(body=body)
+        body = cipher.open(sealed, place_of(container, inner_id, number))
+    else:
+        body = cipher.open(sealed, place_of(type_, id_, number))
+    return Version(type_, id_, number, instant, method, body)
 
 
 def place_of(type: str, id: str, version: int) -> str:
