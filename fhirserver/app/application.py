@@ -33,11 +33,7 @@ _NOT_FROM_ELSEWHERE = Forbidden("This server is open, so it answers to its own m
 
 def create_app(settings: Settings | None = None) -> Application:
     """The server as an ASGI application; it opens its store when the server starts it."""
-    settings = settings or Settings()
-    application: Application = _Application(settings)
-    if settings.limits_requests:
-        application = _limited(application, settings)
-    return Shield(application, request_ids(), settings.trusted_proxies)
+    return _Application(settings or Settings())
 
 
 def _limited(application: Application, settings: Settings) -> Application:
@@ -56,11 +52,18 @@ class _Application:
         self._settings = settings
         self._running: Running | None = None
         self._tenants: OpenTenants | None = None
+        answer: Application = self._answer
+        if settings.limits_requests:
+            answer = _limited(answer, settings)
+        self._shielded = Shield(answer, request_ids(), settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            await self._shielded(scope, receive, send)
+        else:
             await self._other(scope, receive, send)
-            return
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         running = self._running
         if running is None or (running.is_open and not _is_from_here(scope)):
             reply = _turned_away(scope, running)
