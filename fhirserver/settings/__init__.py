@@ -304,6 +304,11 @@ class Settings(Rules, Bounds):
         return found
 
     @property
+    def limits_requests(self) -> bool:
+        """Whether requests are limited in number."""
+        return self.limits == "on" or (self.limits == "auto" and self.auth != "none")
+
+    @property
     def audits(self) -> bool:
         """Whether there is an audit trail."""
         return self.audit == "on" or (self.audit == "auto" and self.auth != "none")
