@@ -49,6 +49,7 @@ async def token(
     grant = _GRANTS.get(grant_type)
     if grant is None:
         raise OAuthError("unsupported_grant_type", f"grant_type is one of {', '.join(_GRANTS)}.")
+    form = await _named(server, request, form)
     client = await server.client_authentication.client(request.headers, form, addresses)
     if grant_type not in client.grant_types:
         raise OAuthError("unauthorized_client", "The client is not registered for this grant.")
@@ -59,6 +60,17 @@ async def token(
     elif client.dpop:
         raise OAuthError("invalid_dpop_proof", "This client sends a DPoP proof.")
     return await grant(server, Asked(request, form, client, addresses, thumbprint)), client
+
+
+async def _named(server: AuthorizationServer, request: Request, form: Parameters) -> Parameters:
+    """The form with the client_id that it may go without: that of a public client which refreshes
+    (RFC 6749 section 6 asks for none, and the SMART project's JavaScript client sends none)."""
+    says = {"client_id", "client_secret", "client_assertion"} & form.keys()
+    token = form.get("refresh_token")
+    if says or token is None or "authorization" in request.headers:
+        return form
+    held = await server.authorizations.of_refresh_token(token)
+    return form if held is None else {**form, "client_id": held.authorization.client}
 
 
 async def _by_code(server: AuthorizationServer, asked: Asked) -> dict[str, Any]:

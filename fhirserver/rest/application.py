@@ -31,9 +31,11 @@ from fhirserver.rest.content_coding import gzip, takes_gzip
 from fhirserver.rest.cors import SAFE_METHODS, Cors
 from fhirserver.rest.headers import Headers, header_map
 from fhirserver.rest.negotiation import USUAL_TYPE, answered_type, is_xml, refusal_type
+from fhirserver.rest.peer import address_of
 from fhirserver.rest.position import placed_answer, placed_refusal, tells_places
 from fhirserver.rest.prefer import NO_PREFERENCES, applied
 from fhirserver.rest.reply import Reply, answered, refused, send_reply
+from fhirserver.rest.shield import REQUEST_ID
 from fhirserver.rest.xml_body import written_xml
 
 _LOG = logging.getLogger("fhirserver.rest")
@@ -99,7 +101,7 @@ class FhirApplication:
         request_id = b""
         try:
             headers = header_map(scope["headers"])
-            request_id = self._request_id(headers)
+            request_id = self._request_id(scope, headers)
             if scope["method"] == "OPTIONS":
                 reply = self._options(scope, headers)
             else:
@@ -235,7 +237,10 @@ class FhirApplication:
         if reply.status == 413 and b"expect" in headers:
             lines.append((b"connection", b"close"))  # else the body might come as a request
 
-    def _request_id(self, headers: Headers) -> bytes:
+    def _request_id(self, scope: Scope, headers: Headers) -> bytes:
+        known = scope.get(REQUEST_ID)
+        if known is not None:
+            return str(known).encode("ascii")
         given = headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given
@@ -244,9 +249,8 @@ class FhirApplication:
 
 def _origin(scope: Scope, headers: Headers, request_id: bytes) -> Origin:
     """Where the request came from, for the audit trail."""
-    client = scope.get("client")
     host = headers.get(b"host", b"").decode("latin-1")
-    return Origin(client[0] if client else "", host, request_id.decode("ascii"))
+    return Origin(address_of(scope), host, request_id.decode("ascii"))
 
 
 async def _packed(reply: Reply, accept_encoding: bytes) -> Reply:
