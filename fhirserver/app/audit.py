@@ -38,7 +38,8 @@ def checkpoints_of(settings: Settings, store: ServerStore) -> Checkpoints:
 
 def segments_of(settings: Settings, store: ServerStore) -> Segments:
     """What is recorded and not filed yet."""
-    return Segments(store, store.records, Indexer(definitions_of(settings)).entries)
+    entries = Indexer(definitions_of(settings)).entries
+    return Segments(store, store.records, entries, key_of(settings))
 
 
 def operator() -> str:
