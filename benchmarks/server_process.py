@@ -47,9 +47,12 @@ class ServerProcess:
 
 
 @contextmanager
-def process(command: list[str], port_pattern: str) -> Iterator[ServerProcess]:
+def process(
+    command: list[str], port_pattern: str, environment: dict[str, str] | None = None
+) -> Iterator[ServerProcess]:
     """A started server, whose port the pattern finds in what it prints; stopped at the end."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+    env = {**os.environ, **(environment or {})}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as started:
         assert started.stdout
         try:
             for line in started.stdout:
@@ -64,11 +67,12 @@ def process(command: list[str], port_pattern: str) -> Iterator[ServerProcess]:
 
 
 @contextmanager
-def fhirserver(data: Path, *options: str) -> Iterator[ServerProcess]:
-    """`fhirserver serve` on a free port, answering."""
+def fhirserver(data: Path, *options: str, **settings: str) -> Iterator[ServerProcess]:
+    """`fhirserver serve` on a free port, answering; settings by their names."""
     serve = [sys.executable, "-m", "fhirserver", "serve", "--auth", "none", "--port", "0"]
     command = [*serve, "--data", str(data), *options]
-    with process(command, r"FHIR base +http://127\.0\.0\.1:(\d+)/fhir") as server:
+    environment = {f"FHIRSERVER_{name.upper()}": value for name, value in settings.items()}
+    with process(command, r"FHIR base +http://127\.0\.0\.1:(\d+)/fhir", environment) as server:
         wait_for(server, "/readyz")
         yield server
 

@@ -8,13 +8,15 @@ has open; `mounts` says which edge has which addresses; `pages` are those that b
 """
 
 from fhirserver.app.application import create_app
-from fhirserver.app.edge import edge_of, policy_of
+from fhirserver.app.edge import edge_of, local_base, policy_of
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.opening import (
     index_state,
+    open_authorization,
     open_gate,
+    open_identity,
     open_jobs,
     tenant_settings,
     tenant_table,
@@ -29,9 +31,12 @@ __all__ = [
     "create_app",
     "edge_of",
     "index_state",
+    "local_base",
     "new_id",
     "now",
+    "open_authorization",
     "open_gate",
+    "open_identity",
     "open_jobs",
     "open_store",
     "policy_of",

@@ -40,7 +40,7 @@ def edge_of(settings: Settings) -> Edge:
 
 def local_base(settings: Settings) -> str:
     """The service base URL for those who have no other: that which the server listens on."""
-    return f"http://{settings.host}:{settings.port}{settings.root}{FHIR_PATH}"
+    return f"{settings.scheme}://{settings.host}:{settings.port}{settings.root}{FHIR_PATH}"
 
 
 def _origins(settings: Settings) -> frozenset[str]:

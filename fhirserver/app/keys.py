@@ -43,3 +43,11 @@ def own_key(path: Path, *, damaged: str) -> bytes:
     if len(key) != _KEY_BYTES:
         raise NotRunnable(f"{path} is damaged: {damaged}.")
     return key
+
+
+def identity_key(folder: Path) -> bytes:
+    """The key of accounts' secrets. Raises `NotRunnable` for a damaged one."""
+    return own_key(
+        folder / "identity.key",
+        damaged="bring back its copy, or second factors have to be enrolled anew",
+    )

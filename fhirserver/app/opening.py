@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
-from fhirserver.app.audit import definitions_of
+from fhirserver.app.audit import definitions_of, recorded, trail_of
+from fhirserver.app.identity import identity_of
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
+from fhirserver.audit.recorder import NotRecorded, Recorder
+from fhirserver.auth.clients import Clients
+from fhirserver.auth.signing_keys import SigningKeys
 from fhirserver.errors import NotFound
+from fhirserver.identity.identity import Identity
 from fhirserver.indexing.registry import Known, Registry
+from fhirserver.interactions.accesses import Tallied
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.jobs.job import Job
 from fhirserver.jobs.table import JobTable
@@ -23,10 +30,15 @@ from fhirserver.store.port import ServerStore
 async def open_gate(
     settings: Settings,
 ) -> AsyncIterator[Callable[[Request], Awaitable[Answer]]]:
-    """The gate's dispatch over the store of the settings, for commands that need no HTTP."""
-    running = Running(settings, await open_store(settings))
+    """The gate's dispatch over the store of the settings, for commands that need no HTTP.
+
+    The audit trail has two events about the command, however much it does.
+    """
+    tallied = Tallied()
+    running = Running(settings, await open_store(settings), tallied)
     try:
-        yield running.dispatch
+        async with recorded(settings, running.store, "import", tallied.written):
+            yield running.dispatch
     finally:
         await running.close()
 
@@ -34,7 +46,7 @@ async def open_gate(
 @asynccontextmanager
 async def open_jobs(settings: Settings) -> AsyncIterator[Running]:
     """What runs on the store of the settings, jobs included, for commands that wait for one."""
-    running = Running(settings, await open_store(settings))
+    running = Running(settings, await open_store(settings), Tallied())
     try:
         await running.start(await running.base())
         yield running
@@ -52,6 +64,44 @@ async def index_state(settings: Settings) -> tuple[Known, list[Job]]:
         )
         return await registry.refresh(), [held.job async for held in jobs.unfinished()]
     finally:
+        await store.close()
+
+
+class AuthorizationRecords(NamedTuple):
+    """What commands change of a tenant's authorization server, and what they record it with."""
+
+    clients: Clients
+    signing_keys: SigningKeys
+    recorder: Recorder
+
+
+@asynccontextmanager
+async def open_authorization(settings: Settings) -> AsyncIterator[AuthorizationRecords]:
+    """The clients and signing keys of the settings' tenant."""
+    async with _recorded(settings) as (store, recorder):
+        records = store.records
+        yield AuthorizationRecords(
+            Clients(records, now=now), SigningKeys(records, now=now), recorder
+        )
+
+
+@asynccontextmanager
+async def open_identity(settings: Settings) -> AsyncIterator[tuple[Identity, Recorder]]:
+    """The accounts of the settings' tenant, and what changes to them are recorded with."""
+    async with _recorded(settings) as (store, recorder):
+        yield identity_of(settings, store), recorder
+
+
+@asynccontextmanager
+async def _recorded(settings: Settings) -> AsyncIterator[tuple[ServerStore, Recorder]]:
+    """The store of the settings' tenant, and what changes to it are recorded with."""
+    store = await open_store(settings)
+    trail = trail_of(settings, store) if settings.audits else None
+    try:
+        yield store, trail or NotRecorded()
+    finally:
+        if trail is not None:
+            await trail.close()
         await store.close()
 
 

@@ -45,6 +45,7 @@ async def _landing(scope: Scope, running: Running) -> Reply:
         is_open=running.is_open,
         counts=counts,
         examples=examples(counts, patient),
+        has_sample_app=running.has_sample_app,
     )
     lines = [(name.lower().encode(), text.encode()) for name, text in SECURITY_HEADERS.items()]
     html = (b"content-type", b"text/html; charset=utf-8")

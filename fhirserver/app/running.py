@@ -14,13 +14,14 @@ from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.mounts import Mounts
+from fhirserver.app.sample import PATH, SampleApp
 from fhirserver.audit.patients import Patients
 from fhirserver.audit.recorder import NotRecorded, Recorder
 from fhirserver.auth.addresses import AUTH
 from fhirserver.indexing.marks import read_marks
 from fhirserver.indexing.registry import REINDEX, Registry
 from fhirserver.indexing.reindex import Reindexing
-from fhirserver.interactions.accesses import Accesses
+from fhirserver.interactions.accesses import Accesses, Tallied
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.dispatch import Gate
 from fhirserver.interactions.seal import AesSealer
@@ -42,19 +43,24 @@ class Running:
 
     `store` is its alone, and closed with it.
 
+    `tallied` counts what a command does, instead of an event for each access.
     `dispatch` is its gate's, `mounts` are its edges by the first part of the path.
     """
 
-    def __init__(self, settings: Settings, store: ServerStore) -> None:
+    def __init__(
+        self, settings: Settings, store: ServerStore, tallied: Tallied | None = None
+    ) -> None:
         self._settings = settings
         self.tenant = settings.tenant
         self.root = settings.root
         self.is_open = settings.auth == "none"
+        self.has_sample_app = settings.sample_app and not self.is_open
         self.authorization: Authorization | None = None
         self.store = store
         self.definitions = definitions_of(settings)
         self._do_jobs()
         self._trail = trail_of(settings, store) if settings.audits else None
+        self._tallied = tallied if settings.audits else None
         self.recorder: Recorder = self._trail or NotRecorded()
         self.access = Authority(store, store.records, now)
         self._set_up_gate()
@@ -93,12 +99,13 @@ class Running:
             concepts=store.concepts,
             jobs=self.jobs,
             access=self.access,
+            recorder=self.recorder,
         )
         operations = offered(
             expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
         )
-        accesses = None
-        if self._trail is not None:
+        accesses: Accesses | Tallied | None = self._tallied
+        if accesses is None and self._trail is not None:
             accesses = Accesses(self._trail, Patients(self.definitions, indexer), now)
         self.dispatch = Gate(context, operations, self.registry, accesses).dispatch
 
@@ -115,8 +122,10 @@ class Running:
             self._settings,
             self.store,
             edge.base_url,
-            self.access,
             tenant=self.tenant,
+            dispatch=self.dispatch,
+            definitions=self.definitions,
+            access=self.access,
             recorder=self.recorder,
         )
         fhir = FhirApplication(
@@ -125,6 +134,8 @@ class Running:
         self.authorization = authorization
         self.mounts.add(FHIR_PATH, authorization.around(fhir))
         self.mounts.add_tree(AUTH, authorization.edge)
+        if self.has_sample_app:
+            self.mounts.add(PATH, SampleApp(self.root))
 
     async def base(self) -> str:
         """The service base URL of requests, as far as it is known without one."""
@@ -135,6 +146,9 @@ class Running:
 
     async def start(self, base: str) -> None:
         """Does jobs from now on; catches up with what is not indexed, where `base` is known."""
+        await self.access.load()
+        if self._trail is not None:
+            await self._trail.start()
         await self.registry.current(base)
         self.runner.start()
 

@@ -17,14 +17,14 @@ from typing import Final
 import msgspec
 
 from fhirserver.audit.chain import Place
-from fhirserver.errors import FhirError
+from fhirserver.errors import Unavailable
 from fhirserver.store.port import Stale
 from fhirserver.store.records import ABSENT, MAX_LISTED, Record, Records
 
 COLLECTION: Final = "audit.checkpoint"
 
 
-class Damaged(FhirError):
+class Damaged(Unavailable):
     """A checkpoint that was not sealed with this key."""
 
 
@@ -65,7 +65,9 @@ def unsealed(key: bytes, body: bytes) -> Checkpoint:
     except msgspec.MsgspecError:
         raise Damaged("a checkpoint cannot be read") from None
     if not hmac.compare_digest(found.seal, _seal(key, found.checkpoint)):
-        raise Damaged(f"the checkpoint of lane {found.checkpoint.lane} has another seal")
+        raise Damaged(
+            f"the checkpoint of lane {found.checkpoint.lane} was not sealed with this audit key"
+        )
     return found.checkpoint
 
 
@@ -99,11 +101,17 @@ class Checkpoints:
         await self._records.put(COLLECTION, _name(checkpoint.lane), body)
 
     async def last_lane(self) -> int:
-        """The number of the newest lane in the store; 0 where there is none."""
-        last = ""
+        """The number of the newest lane in the store; 0 where there is none.
+
+        Raises `Damaged` where that was recorded with another key: then nothing can be added.
+        """
+        last = None
         async for record in self._listed():
-            last = record.key
-        return int(last, 16) if last else 0
+            last = record
+        if last is None:
+            return 0
+        unsealed(self._key, last.body)
+        return int(last.key, 16)
 
     async def stored(self) -> AsyncIterator[Checkpoint | Damaged]:
         """Those of the store, by lane."""

@@ -38,10 +38,23 @@ _Codes: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Made(NamedTuple):
-    """The content of an event, as `audit.chain` has it, and its index entries."""
+    """The parts of an event's content, some of which many share; what its entries come from."""
 
-    content: bytes
-    entries: Entries
+    parts: tuple[bytes, ...]
+    of: Access | Event
+    at: int
+
+    @property
+    def content(self) -> bytes:
+        """The content, as `audit.chain` has it."""
+        return b"".join(self.parts)
+
+    @property
+    def entries(self) -> Entries:
+        """The index entries, which are needed later than the content."""
+        if isinstance(self.of, Access):
+            return _access_entries(self.of, self.at)
+        return _event_entries(self.of, self.at)
 
 
 @dataclass(slots=True)
@@ -70,72 +83,89 @@ class Access:
 
 def access_content(access: Access, now: int) -> Made:
     """The event of an interaction at `now` (microseconds since 1970)."""
-    who = agents(access.caller, access.action)
-    subtypes: _Codes = ((_INTERACTION, access.subtype),)
-    if access.operation:
-        subtypes = (*subtypes, (OWN, access.operation))
-    type_ = _LOG_USED if access.reads_log else _REST
-    parts = [_opening(type_, subtypes, access.action)]
-    parts.append(_happened(now, access.outcome, access.reason))
-    parts.append(who.json)
-    entities, targets = _entities(access)
-    entries = _entries(now, access.outcome, subtypes, who)
+    opening = _opening(_LOG_USED if access.reads_log else _REST, _subtypes(access), access.action)
+    entities = []
     if access.request_id:
-        entities.insert(0, _request_entity(access.request_id))
-        entries["entity:identifier"] = (Token("", access.request_id),)
-    parts.append(b',"entity":[' + b",".join(entities) + b"]}" if entities else b"}")
-    _add_targets(entries, targets)
-    _add_patients(entries, targets, who)
-    return Made(b"".join(parts), entries)
-
-
-def _entities(access: Access) -> tuple[list[bytes], list[Entry]]:
-    """The entities but that of the request, and the resources that they name."""
-    entities: list[bytes] = []
-    targets: list[Entry] = []
+        entities.append(_REQUEST % encode(access.request_id))
     if access.data is not None:
-        type, id, version = access.data
-        # BALP: a write names the version that it made; one that was read stands beside.
-        names = access.action in ("C", "U") and version > 0
-        reference = f"{type}/{id}/_history/{version}" if names else f"{type}/{id}"
-        targets.append(Reference(type, id))
-        if names:
-            targets.append(Reference(type, f"{id}/_history/{version}"))
-        about = b""
-        if version and access.action == "R":
-            about = b',"detail":[{"type":"version","valueString":"%d"}]' % version
-        entities.append(_DATA % (reference.encode(), about))
+        entities.append(_data_entity(access, *access.data))
     if access.query is not None:
         entities.append(_QUERY % b64encode(access.query))
     if access.patient is not None:
         entities.append(_PATIENT % access.patient.encode())
-        targets.append(Reference("Patient", access.patient))
     for name, count in access.classes:
         entities.append(_CLASS % (name.encode(), count))
-    return entities, targets
+    end = b',"entity":[%s]}' % b",".join(entities) if entities else b"}"
+    happened = _happened(now // 1000, access.outcome, access.reason)
+    return Made((opening, happened, agents(access.caller, access.action).json, end), access, now)
+
+
+def _subtypes(access: Access) -> _Codes:
+    if access.operation:
+        return ((_INTERACTION, access.subtype), (OWN, access.operation))
+    return ((_INTERACTION, access.subtype),)
+
+
+def _names_version(access: Access, version: int) -> bool:
+    """BALP: a write names the version that it made; one that was read stands beside."""
+    return version > 0 and access.action in ("C", "U")
+
+
+def _data_entity(access: Access, type: str, id: str, version: int) -> bytes:
+    if _names_version(access, version):
+        return _DATA % (f"{type}/{id}/_history/{version}".encode(), b"")
+    detail = _VERSION % version if version and access.action == "R" else b""
+    return _DATA % (f"{type}/{id}".encode(), detail)
+
+
+def _access_entries(access: Access, at: int) -> Entries:
+    who = agents(access.caller, access.action)
+    entries = _entries(at, access.outcome, _subtypes(access), who)
+    targets: list[Entry] = []
+    if access.request_id:
+        entries["entity:identifier"] = (Token("", access.request_id),)
+    if access.data is not None:
+        type, id, version = access.data
+        targets.append(Reference(type, id))
+        if _names_version(access, version):
+            targets.append(Reference(type, f"{id}/_history/{version}"))
+    if access.patient is not None:
+        targets.append(Reference("Patient", access.patient))
+    _add_targets(entries, targets)
+    _add_patients(entries, targets, who)
+    return entries
 
 
 def event_content(event: Event, now: int) -> Made:
     """What was recorded of anything else, at `now`. Raises `KeyError` for an unknown kind."""
     kind = KINDS[event.kind]
-    purposes = event.purposes
-    caller = Caller.of(event.principal, event.origin, event.account, purposes)
-    who = agents(caller, kind.action)
     subtypes = ((kind.subtype.system, kind.subtype.code),)
     parts = [_opening(kind.type, subtypes, kind.action)]
-    parts.append(_happened(now, event.outcome, event.reason))
-    if purposes:
-        codings = [{"coding": [{"system": REASON, "code": code}]} for code in purposes]
+    parts.append(_happened(now // 1000, event.outcome, event.reason))
+    if event.purposes:
+        codings = [{"coding": [{"system": REASON, "code": code}]} for code in event.purposes]
         parts.append(b',"purposeOfEvent":' + encode(codings))
-    parts.append(who.json)
-    entities, identifiers, targets = _about(event)
-    entries = _entries(now, event.outcome, subtypes, who)
-    parts.append(b',"entity":[' + b",".join(entities) + b"]}" if entities else b"}")
+    parts.append(_agents_of(event).json)
+    entities = _about(event)[0]
+    parts.append(b',"entity":[%s]}' % b",".join(entities) if entities else b"}")
+    return Made(tuple(parts), event, now)
+
+
+def _event_entries(event: Event, at: int) -> Entries:
+    kind = KINDS[event.kind]
+    who = _agents_of(event)
+    entries = _entries(at, event.outcome, ((kind.subtype.system, kind.subtype.code),), who)
+    _, identifiers, targets = _about(event)
     if identifiers:
         entries["entity:identifier"] = tuple(dict.fromkeys(identifiers))
     _add_targets(entries, targets)
     _add_patients(entries, targets, who)
-    return Made(b"".join(parts), entries)
+    return entries
+
+
+def _agents_of(event: Event) -> Agents:
+    caller = Caller.of(event.principal, event.origin, event.account, event.purposes)
+    return agents(caller, KINDS[event.kind].action)
 
 
 def _about(event: Event) -> tuple[list[bytes], list[Entry], list[Entry]]:
@@ -144,7 +174,7 @@ def _about(event: Event) -> tuple[list[bytes], list[Entry], list[Entry]]:
     identifiers: list[Entry] = []
     targets: list[Entry] = []
     if event.origin.request_id:
-        entities.append(_request_entity(event.origin.request_id))
+        entities.append(_REQUEST % encode(event.origin.request_id))
         identifiers.append(Token("", event.origin.request_id))
     for item in event.about:
         target = literal(item)
@@ -216,13 +246,11 @@ def _outcome(outcome: Outcome) -> Token:
     return Token("", outcome)
 
 
-def _happened(now: int, outcome: Outcome, reason: str) -> bytes:
-    text = f',"recorded":"{format_instant(now)}","outcome":"{outcome}"'.encode()
+@lru_cache(maxsize=512)
+def _happened(millisecond: int, outcome: Outcome, reason: str) -> bytes:
+    instant = format_instant(millisecond * 1000)
+    text = f',"recorded":"{instant}","outcome":"{outcome}"'.encode()
     return text + b',"outcomeDesc":' + encode(reason) if reason else text
-
-
-def _request_entity(request_id: str) -> bytes:
-    return _REQUEST % encode(request_id)
 
 
 _PRESENT: Final[tuple[Entry, ...]] = (Token("", ""),)
@@ -234,6 +262,7 @@ _DATA: Final = b'{"what":{"reference":"%%s"},"type":%s,"role":%s%%s}' % (
     _SYSTEM_OBJECT,
     encode({"system": _ROLE, "code": "4"}),
 )
+_VERSION: Final = b',"detail":[{"type":"version","valueString":"%d"}]'
 _QUERY: Final = b'{"type":%s,"role":%s,"query":"%%s"}' % (
     _SYSTEM_OBJECT,
     encode({"system": _ROLE, "code": "24"}),

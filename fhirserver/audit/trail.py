@@ -1,7 +1,7 @@
-"""The trail: takes events in, chains them, and makes them durable, many in one commit.
+"""The trail: takes events in, chains them, and makes them durable, many in one write.
 
-Events that arrive while a commit is on its way form the next one. A process records in a lane
-of its own, so that workers do not wait for each other; a lane whose commit failed, for whatever
+Events that arrive while a write is on its way form the next group. A process records in a lane
+of its own, so that workers do not wait for each other; a lane whose write failed, for whatever
 reason, is left, and the next event begins another: what was left behind is a chain still.
 """
 
@@ -9,24 +9,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from fhirserver.audit.chain import TYPE, Place, chained, genesis, link
+from fhirserver.audit.chain import Place, genesis, link
 from fhirserver.audit.checkpoint import Checkpoint, Checkpoints, key_name
 from fhirserver.audit.event import Made, event_content
 from fhirserver.audit.recorder import Event
+from fhirserver.audit.segment import Linked, Segment, Segments
 from fhirserver.errors import FhirError, Unavailable
-from fhirserver.model.resource import draft_head
-from fhirserver.store.port import Change, Store
 
 AT_ONCE: Final = 256
-"""The most events of one commit."""
+"""The most events of one segment."""
+
+FILED_AT_ONCE: Final = 256
+"""So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
+
+MANY_UNFILED: Final = 20_000
+"""Events that wait to be filed, from which on filing does not leave time to requests."""
+
+MOST_UNFILED: Final = 60_000
+"""Beyond that, recording waits for filing."""
 
 _LOG = logging.getLogger("fhirserver.audit")
 _INTERVAL = 10.0  # seconds between checkpoints of a lane that grows
+_SHARE = 0.2  # of the time, at most, that filing takes while there is time
 _UNRECORDED = "The audit trail cannot be written, so nothing is answered. Try again later."
 
 
@@ -43,29 +54,37 @@ class _Lane:
 class Trail:
     """A `Recorder` over one tenant's store. To be used from one event loop.
 
-    `entries` gives the index entries of an event, by its content.
+    `now` gives microseconds since 1970. Every `interval` seconds a checkpoint is kept, and what
+    processes that ended left unfiled is filed.
     """
 
     def __init__(
         self,
-        store: Store,
+        segments: Segments,
         checkpoints: Checkpoints,
         key: bytes,
         tenant: str,
         now: Callable[[], int],
         interval: float = _INTERVAL,
     ) -> None:
-        self._store = store
+        self._segments = segments
         self._checkpoints = checkpoints
         self._key = key
         self._tenant = tenant
         self._now = now
         self._interval = interval
         self._lane: _Lane | None = None
-        self._waiting: list[Made] = []
-        self._group: asyncio.Future[None] | None = None
-        self._drain: asyncio.Task[None] | None = None
+        self._waiting: list[tuple[Sequence[Made], asyncio.Future[None]]] = []
+        self._unfiled: deque[tuple[Segment, list[Made]]] = deque()
+        self._unfiled_events = 0
+        self._writing: asyncio.Task[None] | None = None
+        self._filing: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Files what processes that ended have left. Raises `Damaged` for another key."""
+        await self._checkpoints.last_lane()
+        await self._segments.settle()
 
     async def record(self, *events: Event) -> None:
         """As `Recorder.record`."""
@@ -75,17 +94,19 @@ class Trail:
         """Durable when it returns. Raises `Unavailable`."""
         if not events:
             return
-        self._waiting.extend(events)
-        group = self._group
-        if group is None:
-            group = self._group = asyncio.get_running_loop().create_future()
-            group.add_done_callback(_seen)
-        if self._drain is None:
-            self._drain = asyncio.create_task(self._run())
-        await asyncio.shield(group)
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((events, done))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        await done
+
+    async def settle(self) -> None:
+        """Files all that is recorded by now, of whatever process, so that a search finds it."""
+        await self._file_all()
+        await self._segments.settle()
 
     async def close(self) -> None:
-        """Ends the lane, if one was begun, with an event that says so."""
+        """Files what is recorded, and ends the lane, if one was begun, with an event about it."""
         if self._watch is not None:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
@@ -93,6 +114,7 @@ class Trail:
         if self._lane is not None:
             with suppress(FhirError):
                 await self.record(Event("stop"))
+                await self._file_all()
                 await self._note(is_closed=True)
             self._lane = None
 
@@ -102,51 +124,94 @@ class Trail:
         if lane is not None and lane.noted < lane.number:
             await self._note()
 
-    async def _run(self) -> None:
-        """Commits what waits until nothing does."""
+    # --- recording ----------------------------------------------------------------------
+
+    async def _write(self) -> None:
+        """Makes durable what waits, until nothing does."""
         try:
             while self._waiting:
-                events, self._waiting = self._waiting, []
-                group, self._group = self._group, None
-                assert group is not None
+                waiting, self._waiting = self._waiting, []
                 try:
-                    await self._commit(events)
-                except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
+                    await self._keep([made for events, _ in waiting for made in events])
+                except Exception as error:  # noqa: BLE001 - who waits must be told, whatever it was
                     self._lane = None
                     _LOG.error("audit events cannot be recorded: %s", type(error).__name__)
-                    group.set_exception(Unavailable(_UNRECORDED, headers={"Retry-After": "5"}))
+                    for _, done in waiting:
+                        if not done.done():
+                            refusal = Unavailable(_UNRECORDED, headers={"Retry-After": "5"})
+                            done.set_exception(refusal)
                 else:
-                    group.set_result(None)
+                    for _, done in waiting:
+                        if not done.done():
+                            done.set_result(None)
         finally:
-            self._drain = None
+            self._writing = None
 
-    async def _commit(self, events: Sequence[Made]) -> None:
+    async def _keep(self, events: list[Made]) -> None:
         lane = self._lane
         if lane is None:
             lane = self._lane = await self._open()
             events = [event_content(Event("start"), self._now()), *events]
-        size = AT_ONCE if self._store.atomic else 1
-        for start in range(0, len(events), size):
-            await self._commit_some(lane, events[start : start + size])
+        for start in range(0, len(events), AT_ONCE):
+            some = events[start : start + AT_ONCE]
+            first, number, before, key = lane.number + 1, lane.number, lane.link, self._key
+            linked = []
+            for made in some:
+                number += 1
+                id = Place(lane.lane, number).id
+                before = link(key, before, id, made.content)
+                linked.append(Linked(id, before, made.parts))
+            segment = await self._segments.keep(lane.lane, first, linked)
+            lane.number, lane.link = number, before
+            self._unfiled.append((segment, some))
+            self._unfiled_events += len(some)
+        if self._unfiled_events > MOST_UNFILED:
+            await self._file_all()
+        elif self._filing is None:
+            self._filing = asyncio.create_task(self._file_in_turns())
 
-    async def _commit_some(self, lane: _Lane, events: Sequence[Made]) -> None:
-        number, before, key = lane.number, lane.link, self._key
-        changes = []
-        for made in events:
-            number += 1
-            id = Place(lane.lane, number).id
-            before = link(key, before, id, made.content)
-            body = chained(draft_head(TYPE, id, 1), made.content, before)
-            changes.append(Change(TYPE, id, 1, "POST", body, made.entries))
-        await self._store.commit(changes)
-        lane.number, lane.link = number, before
+    # --- filing -------------------------------------------------------------------------
+
+    async def _file_in_turns(self) -> None:
+        """Files what is recorded, and leaves most of the time to requests."""
+        try:
+            while self._unfiled:
+                begun = time.monotonic()
+                await self._file_some()
+                took = time.monotonic() - begun
+                is_late = self._unfiled_events > MANY_UNFILED
+                await asyncio.sleep(0 if is_late else took * (1 / _SHARE - 1))
+        except Exception as error:  # noqa: BLE001 - it is recorded and will be filed; logged
+            _LOG.error("audit events cannot be filed yet: %s", type(error).__name__)
+        finally:
+            self._filing = None
+
+    async def _file_all(self) -> None:
+        while self._unfiled:
+            await self._file_some()
+
+    async def _file_some(self) -> None:
+        some: list[tuple[Segment, list[Made]]] = []
+        count = 0
+        while self._unfiled and count < FILED_AT_ONCE:
+            some.append(self._unfiled.popleft())
+            count += len(some[-1][1])
+        try:
+            await self._segments.file([item[0] for item in some], [item[1] for item in some])
+        except BaseException:
+            self._unfiled.extendleft(reversed(some))
+            raise
+        self._unfiled_events -= count
+
+    # --- lanes and checkpoints ----------------------------------------------------------
 
     async def _open(self) -> _Lane:
         """A lane of one's own, noted before anything is in it."""
         number = await self._checkpoints.last_lane() + 1
         while True:
             lane = _Lane(number, genesis(self._key, self._tenant, number))
-            if await self._checkpoints.open(self._checkpoint(lane)):
+            is_free = not await self._segments.has(number)
+            if is_free and await self._checkpoints.open(self._checkpoint(lane)):
                 break
             number += 1
         if self._watch is None or self._watch.done():
@@ -168,10 +233,9 @@ class Trail:
         lane = self._lane
         if lane is None:
             return
-        number = lane.number
         made = self._checkpoint(lane, is_closed=is_closed)
         await self._checkpoints.save(made)
-        lane.noted = number
+        lane.noted = made.number
         _LOG.debug("audit lane %d at %d, link %s", made.lane, made.number, made.link)
 
     async def _note_in_turns(self) -> None:
@@ -179,11 +243,7 @@ class Trail:
             await asyncio.sleep(self._interval)
             try:
                 await self.checkpoint()
+                if self._filing is None:
+                    await self.settle()
             except Exception as error:  # noqa: BLE001 - the next turn tries again; it is logged
-                _LOG.error("a checkpoint cannot be kept: %s", type(error).__name__)
-
-
-def _seen(group: asyncio.Future[None]) -> None:
-    """Nobody may be left who waits: then the failure has been logged."""
-    if not group.cancelled():
-        group.exception()
+                _LOG.error("the audit trail cannot be kept up: %s", type(error).__name__)

@@ -86,7 +86,7 @@ class Authorize:
             return parts.step(request, held)
         except OAuthError as error:
             await parts.pending.drop(held.token)
-            return parts.leave(request, held, parts.refuse(request, held.pending.request, error))
+            return redirect(parts.refuse(request, held.pending.request, error))
 
     async def _next(self, request: Request, held: Held) -> Response:
         parts = self._parts
@@ -121,9 +121,7 @@ class Authorize:
             known = await parts.remembered.answer(account.id, client, patient, scopes)
             if known is not None:
                 address = await grant(parts, request, held, signed_in, known)
-                return (
-                    parts.over(request) if address is None else parts.leave(request, held, address)
-                )
+                return parts.over(request) if address is None else redirect(address)
         if "none" in asked.prompt:
             raise OAuthError("consent_required", "The user has to agree first.")
         return await consent_page(parts, request, held, signed_in, client)
@@ -149,8 +147,6 @@ class Authorize:
     async def _sign_in(self, request: Request, held: Held, *, fresh: bool) -> Response:
         if "none" in held.pending.request.prompt:
             raise OAuthError("login_required", "The user has to sign in first.")
-        if not held.pending.detour:
-            await self._parts.pending.change(held, detour=True)
         return redirect(self._parts.browser.sign_in_address(request, fresh=fresh))
 
     async def _taken_up(self, held: Held, signed_in: SignedIn) -> Held:

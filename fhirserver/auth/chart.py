@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from fhirserver.access.grant import SERVER, Grant, grant_of
+from fhirserver.access.authority import Authority
+from fhirserver.access.grant import SERVER, Grant
 from fhirserver.access.policy import Policies
 from fhirserver.access.principal import Principal
 from fhirserver.errors import FhirError, Forbidden, NotFound
@@ -114,10 +115,15 @@ class Chart:
 class Charts:
     """Opens the records for users of one tenant."""
 
-    def __init__(self, dispatch: Dispatch, tenant: str, policies: Policies) -> None:
+    def __init__(self, dispatch: Dispatch, tenant: str, authority: Authority) -> None:
         self._dispatch = dispatch
         self._tenant = tenant
-        self.policies = policies
+        self._authority = authority
+
+    @property
+    def policies(self) -> Policies:
+        """Those in force."""
+        return self._authority.policies
 
     async def of(self, signed_in: SignedIn, base: str) -> Chart:
         """The chart of a user. Raises `Forbidden` where the account gives no access at all."""
@@ -129,7 +135,7 @@ class Charts:
         elif kind == "RelatedPerson":
             own = (await self._cared_for(id, base),)
             principal = replace(principal, patient=own[0])
-        return Chart(self._dispatch, base, grant_of(principal, self.policies), own)
+        return Chart(self._dispatch, base, self._authority.grant_of(principal), own)
 
     def principal(self, signed_in: SignedIn) -> Principal:
         """The user, without an app."""

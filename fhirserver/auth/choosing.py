@@ -18,6 +18,7 @@ from fhirserver.auth.chart import Chart, Patient
 from fhirserver.auth.consent import form_of, owner
 from fhirserver.auth.interaction import Interaction
 from fhirserver.auth.oauth_error import OAuthError
+from fhirserver.auth.pages.page import redirect
 from fhirserver.auth.pending import Held
 from fhirserver.errors import FhirError
 from fhirserver.identity.session import SignedIn
@@ -131,7 +132,7 @@ class Choosing:
         await parts.pending.drop(held.token)
         await parts.record(request, "grant-denied", signed_in, asked.client)
         error = OAuthError("access_denied", "The user did not choose.")
-        return parts.leave(request, held, parts.refuse(request, asked, error))
+        return redirect(parts.refuse(request, asked, error))
 
     def _patients(
         self,

@@ -18,6 +18,7 @@ from joserfc.jwk import ECKey, RSAKey
 from fhirserver.auth.authorization import MINUTE, SECOND
 from fhirserver.auth.client import Client
 from fhirserver.auth.fetch import Fetcher, NotFetched
+from fhirserver.auth.secret import bytes_of
 from fhirserver.errors import FhirError
 from fhirserver.model.json import decode
 
@@ -33,7 +34,7 @@ _KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "ES384": ("EC", "P-384"),
 }
 _MOST_KEYS: Final = 100
-_RSA_BYTES: Final = 256  # RFC 7518 section 3.3: 2048 bits or more
+RSA_BYTES: Final = 256  # RFC 7518 section 3.3: 2048 bits or more
 
 
 class NoKey(Exception):
@@ -110,10 +111,9 @@ def public_key(value: dict[str, Any], algorithm: str) -> RSAKey | ECKey:
     public = {name: value[name] for name in names if isinstance(value.get(name), str)}
     try:
         if kind == "RSA":
-            rsa = RSAKey.import_key(public)
-            if rsa.public_key.key_size < _RSA_BYTES * 8:
+            if len(bytes_of(public["n"]) or b"") < RSA_BYTES:
                 raise NoKey("The key is too short.")
-            return rsa
+            return RSAKey.import_key(public)
         ec = ECKey.import_key(public)
     except (JoseError, ValueError, TypeError, KeyError):
         raise NoKey("The key cannot be read.") from None

@@ -15,6 +15,7 @@ from fhirserver.auth.choices import Offer, granted, offer_of, ticked_of
 from fhirserver.auth.client import Client
 from fhirserver.auth.interaction import Interaction
 from fhirserver.auth.oauth_error import OAuthError
+from fhirserver.auth.pages.page import redirect
 from fhirserver.auth.pending import Held
 from fhirserver.auth.remembered import Agreement
 from fhirserver.auth.sign_in.browser import CSRF
@@ -85,7 +86,7 @@ class Consent:
             return await self._allowed(request, held, signed_in, client, form)
         except OAuthError as error:
             await parts.pending.drop(held.token)
-            return parts.leave(request, held, parts.refuse(request, held.pending.request, error))
+            return redirect(parts.refuse(request, held.pending.request, error))
 
     async def _allowed(
         self,
@@ -109,7 +110,7 @@ class Consent:
         if "remember" in form and parts.remembered.may(client, found):
             agreed = Agreement(asked=_texts(offer.scopes), granted=texts)
             await parts.remembered.keep(signed_in.account.id, client, held.pending.patient, agreed)
-        return parts.leave(request, held, address)
+        return redirect(address)
 
     async def _denied(self, request: Request, held: Held, signed_in: SignedIn) -> Response:
         parts = self._parts
@@ -119,7 +120,7 @@ class Consent:
             request, "grant-denied", signed_in, asked.client, patient=held.pending.patient
         )
         error = OAuthError("access_denied", "The user did not allow it.")
-        return parts.leave(request, held, parts.refuse(request, asked, error))
+        return redirect(parts.refuse(request, asked, error))
 
 
 def offered(parts: Interaction, held: Held, signed_in: SignedIn, client: Client) -> Offer:

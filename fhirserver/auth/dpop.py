@@ -11,9 +11,10 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
 from fhirserver.auth.authorization import SECOND
+from fhirserver.auth.client_keys import RSA_BYTES
 from fhirserver.auth.oauth_error import OAuthError
 from fhirserver.auth.once import first_use
-from fhirserver.auth.secret import hash_of, text_of
+from fhirserver.auth.secret import bytes_of, hash_of, text_of
 from fhirserver.errors import FhirError
 from fhirserver.model.json import decode
 from fhirserver.store.records import Records
@@ -28,7 +29,6 @@ SKEW: Final = 10
 _CURVES: Final = {"ES256": "P-256", "ES384": "P-384"}
 _MOST: Final = 8192
 _MOST_JTI: Final = 255
-_RSA_BITS: Final = 2048
 
 
 class Proofs:
@@ -101,10 +101,9 @@ def _public(jwk: Mapping[str, Any], algorithm: str) -> RSAKey | ECKey:
         if jwk.get("crv") != _CURVES[algorithm]:
             raise refusal("the key is of the curve of alg")
         return ECKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "y")})
-    rsa = RSAKey.import_key({name: jwk[name] for name in ("kty", "n", "e")})
-    if rsa.public_key.key_size < _RSA_BITS:
+    if len(bytes_of(str(jwk["n"])) or b"") < RSA_BYTES:
         raise refusal("the key is long enough")
-    return rsa
+    return RSAKey.import_key({name: jwk[name] for name in ("kty", "n", "e")})
 
 
 def _check(claims: Mapping[str, Any], method: str, url: str, now: int) -> None:

@@ -25,7 +25,7 @@ from fhirserver.auth.parameters import Parameters, body_of, form_of
 from fhirserver.auth.pushed import LIFE
 from fhirserver.auth.registration import registered
 from fhirserver.auth.revocation import revocation
-from fhirserver.auth.server import AuthorizationServer, origin_of
+from fhirserver.auth.server import AuthorizationServer
 from fhirserver.auth.signing_keys import KEPT_SECONDS
 from fhirserver.auth.token_endpoint import token
 from fhirserver.errors import FhirError
@@ -48,6 +48,9 @@ Answer: TypeAlias = tuple[int, Any, Client | None]
 Endpoint: TypeAlias = Callable[[Request, Parameters], Awaitable[Answer]]
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+More: TypeAlias = Callable[[Request], Awaitable[dict[str, Any]]]
+"""Further members of a configuration."""
 
 
 def endpoints(server: AuthorizationServer) -> list[Route]:
@@ -84,14 +87,19 @@ def endpoints(server: AuthorizationServer) -> list[Route]:
     ]
 
 
-async def smart_configured(server: AuthorizationServer, request: Request) -> Response:
-    """The answer at `[fhir]/.well-known/smart-configuration`, which is public."""
+async def smart_configured(
+    server: AuthorizationServer, request: Request, more: More | None = None
+) -> Response:
+    """The answer at `[fhir]/.well-known/smart-configuration`, which is public.
+
+    `more` gives members that the store is asked for.
+    """
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=_PREFLIGHT)
 
     async def configuration(request: Request) -> Response:
         found = smart_configuration(server.addresses(request), server.platform.registration)
-        return _public(found)
+        return _public(found | await more(request) if more else found)
 
     return await _guarded(configuration)(request)
 
@@ -178,7 +186,7 @@ async def _register(server: AuthorizationServer, request: Request) -> Response:
     )
     await server.clients.add(client)
     about = (f"auth.client/{client.id}",)
-    await server.record(Event("client-registered", about=about, origin=origin_of(request)))
+    await server.record(Event("client-registered", about=about, origin=server.origin(request)))
     return _json(201, body)
 
 

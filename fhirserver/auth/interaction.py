@@ -90,16 +90,6 @@ class Interaction:
         issuer = self.addresses_of(request).issuer
         return error_response(asked.redirect_uri, error, state=asked.state, issuer=issuer)
 
-    def leave(self, request: Request, held: Held, address: str) -> Response:
-        """Sends the browser to the client.
-
-        Where a form of the sign-in pages led here, by a page in between: browsers hold what a
-        form leads to against the policy of the page that had it.
-        """
-        if not held.pending.detour:
-            return redirect(address)
-        return self.browser.page(request, "going_back.html", address=address)
-
     def step(self, request: Request, held: Held, name: str = "") -> Response:
         """Sends the browser to a step of a request under way."""
         end = f"/{name}" if name else ""

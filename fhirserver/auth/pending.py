@@ -27,7 +27,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `account` and `session` are whose it is, once somebody signed in. `patient` and `encounter`
     are ids of what was chosen, `chosen` tells that there is nothing left to choose.
-    `launch` is the context of an EHR launch. `detour`: the user had to sign in first.
+    `launch` is the context of an EHR launch.
     """
 
     request: AuthorizationRequest
@@ -37,7 +37,6 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     patient: str | None = None
     encounter: str | None = None
     chosen: bool = False
-    detour: bool = False
     launch: Launch | None = None
 
 

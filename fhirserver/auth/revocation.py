@@ -7,7 +7,7 @@ from starlette.requests import Request
 from fhirserver.audit.recorder import Event
 from fhirserver.auth.client import Client
 from fhirserver.auth.parameters import Parameters, required
-from fhirserver.auth.server import AuthorizationServer, origin_of
+from fhirserver.auth.server import AuthorizationServer
 
 
 async def revocation(server: AuthorizationServer, request: Request, form: Parameters) -> Client:
@@ -37,4 +37,4 @@ async def _tell(
     server: AuthorizationServer, request: Request, kind: str, authorization: str, client: Client
 ) -> None:
     about = (f"auth.grant/{authorization}", f"auth.client/{client.id}")
-    await server.record(Event(kind, about=about, reason="client", origin=origin_of(request)))
+    await server.record(Event(kind, about=about, reason="client", origin=server.origin(request)))

@@ -36,7 +36,8 @@ class Platform:
     """What the server is given. `now` is in microseconds since 1970, `random` gives bytes.
 
     `fhir_base` is the address of the tenant's FHIR base for a request, without a final slash.
-    It raises `fhirserver.errors.Invalid` for a host that is not ours.
+    It raises `fhirserver.errors.Invalid` for a host that is not ours. `address_of` is that of
+    who sent a request, for the audit trail. `far`: the records are over a network.
     """
 
     tenant: str
@@ -48,6 +49,8 @@ class Platform:
     random: RandomBytes
     fhir_base: Callable[[Request], str]
     fetcher: Fetcher
+    address_of: Callable[[Request], str]
+    far: bool = False
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     registration: Registration = "off"
 
@@ -80,6 +83,7 @@ class AuthorizationServer:
             self.clients,
             platform.accounts,
             platform.sessions,
+            far=platform.far,
         )
         self.authenticator = Authenticator(self.liveness, self.proofs)
 
@@ -91,12 +95,10 @@ class AuthorizationServer:
         """Records what happened; durable when it returns. Raises `Unavailable`."""
         await self.platform.recorder.record(*events)
 
-
-def origin_of(request: Request) -> Origin:
-    """Where a request came from, for the audit trail."""
-    peer = request.client
-    return Origin(
-        address=peer.host if peer else "",
-        server=request.headers.get("host", ""),
-        request_id=request.headers.get("x-request-id", "")[:64],
-    )
+    def origin(self, request: Request) -> Origin:
+        """Where a request came from, for the audit trail."""
+        return Origin(
+            address=self.platform.address_of(request),
+            server=request.headers.get("host", ""),
+            request_id=request.headers.get("x-request-id", "")[:64],
+        )

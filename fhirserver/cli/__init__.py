@@ -4,11 +4,14 @@ so that `fhirserver --help` is quick."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import typer
 
+from fhirserver.cli.audit import verify, who_saw
+from fhirserver.cli.backup import backup, restore
 from fhirserver.cli.check import check
+from fhirserver.cli.client import COMMANDS as CLIENT_COMMANDS
 from fhirserver.cli.demo import demo
 from fhirserver.cli.export import export
 from fhirserver.cli.keys import list_keys, make, retire, rewrap, rotate
@@ -17,6 +20,7 @@ from fhirserver.cli.load import load
 from fhirserver.cli.package import install, list_packages, remove
 from fhirserver.cli.reindex import reindex
 from fhirserver.cli.serve import serve
+from fhirserver.cli.signing_keys import list_signing_keys, rotate_signing_key
 from fhirserver.cli.store import init, status
 from fhirserver.cli.tenant import (
     configure,
@@ -28,6 +32,7 @@ from fhirserver.cli.tenant import (
     suspend,
 )
 from fhirserver.cli.terminology import import_, list_systems
+from fhirserver.cli.user import COMMANDS as USER_COMMANDS
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "demo": demo,
@@ -36,15 +41,22 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "export": export,
     "check": check,
     "reindex": reindex,
+    "backup": backup,
+    "restore": restore,
 }
 """Name and function of each command, in the order of the help."""
 
-GROUPS: Final[dict[str, tuple[str, dict[str, Callable[..., Any]]]]] = {
+Commands: TypeAlias = dict[str, "Callable[..., Any] | Commands"]
+"""Functions, or further commands, by their names."""
+
+GROUPS: Final[dict[str, tuple[str, Commands]]] = {
     "store": ("Look after the store.", {"init": init, "status": status}),
     "package": (
         "Packages of definitions (implementation guides).",
         {"install": install, "list": list_packages, "remove": remove},
     ),
+    "client": ("Apps and systems that may ask for access.", {**CLIENT_COMMANDS}),
+    "user": ("Accounts of people.", {**USER_COMMANDS}),
     "tenant": (
         "Tenants beside the one at /.",
         {
@@ -58,8 +70,9 @@ GROUPS: Final[dict[str, tuple[str, dict[str, Callable[..., Any]]]]] = {
         },
     ),
     "keys": (
-        "Keys of encryption.",
+        "Keys of encryption, and those that id_tokens are signed with.",
         {
+            "signing": {"list": list_signing_keys, "rotate": rotate_signing_key},
             "make": make,
             "list": list_keys,
             "status": key_status,
@@ -68,6 +81,7 @@ GROUPS: Final[dict[str, tuple[str, dict[str, Callable[..., Any]]]]] = {
             "rewrap": rewrap,
         },
     ),
+    "audit": ("The audit trail.", {"verify": verify, "who-saw": who_saw}),
     "terminology": ("Large code systems.", {"import": import_, "list": list_systems}),
 }
 """Name, help and commands of each group of commands."""
@@ -85,8 +99,15 @@ def main() -> None:
     for name, function in COMMANDS.items():
         app.command(name)(function)
     for name, (text, commands) in GROUPS.items():
-        group = typer.Typer(help=text, no_args_is_help=True)
-        for inner, function in commands.items():
-            group.command(inner)(function)
-        app.add_typer(group, name=name)
+        app.add_typer(_group(text, commands), name=name)
     app()
+
+
+def _group(text: str | None, commands: Commands) -> typer.Typer:
+    group = typer.Typer(help=text, no_args_is_help=True)
+    for name, found in commands.items():
+        if isinstance(found, dict):
+            group.add_typer(_group(None, found), name=name)
+        else:
+            group.command(name)(found)
+    return group

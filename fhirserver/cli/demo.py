@@ -1,20 +1,22 @@
-"""`fhirserver demo`: an open server on this machine, with synthetic patients."""
+"""`fhirserver demo`: a server on this machine with synthetic patients and people to sign in as."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from socket import AF_INET, AF_INET6, socket
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from fhirserver.cli.configuration import refuse, settings_of
+from fhirserver.cli.demo_people import SignIn, people, sample_app
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,23 +46,56 @@ def demo(
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same patients.")] = 1,
     host: Annotated[str | None, typer.Option(help="A loopback address [127.0.0.1].")] = None,
+    auth: Annotated[
+        str | None,
+        typer.Option(metavar="smart|none", help="Authorization [smart]; `none`: open."),
+    ] = None,
 ) -> None:
-    """Run an open server with synthetic patients, for this machine only."""
+    """Run a server with synthetic patients and sample users, for this machine only."""
+    import asyncio
+
     from rich.console import Console
 
     from fhirserver.app import NotRunnable
     from fhirserver.cli.serve import run
     from fhirserver.errors import FhirError
+    from fhirserver.settings import is_loopback
 
     console = Console(highlight=False, soft_wrap=True)
     with _folder(data) as folder:
-        settings = settings_of(host=host, port=port, data=folder, auth="none")
+        settings = settings_of(
+            host=host,
+            port=_free_port(host) if port == 0 else port,
+            data=folder,
+            auth=auth or "smart",
+            sample_app=True,
+        )
+        if not is_loopback(settings.host):
+            refuse(f"A demonstration is for this machine only, and {settings.host} is not.")
         try:
             _fill(console, settings, patients, seed)
+            known = [] if settings.auth == "none" else asyncio.run(_prepare(settings))
         except (FhirError, NotRunnable, OSError) as error:
             refuse(str(error))
-        _tell(console, settings, is_kept=data is not None)
+        _tell(console, settings, known, is_kept=data is not None)
         run(settings)
+
+
+async def _prepare(settings: Settings) -> list[SignIn]:
+    """The people and the app of the demonstration."""
+    from fhirserver.app import open_jobs
+
+    async with open_jobs(settings) as running:
+        await sample_app(running, settings)
+        return await people(running)
+
+
+def _free_port(host: str | None) -> int:
+    """A port that nobody listens on: the app is registered by its address beforehand."""
+    with socket(AF_INET6 if host and ":" in host else AF_INET) as found:
+        found.bind((host or "127.0.0.1", 0))
+        number: int = found.getsockname()[1]
+        return number
 
 
 @contextmanager
@@ -121,15 +156,21 @@ async def fill(settings: Settings, patients: int, seed: int, done: Callable[[int
     return 0
 
 
-def _tell(console: Console, settings: Settings, *, is_kept: bool) -> None:
+def _tell(console: Console, settings: Settings, known: Sequence[SignIn], *, is_kept: bool) -> None:
     where = f"in {settings.data}" if is_kept else "in a temporary folder, gone when it stops"
     console.print(f"[bold]Demonstration server[/bold] with synthetic patients, kept {where}.")
-    console.print(
-        "It is open: this version has no authorization, so everybody on this machine may read "
-        "and change everything. Do not put real patients in.",
-        style="yellow",
-    )
     name = f"[{settings.host}]" if ":" in settings.host else settings.host
-    base = f"http://{name}:{settings.port}/fhir" if settings.port else "[base]"
+    root = f"http://{name}:{settings.port}"
+    console.print("Do not put real patients in.", style="yellow")
+    if known:
+        console.print(f"\nSign in at {root}/auth/sign-in as", markup=False)
+        for item in known:
+            line = f"  {item.name:<10}{item.password:<45}{item.display}"
+            console.print(line, markup=False)
+        console.print(f"\nSample app   {root}/sample-app/\n", markup=False)
+        return
+    console.print(
+        "It is open: everybody on this machine may read and change everything.", style="yellow"
+    )
     for title, path in EXAMPLES:
-        console.print(f"  {title:<28}{base}/{path}", markup=False)
+        console.print(f"  {title:<28}{root}/fhir/{path}", markup=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 import typer
 
 from fhirserver.cli.configuration import TenantName, refuse, settings_of
+from fhirserver.cli.package import Data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -36,9 +37,7 @@ def load(
     token: Annotated[
         str | None, typer.Option(envvar="FHIR_TOKEN", help="Bearer token for --url.")
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
-    ] = None,
+    data: Data = None,
     report: Annotated[
         Path | None, typer.Option(help="File for what was refused, a JSON object per line.")
     ] = None,
@@ -93,6 +92,7 @@ def _load(run: Run, paths: list[Path], kept: Path, report: Path | None, in_fligh
     from fhirserver.load.target import Unreachable
 
     found, refused = sources(paths)
+    found, passed = _without_trails(found)
     size = sum(source.size for source in found)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     tune()
@@ -108,7 +108,21 @@ def _load(run: Run, paths: list[Path], kept: Path, report: Path | None, in_fligh
     except (FhirError, NotRunnable, OSError) as error:
         refuse(str(error))
     progress.tell(tally, kept)
+    if passed:
+        console.print(f"{passed:,} AuditEvents passed over: they tell of where they were made.")
     return progress.refusals
+
+
+def _without_trails(found: list[Source]) -> tuple[list[Source], int]:
+    """The sources but files of AuditEvents; and how many events these hold."""
+    kept, passed = [], 0
+    for source in found:
+        if source.path.name.startswith("AuditEvent.ndjson"):
+            with source.open() as opened:
+                passed += sum(1 for _ in opened.content)
+        else:
+            kept.append(source)
+    return kept, passed
 
 
 def _restore(paths: list[Path], url: str | None, data: Path | None, tenant: str | None) -> None:
@@ -152,7 +166,9 @@ async def _restored(settings: Settings, folder: Path, told: Callable[[int], None
 
 
 def _base(settings: Settings) -> str:
-    return settings.base_url or f"http://{settings.host}:{settings.port}{settings.root}/fhir"
+    from fhirserver.app import local_base
+
+    return settings.base_url or local_base(settings)
 
 
 def tune() -> None:

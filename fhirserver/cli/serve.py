@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from fhirserver.cli.configuration import settings_of
+from fhirserver.cli.configuration import refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.settings import Settings
@@ -42,8 +42,11 @@ def run(settings: Settings) -> None:
     """Serves until the process is told to stop; lets requests under way end first."""
     import uvicorn
 
+    from fhirserver.cli.tls import Config
+
+    _prepare(settings)
     os.environ |= settings.environment()  # for the workers, which are processes of their own
-    config = uvicorn.Config(
+    config = Config(
         "fhirserver.app:create_app",
         factory=True,
         host=settings.host,
@@ -57,11 +60,14 @@ def run(settings: Settings) -> None:
         access_log=False,  # it would write addresses, which may name patients
         proxy_headers=False,
         server_header=False,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
     )
     socket = config.bind_socket()
-    tell_addresses(settings.host, socket.getsockname()[1], is_open=settings.auth == "none")
+    port = socket.getsockname()[1]
+    tell_addresses(settings.host, port, settings.scheme, is_open=settings.auth == "none")
     if settings.workers > 1:
         from uvicorn.supervisors import Multiprocess
 
@@ -73,13 +79,32 @@ def run(settings: Settings) -> None:
         raise typer.Exit(_FAILED)
 
 
-def tell_addresses(host: str, port: int, *, is_open: bool) -> None:
+def _prepare(settings: Settings) -> None:
+    """What is to be so, or to be told, before the first request."""
+    from fhirserver.cli.tls import check_files, warning
+
+    try:
+        check_files(settings)
+    except OSError as error:
+        refuse(f"The certificate of TLS, or its key, cannot be used: {error}")
+    if told := warning(settings):
+        typer.echo(told, err=True)
+    if settings.auth != "none":
+        from fhirserver.cli.user import tell_first
+
+        tell_first(settings)
+
+
+def tell_addresses(host: str, port: int, scheme: str, *, is_open: bool) -> None:
     """Prints where the server is found."""
     name = f"[{host}]" if ":" in host else host
-    typer.echo(f"FHIR base    http://{name}:{port}/fhir")
-    typer.echo(f"Start page   http://{name}:{port}/")
+    typer.echo(f"FHIR base    {scheme}://{name}:{port}/fhir")
+    typer.echo(f"Start page   {scheme}://{name}:{port}/")
     if is_open:
         typer.echo("Open server: everybody on this machine may read and change everything.")
+
+
+_LINE: Final = "%(asctime)s %(levelname)s %(name)s %(request)s %(message)s"
 
 
 def _log_config(level: str) -> dict[str, Any]:
@@ -88,8 +113,15 @@ def _log_config(level: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "formatters": {"line": {"format": _LINE}},
+        "filters": {"request": {"()": "fhirserver.rest.shield.RequestIds"}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "filters": ["request"],
+            }
+        },
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
             "fhirserver": {"level": least},

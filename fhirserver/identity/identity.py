@@ -43,6 +43,7 @@ class Identity:
         self.random = random
         self.form_key = derived(key, "forms")
         self.hasher = hasher or Hasher(random=random)
+        self._is_own = hasher is None
         self.accounts = Accounts(records, now=now, new_id=new_id)
         self.sessions = Sessions(records, self.accounts, now=now, random=random, lives=lives)
         self.attempts = Attempts(records, now=now)
@@ -64,5 +65,6 @@ class Identity:
         )
 
     def close(self) -> None:
-        """Ends the threads that hash."""
-        self.hasher.close()
+        """Ends the threads that hash, if they are no one else's."""
+        if self._is_own:
+            self.hasher.close()

@@ -62,6 +62,28 @@ def is_bare(request: Request) -> bool:
     return request.interaction in _ONE and not request.parameters and request.type != TYPE
 
 
+class Tallied:
+    """Counts what a command does through the gate, which is recorded as one event for all.
+
+    `written` are types of resources with how many versions of each were made.
+    """
+
+    def __init__(self) -> None:
+        self.written: Counter[str] = Counter()
+
+    async def settled(self) -> None:
+        return None
+
+    async def read(self, request: Request, answer: Answer) -> None:
+        return None
+
+    async def answered(self, request: Request, answer: Answer, seen: Seen) -> None:
+        self.written.update(change.type for change in seen.changes)
+
+    async def refused(self, request: Request, error: FhirError | None) -> None:
+        return None
+
+
 class Accesses:
     """Writes to the trail what passes the gate. `patients` tells whose record a version is of."""
 
@@ -74,9 +96,20 @@ class Accesses:
         """Records a bare read. Raises `Unavailable` where it cannot: nothing may leave then."""
         type, id, version = answer.type or "", answer.id or "", answer.version or 0
         patients = self._patients.known(type, id, version, request.base, lambda: answer.body)
-        access = _access(request)
+        origin = request.origin
+        caller = Caller(request.grant.principal, origin.address, origin.server)
+        access = Access(request.interaction, "R", caller, origin.request_id)
         access.data = (type, id, version)
-        await self._record(access, patients)
+        if len(patients) > 1:
+            await self._append(_for_each(access, patients))
+            return
+        if patients:
+            access.patient = patients[0]
+        await self._trail.append((access_content(access, self._now()),))
+
+    async def settled(self) -> None:
+        """After it, a search of the trail finds all that was recorded before."""
+        await self._trail.settle()
 
     async def answered(self, request: Request, answer: Answer, seen: Seen) -> None:
         """Records an interaction that was answered. Raises `Unavailable` as `read` does."""

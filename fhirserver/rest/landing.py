@@ -64,13 +64,15 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """What the page tells. `counts` are resources by type."""
+    """What the page tells. `counts` are resources by type; they are told of an open server only.
+    `has_sample_app`: there is an app to try authorization with."""
 
     version: str
     base: str
     is_open: bool
     counts: Mapping[str, int]
     examples: tuple[Example, ...]
+    has_sample_app: bool = False
 
 
 def examples(counts: Mapping[str, int], patient: str | None) -> tuple[Example, ...]:
@@ -102,7 +104,7 @@ def landing_page(told: Landing) -> bytes:
         f"<title>FHIR R4 server</title><style>{_STYLE}</style></head><body>"
         f"<header><h1>FHIR R4 server</h1><p>fhirserver {escape(told.version)} is running. Its "
         f"service base is <code>{escape(told.base)}</code>.</p></header>"
-        f"<main>{_openness(told)}{_links(told)}{_counts(told)}</main>"
+        f"<main>{_openness(told)}{_people(told)}{_links(told)}{_counts(told)}</main>"
         "<footer><p>Programs talk to the service base; this page is for people. "
         '<a href="healthz">Is it alive?</a> <a href="readyz">Is it ready?</a> '
         '<a href="https://hl7.org/fhir/R4/http.html">The standard</a></p></footer></body></html>'
@@ -127,6 +129,22 @@ def _openness(told: Landing) -> str:
     )
 
 
+def _people(told: Landing) -> str:
+    """What people can do here who are asked to sign in."""
+    if told.is_open:
+        return ""
+    app = (
+        '<li><a href="sample-app/">Sample app</a><span>A SMART app that shows one patient’s '
+        "measurements: connect it, sign in, and allow what it may see</span></li>"
+    )
+    return (
+        f'<h2>For people</h2><ul class="links">{app if told.has_sample_app else ""}'
+        '<li><a href="auth/account">Your account</a><span>Sign in; password, second factor, '
+        'sessions</span></li><li><a href="auth/apps">Connected apps</a><span>See which apps have '
+        "access in your name, and take it back</span></li></ul>"
+    )
+
+
 def _links(told: Landing) -> str:
     items = "".join(
         f'<li><a href="{escape(_address(told.base, item.path))}"><code>GET '
@@ -137,6 +155,8 @@ def _links(told: Landing) -> str:
 
 
 def _counts(told: Landing) -> str:
+    if not told.is_open:
+        return ""
     if not told.counts:
         return (
             "<h2>What it holds</h2><p>Nothing yet. Load your own data:</p>"

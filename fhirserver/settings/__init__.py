@@ -81,6 +81,15 @@ class Settings(Rules, Bounds):
         "X-Forwarded-Host are believed.",
     )
 
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of the server's certificate, with those between it and the root. "
+        "Set with `tls_key`, HTTPS is served (TLS 1.2 and 1.3); unset, HTTP, for a proxy that "
+        "ends TLS.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of the certificate's private key, without a password."
+    )
     max_open_tenants: int = Field(
         default=32,
         ge=1,
@@ -111,6 +120,41 @@ class Settings(Rules, Bounds):
         ge=1,
         le=1500,
         description="Time after which a user is asked again, however often an app was used.",
+    )
+    brand: str = Field(
+        default="",
+        pattern=r"^(Organization/[A-Za-z0-9.-]{1,64})?$",
+        description="The resource, such as `Organization/1`, that the bundle of user-access brands "
+        "shows to everybody. Unset: a plain one with the name of the host.",
+    )
+    sample_app: bool = Field(
+        default=False,
+        description="Whether the sample SMART app is served under `/sample-app`; "
+        "`fhirserver demo` sets it.",
+    )
+    consent_days: int = Field(
+        default=180,
+        ge=0,
+        le=400,
+        description="Time for which a user may have an app's access remembered, so as not to be "
+        "asked again; 0: every time. Access that lasts when the user is away is always asked for.",
+    )
+    session_idle_minutes: int = Field(
+        default=15,
+        ge=1,
+        le=60,
+        description="Minutes without use after which a browser has to sign in again.",
+    )
+    session_hours: int = Field(
+        default=12,
+        ge=1,
+        le=24,
+        description="Hours after which a browser has to sign in again, however much it was used.",
+    )
+    openid_providers: Path | None = Field(
+        default=None,
+        description="TOML file of other OpenID providers that people may sign in with, a table "
+        "each: `name`, `issuer`, `client_id`, perhaps `secret_file` and `scopes`.",
     )
     client_registration: Literal["off", "suspended", "open"] = Field(
         default="off",
@@ -234,12 +278,19 @@ class Settings(Rules, Bounds):
             )
         if self.page_size > self.max_page_size:
             raise ValueError("page_size is larger than max_page_size")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("set tls_certificate and tls_key, or neither")
         return self
 
     @property
     def tenant(self) -> str:
         """Whose settings these are."""
         return self._tenant
+
+    @property
+    def scheme(self) -> str:
+        """Of the addresses that the server listens on."""
+        return "http" if self.tls_certificate is None else "https"
 
     @property
     def root(self) -> str:
@@ -251,6 +302,11 @@ class Settings(Rules, Bounds):
         found = Settings(**(self.model_dump() | dict(values)))
         found._tenant = name
         return found
+
+    @property
+    def limits_requests(self) -> bool:
+        """Whether requests are limited in number."""
+        return self.limits == "on" or (self.limits == "auto" and self.auth != "none")
 
     @property
     def audits(self) -> bool:

@@ -2,6 +2,7 @@ import json
 import re
 import stat
 
+import httpx2
 import pytest
 from serving import client, started
 
@@ -360,9 +361,13 @@ async def test_an_open_server_answers_to_names_of_its_machine_only(tmp_path):
             assert response.status == status, name
 
 
-def test_authorization_is_not_there_yet(tmp_path):
-    with pytest.raises(NotRunnable, match="not available in this version"):
-        create_app(Settings(data=tmp_path))
+async def test_with_authorization_it_answers_to_everybody_but_says_nothing(tmp_path):
+    app = create_app(Settings(data=tmp_path))
+    async with started(app):
+        transport = httpx2.ASGITransport(app=app, client=("203.0.113.9", 50_000))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://fhir.test") as found:
+            for path, status in (("/fhir/metadata", 200), ("/fhir/Patient", 401), ("/", 200)):
+                assert (await found.get(path)).status_code == status, path
 
 
 async def test_a_folder_that_cannot_be_used(tmp_path):

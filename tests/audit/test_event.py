@@ -56,6 +56,7 @@ callers = st.builds(
     st.sampled_from([None, DOCTOR, PATIENT, SYSTEM]),
     st.sampled_from(["", "192.0.2.7", "2001:db8::1"]),
     st.sampled_from(["", "fhir.example.org"]),
+    account=st.sampled_from([None, "account-7"]),
     purposes=st.sampled_from([(), ("BTG",), ("TREAT", "ETREAT")]),
 )
 accesses = st.builds(

@@ -147,13 +147,36 @@ def test_a_port_that_is_taken(tmp_path):
         assert "address already in use" in result.stderr.lower()
 
 
-def test_authorization_is_not_there_yet_and_it_says_so(tmp_path):
-    for arguments in (["serve"], ["serve", "--auth", "smart"]):
-        result = ran(tmp_path, *arguments)
-        assert result.returncode == 2
-        assert "not available in this version" in result.stderr
-        assert "--auth none" in result.stderr
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.e2e
+def test_the_first_start_makes_an_administrator(tmp_path):
+    serve = [*COMMAND, "serve", "--port", "0", "--data", str(tmp_path / "data")]
+    told = []
+    for _ in range(2):
+        with subprocess.Popen(
+            serve, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                lines = []
+                while not (lines and lines[-1].startswith("Start page")):
+                    lines.append(process.stdout.readline())
+                told.append("".join(lines))
+                base = re.search(r"FHIR base +(http://\S+)/fhir\n", told[-1])[1]
+                with httpx2.Client(base_url=base, timeout=30) as client:
+                    wait_until_ready(client)
+                    nobody = client.get("/fhir/Patient")
+                    assert nobody.status_code == 401
+                    assert nobody.headers["www-authenticate"].startswith("Bearer")
+                    assert nobody.json()["resourceType"] == "OperationOutcome"
+                    assert client.get("/fhir/metadata").status_code == 200
+                    found = client.get("/fhir/.well-known/smart-configuration").json()
+                    assert found["token_endpoint"] == f"{base}/auth/token"
+                    assert "Open server" not in client.get("/").text
+            finally:
+                process.terminate()
+                process.wait(30)
+    assert "admin" in told[0]
+    assert "password" in told[0].lower()
+    assert "password" not in told[1].lower()
 
 
 @pytest.mark.parametrize(

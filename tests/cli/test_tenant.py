@@ -21,6 +21,7 @@ from fhirserver.cli.load import load
 @pytest.fixture(autouse=True)
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FHIRSERVER_AUTH", "none")
     monkeypatch.setattr(removal, "_NOTICED", 0.0)
 
 

@@ -6,8 +6,10 @@ policy needs no exception (https://www.w3.org/TR/CSP3/).
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -87,5 +89,17 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["version_of"] = version_of
+    made.globals.update(version_of=version_of, day=_day, instant=_instant, named=_named)
     return made
+
+
+def _day(instant: int) -> str:
+    return datetime.fromtimestamp(instant // 1_000_000, UTC).strftime("%d %B %Y").lstrip("0")
+
+
+def _instant(instant: int) -> str:
+    return datetime.fromtimestamp(instant // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _named(id: bytes) -> str:
+    return base64.urlsafe_b64encode(id).rstrip(b"=").decode()

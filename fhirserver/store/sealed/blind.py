@@ -8,7 +8,8 @@ equal, how often each occurs, how long a text is, and which texts begin alike.
 
 from __future__ import annotations
 
-from base64 import b32encode, urlsafe_b64encode
+from base64 import b32encode
+from binascii import b2a_base64
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hmac import digest
@@ -96,4 +97,4 @@ def _microseconds(at: datetime) -> int:
 
 
 def _letters(hashed: bytes, count: int) -> str:
-    return urlsafe_b64encode(hashed)[:count].decode()
+    return b2a_base64(hashed, newline=False)[:count].decode()

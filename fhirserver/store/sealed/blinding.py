@@ -1,12 +1,14 @@
 """Index entries and queries with hashes in the place of values: both by the same rules.
 
-What the hashes cannot answer (within a text, its end, an order) is refused, never guessed.
+What the hashes cannot answer (within a text, its end, an order) is refused, never guessed; orders
+may be had elsewhere (`sorting`).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import assert_never
+from functools import lru_cache
+from typing import Final, assert_never
 
 from fhirserver.errors import NotSupported
 from fhirserver.search.entry import (
@@ -54,6 +56,10 @@ from fhirserver.search.expression import (
 from fhirserver.store.sealed.blind import Blind, wholes
 from fhirserver.store.sealed.fields import Fields
 
+_KEPT: Final = 65_536
+_CLEAR: Final = frozenset({Reference, Number, Quantity, Uri, Position})
+_CLEAR_IN_TUPLES: Final = _CLEAR | {Token, Date}
+
 
 class Blinding:
     """The rules of one tenant."""
@@ -61,6 +67,8 @@ class Blinding:
     def __init__(self, key: bytes, fields: Fields) -> None:
         self._blind = Blind(key)
         self._fields = fields
+        # Displays, cities and names come again and again.
+        self._strings = lru_cache(_KEPT)(self._blinded)
 
     # --- entries ---------------------------------------------------------------------------
 
@@ -69,29 +77,38 @@ class Blinding:
         return {param: self._values(param, found) for param, found in entries.items()}
 
     def _values(self, param: str, values: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        first = values[0] if values else None
-        if isinstance(first, Token):  # all of a parameter are of one kind
-            if self._fields.has_clear_tokens(param):
-                return values
-        elif isinstance(first, Date):
+        kind = values[0].__class__ if values else None  # all of a parameter are of one kind
+        if kind is Token:
+            clear = self._fields.has_clear_tokens(param)
+            return values if clear else self._blinded(param, values)
+        if kind is String:
+            return self._strings(param, values)
+        if kind is Date:
             return values if self._fields.has_clear_dates(param) else self._dates(param, values)
-        elif isinstance(first, Reference | Number | Quantity | Uri | Position):
+        if kind in _CLEAR:
             return values
-        return tuple(self._value(param, entry) for entry in values)
+        return self._blinded(param, values)
+
+    def _blinded(self, param: str, values: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        return tuple([self._value(param, entry) for entry in values])
 
     def _value(self, param: str, entry: Entry) -> Entry:
         match entry:
             case Words(text):
                 word = self._blind.word
-                return Words(" ".join(word(param, one) for one in text.split()))
+                return Words(" ".join([word(param, one) for one in text.split()]))
             case Contained(type_, id_, inside):
                 return Contained(type_, id_, self.entries(inside))
             case Composite(components):
                 clear = self._fields.has_clear_tokens(param)
+                left = _CLEAR_IN_TUPLES if clear else _CLEAR
+                if all(part.__class__ in left for part in components):
+                    return entry
+                parts = zip(_places(param), components, strict=False)
                 return Composite(
                     tuple(
-                        part if clear and isinstance(part, Token) else self._simple(place, part)
-                        for place, part in zip(_places(param), components, strict=False)
+                        part if part.__class__ in left else self._simple(place, part)
+                        for place, part in parts
                     )
                 )
             case _:
@@ -204,9 +221,13 @@ class Blinding:
         values = tuple(tuple(word(text.param, one) for one in words) for words in text.values)
         return replace(text, values=values)
 
+    def hides(self, sort: tuple[SortKey, ...]) -> bool:
+        """Whether the index cannot give an order, as it has hashes of what is sorted by."""
+        return any(self._is_hashed(key) for key in sort)
+
     def _key(self, key: SortKey) -> SortKey:
         """A sort key; its texts, by which a score is reckoned, are words."""
-        if not key.param.startswith("_") and self._is_hashed(key):
+        if self._is_hashed(key):
             raise NotSupported(
                 f"The values of '{_shown(key.param)}' are encrypted, so nothing can be sorted by "
                 "them. Sort by a date, a number, a code or _lastUpdated."
@@ -214,6 +235,8 @@ class Blinding:
         return replace(key, texts=tuple(self._words(text) for text in key.texts))
 
     def _is_hashed(self, key: SortKey) -> bool:
+        if key.param.startswith("_"):
+            return False
         match key.kind:
             case "string":
                 return True

@@ -9,6 +9,7 @@ and references stay in the clear; dates can be hashed on demand.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from fhirserver.search.contained import CONTAINED_TYPE, LOCAL_ID
@@ -63,8 +64,9 @@ class Fields:
         self._clear = (CODES | COMPOSITES) - self._further
         if ALL in self._further:
             self._clear = frozenset()
+        self.has_clear_tokens = lru_cache(4096)(self._has_clear_tokens)
 
-    def has_clear_tokens(self, param: str) -> bool:
+    def _has_clear_tokens(self, param: str) -> bool:
         """Whether codes of the parameter stand in the clear."""
         name, _, derived = param.partition(":")
         return (

@@ -64,6 +64,7 @@ class Connection(apsw.Connection):
         self.pragma("cache_size", -_CACHE_KIB)
         self.pragma("mmap_size", _MMAP)
         self.pragma("temp_store", "memory")
+        self.pragma("secure_delete", "fast")  # what is overwritten is, where that costs no write
         self.create_scalar_function("score", _score, -1, deterministic=True)
         self.create_scalar_function("distance", _distance, 4, deterministic=True)
         # Plans do not depend on bound values; else SQLite plans again whenever these change.

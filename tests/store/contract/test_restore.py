@@ -40,7 +40,7 @@ async def test_versions_come_back_as_they_were(store: Store) -> None:
     await store.restore(told[:2])
     await store.restore(told[2:])
     found = await walk_history(store, HistoryQuery())
-    assert found[::-1] == [version for version, _ in told]
+    assert found[::-1] == [one.version for one in told]
     assert await store.counts() == {"Patient": 1}
     for code, expected in (("other", [Key("Patient", "1")]), ("male", []), ("female", [])):
         where = TokenIs("gender", (TokenValue(None, code),))

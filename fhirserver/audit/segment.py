@@ -1,0 +1,163 @@
+"""Segments: events of one group, durable in one record before any of their answers leaves.
+
+What an answer waits for is one small write for many events. The AuditEvents themselves are
+filed from there into the store, where they are found by search; then the segment is removed.
+Whoever files a segment makes the same AuditEvents of it, so that a crash loses nothing, and two
+who do it at once do it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+import msgspec
+
+from fhirserver.audit.chain import TYPE, Place, chained, place_of
+from fhirserver.audit.event import Made
+from fhirserver.model.json import decode
+from fhirserver.model.resource import draft_head
+from fhirserver.search.entry import Entries
+from fhirserver.store.port import Change, Stale, Store
+from fhirserver.store.records import ABSENT, MAX_LISTED, Record, Records
+
+COLLECTION: Final = "audit.segment"
+
+
+class Linked(NamedTuple):
+    """An event in its place: its id, its link, and the parts of its content."""
+
+    id: str
+    link: bytes
+    parts: tuple[bytes, ...]
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self.parts)
+
+
+class Segment(NamedTuple):
+    """Events of a lane that follow each other; `key` is the id of the first."""
+
+    key: str
+    events: tuple[Linked, ...]
+
+
+def change_of(event: Linked, entries: Entries) -> Change:
+    """The AuditEvent of an event, as a store takes it."""
+    body = chained(draft_head(TYPE, event.id, 1), event.content, event.link)
+    return Change(TYPE, event.id, 1, "POST", body, entries)
+
+
+class Segments:
+    """The segments of a tenant, and what files them into its store.
+
+    `entries` gives the index entries of an AuditEvent as JSON, for those that another process
+    left behind.
+    """
+
+    def __init__(
+        self, store: Store, records: Records, entries: Callable[[dict[str, object]], Entries]
+    ) -> None:
+        self._store = store
+        self._records = records
+        self._entries = entries
+
+    async def keep(self, lane: int, first: int, events: Sequence[Linked]) -> Segment:
+        """Makes events durable. Raises `Stale` where the place is taken."""
+        segment = Segment(Place(lane, first).id, tuple(events))
+        await self._records.put(COLLECTION, segment.key, _packed(segment), expected=ABSENT)
+        return segment
+
+    async def has(self, lane: int) -> bool:
+        """Whether the store holds events of a lane, as one that was restored."""
+        return await self._store.read(TYPE, Place(lane, 1).id) is not None
+
+    async def file(
+        self, segments: Sequence[Segment], made: Sequence[Sequence[Made]] | None = None
+    ) -> None:
+        """Moves the events of segments into the store, in one commit, if nobody has yet."""
+        groups = [
+            [self._change(event) for event in segment.events]
+            if made is None
+            else [
+                change_of(event, one.entries)
+                for event, one in zip(segment.events, made[index], strict=True)
+            ]
+            for index, segment in enumerate(segments)
+        ]
+        try:
+            await self._commit([change for group in groups for change in group])
+        except Stale:  # some of them are filed
+            for group in groups:
+                with suppress(Stale):  # another has; if not, verification finds what lies there
+                    await self._commit(group)
+        for segment in segments:
+            await self._records.delete(COLLECTION, segment.key)
+
+    async def _commit(self, changes: Sequence[Change]) -> None:
+        if self._store.atomic:
+            await self._store.commit(changes)
+            return
+        for change in changes:
+            with suppress(Stale):
+                await self._store.commit([change])
+
+    async def listed(self) -> AsyncIterator[Segment]:
+        """Those that are not filed yet, of all lanes."""
+        after = ""
+        while True:
+            page = await self._records.list(COLLECTION, after=after, count=_AT_ONCE)
+            for record in page:
+                yield _segment(record)
+            if len(page) < _AT_ONCE:
+                return
+            after = page[-1].key
+
+    async def settle(self) -> None:
+        """Files all that is not filed yet, of whatever process."""
+        async for segment in self.listed():
+            await self.file([segment])
+
+    def _change(self, event: Linked) -> Change:
+        bare = change_of(event, {})
+        assert bare.body is not None
+        return change_of(event, self._entries(decode(bare.body.data)))
+
+
+class _Packed(msgspec.Struct, array_like=True):
+    """A segment's parts, each once, and its events: link, and which parts in which order."""
+
+    parts: list[bytes]
+    events: list[tuple[bytes, list[int]]]
+
+
+def _packed(segment: Segment) -> bytes:
+    places: dict[bytes, int] = {}
+    events = [
+        (event.link, [places.setdefault(part, len(places)) for part in event.parts])
+        for event in segment.events
+    ]
+    return msgspec.msgpack.encode(_Packed(list(places), events))
+
+
+def _segment(record: Record) -> Segment:
+    """The segment of a record. Raises `msgspec.MsgspecError`, `IndexError` for a damaged one."""
+    packed = msgspec.msgpack.decode(record.body, type=_Packed)
+    first = place_of(record.key)
+    assert first is not None
+    return Segment(
+        record.key,
+        tuple(
+            Linked(
+                Place(first.lane, first.number + index).id,
+                link,
+                tuple(packed.parts[place] for place in places),
+            )
+            for index, (link, places) in enumerate(packed.events)
+        ),
+    )
+
+
+_AT_ONCE: Final = min(100, MAX_LISTED)

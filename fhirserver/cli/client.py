@@ -1,0 +1,270 @@
+"""`fhirserver client`: apps and systems that may ask for access."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar, cast
+
+import typer
+
+from fhirserver.cli.configuration import TenantName, refuse, settings_of
+
+if TYPE_CHECKING:
+    from fhirserver.app.opening import AuthorizationRecords
+    from fhirserver.auth.client import Client, Kind
+    from fhirserver.settings import Settings
+
+_T = TypeVar("_T")
+
+Data: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
+]
+Id: TypeAlias = Annotated[str, typer.Argument(help="The client_id.")]
+KindName: TypeAlias = Annotated[
+    str, typer.Option(help="public, symmetric (gets a secret) or asymmetric (has keys).")
+]
+RedirectUris: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="Where codes are sent to; may be repeated.")
+]
+LaunchUri: TypeAlias = Annotated[str | None, typer.Option(help="Where an EHR launch goes.")]
+Origins: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="Further origin of its pages; may be repeated.")
+]
+Ceiling: TypeAlias = Annotated[
+    str, typer.Option(help="The most that it may be granted, with spaces between.")
+]
+Roles: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="Policy of a system, such as doctor; may be repeated.")
+]
+Pushes: TypeAlias = Annotated[
+    bool, typer.Option("--par", help="It must push its authorization requests.")
+]
+Bound: TypeAlias = Annotated[
+    bool, typer.Option("--dpop", help="Its tokens are bound to a key of its own.")
+]
+Introspects: TypeAlias = Annotated[
+    bool, typer.Option("--introspects", help="It may ask about tokens of every client.")
+]
+Seconds: TypeAlias = Annotated[
+    int | None, typer.Option(help="Shorter life of its access tokens.", min=30, max=900)
+]
+
+_KINDS: Final = ("public", "symmetric", "asymmetric")
+
+
+def add(
+    name: Annotated[str, typer.Argument(help="What users know the app by.")],
+    kind: KindName = "public",
+    redirect_uri: RedirectUris = None,
+    launch_uri: LaunchUri = None,
+    origin: Origins = None,
+    scope: Ceiling = "",
+    system: Annotated[bool, typer.Option("--system", help="It acts for itself.")] = False,
+    role: Roles = None,
+    jwks: Annotated[Path | None, typer.Option(help="File with its public keys.")] = None,
+    jwks_uri: Annotated[str | None, typer.Option(help="Where its public keys are.")] = None,
+    pushes: Pushes = False,
+    dpop: Bound = False,
+    introspects: Introspects = False,
+    token_seconds: Seconds = None,
+    data: Data = None,
+    tenant: TenantName = None,
+) -> None:
+    """Register a client, and print its client_id and its secret if it has one."""
+    if kind not in _KINDS:
+        refuse(f"A client is one of {', '.join(_KINDS)}.")
+    if system and not role:
+        refuse("Say what the system is: --role doctor, for one that sees what doctors see.")
+    fields: dict[str, Any] = {
+        "redirect_uris": tuple(redirect_uri or ()),
+        "launch_uri": launch_uri,
+        "origins": tuple(origin or ()),
+        "scopes": tuple(scope.split()),
+        "roles": tuple(role or ()),
+        "jwks_uri": jwks_uri,
+        "pushes": pushes,
+        "dpop": dpop,
+        "introspects": introspects,
+        "access_seconds": token_seconds,
+    }
+    if system:
+        fields["grant_types"] = ("client_credentials",)
+    client, secret = _made(name, kind, fields, jwks)
+    _run(settings_of(tenant, data=data), "client-registered", client.id, _adding(client))
+    typer.echo(f"client_id      {client.id}")
+    if secret:
+        typer.echo(f"client_secret  {secret}")
+        typer.echo("The secret is kept as a hash only: note it now.")
+
+
+def list_clients(data: Data = None, tenant: TenantName = None) -> None:
+    """List the clients."""
+    found = _run(settings_of(tenant, data=data), "", "", lambda records: records.clients.all())
+    for client in found:
+        state = "  suspended" if client.suspended else ""
+        typer.echo(f"{client.id}  {client.kind:<10}  {client.name}{state}")
+    if not found:
+        typer.echo("There is no client.")
+
+
+def show(id: Id, data: Data = None, tenant: TenantName = None) -> None:
+    """Show a client."""
+    client = _run(settings_of(tenant, data=data), "", "", lambda records: _get(records, id))
+    keys = client.jwks_uri or (
+        f"{len(client.jwks.get('keys', ()))} by value" if client.jwks else ""
+    )
+    flags = [
+        text
+        for text, holds in (
+            ("suspended", client.suspended),
+            ("registered itself", client.dynamic),
+            ("pushes its requests", client.pushes),
+            ("DPoP", client.dpop),
+            ("may introspect", client.introspects),
+        )
+        if holds
+    ]
+    lines = {
+        "client_id": client.id,
+        "name": client.name,
+        "kind": client.kind,
+        "grants": " ".join(client.grant_types),
+        "redirect URIs": " ".join(client.redirect_uris),
+        "launch URI": client.launch_uri or "",
+        "origins": " ".join(client.origins),
+        "scopes": " ".join(client.scopes) or "whatever its users may",
+        "roles": " ".join(client.roles),
+        "keys": keys,
+        "state": ", ".join(flags) or "active",
+        "since": datetime.fromtimestamp(client.created // 1_000_000, UTC).strftime("%Y-%m-%d"),
+    }
+    for title, text in lines.items():
+        if text:
+            typer.echo(f"{title + ':':<15}{text}")
+
+
+def remove(
+    id: Id,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data: Data = None,
+    tenant: TenantName = None,
+) -> None:
+    """Remove a client, and so all access that users gave it."""
+    if not yes:
+        typer.confirm(f"Remove {id} for good?", abort=True)
+
+    async def work(records: AuthorizationRecords) -> None:
+        await _get(records, id)
+        await records.clients.remove(id)
+
+    _run(settings_of(tenant, data=data), "client-removed", id, work)
+    typer.echo(f"{id} was removed.")
+
+
+def suspend(id: Id, data: Data = None, tenant: TenantName = None) -> None:
+    """Suspend a client: none of its tokens is good until it is resumed."""
+    _change(settings_of(tenant, data=data), id, suspended=True)
+    typer.echo(f"{id} is suspended.")
+
+
+def resume(id: Id, data: Data = None, tenant: TenantName = None) -> None:
+    """Let a client go on, or in for the first time if it registered itself."""
+    _change(settings_of(tenant, data=data), id, suspended=False)
+    typer.echo(f"{id} may ask for access.")
+
+
+COMMANDS: Final[dict[str, Callable[..., Any]]] = {
+    "add": add,
+    "list": list_clients,
+    "show": show,
+    "suspend": suspend,
+    "resume": resume,
+    "remove": remove,
+}
+"""Name and function of each, in the order of the help."""
+
+
+def _made(
+    name: str, kind: str, fields: dict[str, Any], jwks: Path | None
+) -> tuple[Client, str | None]:
+    """A checked client, and its secret."""
+    import secrets
+
+    from fhirserver.app import now
+    from fhirserver.auth.client import Client
+    from fhirserver.auth.oauth_error import OAuthError
+    from fhirserver.auth.registration import checked_client
+    from fhirserver.auth.secret import ID_BYTES, SECRET_BYTES, hash_of, text_of
+    from fhirserver.errors import FhirError
+    from fhirserver.model.json import decode
+
+    secret = text_of(secrets.token_bytes(SECRET_BYTES)) if kind == "symmetric" else None
+    try:
+        client = Client(
+            id=text_of(secrets.token_bytes(ID_BYTES)),
+            name=name,
+            kind=cast("Kind", kind),
+            created=now(),
+            secret_hash=hash_of(secret.encode()) if secret else b"",
+            jwks=decode(jwks.read_bytes()) if jwks else None,
+            **fields,
+        )
+        return checked_client(client), secret
+    except (OAuthError, FhirError) as error:
+        refuse(error.text)
+    except OSError as error:
+        refuse(str(error))
+
+
+def _adding(client: Client) -> Callable[[AuthorizationRecords], Awaitable[None]]:
+    return lambda records: records.clients.add(client)
+
+
+def _change(settings: Settings, id: str, **fields: Any) -> None:
+    async def work(records: AuthorizationRecords) -> None:
+        await _get(records, id)
+        await records.clients.change(id, **fields)
+
+    _run(settings, "client-changed", id, work)
+
+
+async def _get(records: AuthorizationRecords, id: str) -> Client:
+    from fhirserver.errors import NotFound
+
+    client = await records.clients.get(id)
+    if client is None:
+        raise NotFound(f"There is no client '{id}'.")
+    return client
+
+
+def _run(
+    settings: Settings,
+    kind: str,
+    about: str,
+    work: Callable[[AuthorizationRecords], Awaitable[_T]],
+) -> _T:
+    """What the work gives; recorded as `kind`, unless that is empty, of the client `about`."""
+    import asyncio
+
+    from fhirserver.app import NotRunnable, open_authorization
+    from fhirserver.audit.recorder import Event
+    from fhirserver.errors import FhirError
+
+    async def run() -> _T:
+        async with open_authorization(settings) as records:
+            found = await work(records)
+            if kind:
+                detail = (("by", "command"),)
+                await records.recorder.record(
+                    Event(kind, about=(f"auth.client/{about}",), detail=detail)
+                )
+            return found
+
+    try:
+        return asyncio.run(run())
+    except FhirError as error:
+        refuse(error.text)
+    except (NotRunnable, OSError) as error:
+        refuse(str(error))

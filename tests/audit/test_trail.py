@@ -1,0 +1,57 @@
+"""The trail of a process, and of several at once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from audit.conftest import opened, patient
+
+from fhirserver.audit.recorder import Event
+
+
+async def test_events_that_come_together_are_all_recorded(tmp_path: Path, each_store: str) -> None:
+    async with opened(tmp_path) as world:
+        await world.put(patient("p1"))
+        await asyncio.gather(*(world.ask("read", "Patient", id="p1") for _ in range(600)))
+        assert len(await world.events()) == 601
+        found = await world.verified()
+    assert found.problems == []
+    assert found.events == 602
+
+
+async def test_workers_record_in_lanes_of_their_own(tmp_path: Path, each_store: str) -> None:
+    async with opened(tmp_path) as one, opened(tmp_path) as other:
+        await one.put(patient("p1"))
+        for _ in range(5):
+            await asyncio.gather(*(world.ask("read", "Patient", id="p1") for world in (one, other)))
+        found = await one.verified()
+        assert (found.problems, found.lanes, found.events) == ([], 2, 13)
+        events = await other.events()
+        await one.events()
+    assert {item["id"][:6] for item in events} == {"000001", "000002"}
+
+
+async def test_what_is_left_unfiled_is_filed_by_the_next(tmp_path: Path, each_store: str) -> None:
+    async with opened(tmp_path) as world:
+        await world.put(patient("p1"))
+        trail = world.running._trail
+        assert trail is not None
+        trail._filing = asyncio.create_task(asyncio.sleep(0))  # nobody files
+        await world.ask("read", "Patient", id="p1")
+        trail._unfiled.clear()  # as if the process had ended
+        async with opened(tmp_path) as other:
+            assert len(await other.events()) == 2
+            assert (await other.verified()).problems == []
+
+
+async def test_other_events_are_recorded_by_the_same_trail(tmp_path: Path, each_store: str) -> None:
+    async with opened(tmp_path) as world:
+        await world.running.recorder.record(
+            Event("sign-in", "8", account="account-9", reason="wrong password"),
+            Event("grant-given", about=("auth.client/chart",), patient="p1"),
+        )
+        signed_in, granted = await world.events()
+    assert signed_in["outcome"] == "8"
+    assert signed_in["agent"][2]["altId"] == "account-9"
+    assert granted["entity"][0]["what"]["identifier"]["value"] == "auth.client/chart"
