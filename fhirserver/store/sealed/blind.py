@@ -97,4 +97,5 @@ def _microseconds(at: datetime) -> int:
 
 
 def _letters(hashed: bytes, count: int) -> str:
-    return b2a_base64(hashed, newline=False)[:count].decode()
+    letters = b2a_base64(hashed, newline=False)[:count]
+    return letters.replace(b"/", b"-").decode()  # slashes part keys of records
