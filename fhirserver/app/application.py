@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from limits.errors import ConfigurationError
+
 from fhirserver.app.errors import NotRunnable
+from fhirserver.app.ids import request_ids
 from fhirserver.app.open_tenants import OpenTenants
 from fhirserver.app.pages import send_page
 from fhirserver.app.running import Running
@@ -13,10 +16,13 @@ from fhirserver.app.tenants import TenantTable
 from fhirserver.app.warm import collect_garbage_seldom, warm_up
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Forbidden, Unavailable
+from fhirserver.identity.slowdown import IN_PROCESS
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.asked import wanted_format
 from fhirserver.rest.negotiation import refusal_type
 from fhirserver.rest.reply import Reply, refused, send_reply
+from fhirserver.rest.shield import Shield
+from fhirserver.rest.throttle import Limits, Throttle
 from fhirserver.settings import Settings, is_loopback
 
 _TENANTS: Final = "/t/"
@@ -30,16 +36,34 @@ def create_app(settings: Settings | None = None) -> Application:
     return _Application(settings or Settings())
 
 
+def _limited(application: Application, settings: Settings) -> Application:
+    """The application for so many requests. Raises `NotRunnable` without a driver of Redis."""
+    storage = f"async+{settings.redis}" if settings.redis else IN_PROCESS
+    try:
+        return Throttle(
+            application, Limits(settings.limit_anonymous, settings.limit_client, storage)
+        )
+    except ConfigurationError as error:
+        raise NotRunnable("Redis needs its driver: pip install 'fhirserver[redis]'") from error
+
+
 class _Application:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._running: Running | None = None
         self._tenants: OpenTenants | None = None
+        answer: Application = self._answer
+        if settings.limits_requests:
+            answer = _limited(answer, settings)
+        self._shielded = Shield(answer, request_ids(), settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            await self._shielded(scope, receive, send)
+        else:
             await self._other(scope, receive, send)
-            return
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         running = self._running
         if running is None or (running.is_open and not _is_from_here(scope)):
             reply = _turned_away(scope, running)

@@ -107,7 +107,7 @@ async def _verified(settings: Settings) -> Verified:
 async def _seen(
     settings: Settings, patient: str | None, by: str | None, since: str | None, until: str | None
 ) -> list[Seen]:
-    from fhirserver.app.audit import trail_of
+    from fhirserver.app.audit import operator, trail_of
     from fhirserver.app.opening import whole_store
     from fhirserver.audit.accounting import accesses
     from fhirserver.audit.recorder import Event
@@ -117,7 +117,7 @@ async def _seen(
     async with whole_store(settings) as store:
         trail = trail_of(settings, store)
         # The list is recorded before it is made, as every answer is.
-        await trail.record(Event("who-saw", account=_operator(), patient=id))
+        await trail.record(Event("who-saw", account=operator(), patient=id))
         await trail.settle()
         found = accesses(
             store,
@@ -129,16 +129,6 @@ async def _seen(
         rows = sorted([row async for row in found])
         await trail.close()
     return rows
-
-
-def _operator() -> str:
-    """Who runs the command, as the operating system knows them."""
-    from getpass import getuser
-
-    try:
-        return f"os:{getuser()}"
-    except (KeyError, OSError):
-        return "os:unknown"
 
 
 def _write(path: Path, rows: Sequence[Seen]) -> None:
