@@ -37,6 +37,7 @@ OF_TENANTS: Final = frozenset(
         "max_expansion",
         "max_includes",
         "max_page_size",
+        "openid_providers",
         "page_size",
         "required_profiles",
         "update_create",
@@ -174,6 +175,8 @@ def own_settings(pairs: Mapping[str, str], server: Settings) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -370,6 +370,15 @@ def test_what_a_tenant_cannot_have_of_its_own(tmp_path: Path, pairs: dict[str, s
         own_settings(pairs, Settings(data=tmp_path, auth="none"))
 
 
+def test_what_a_record_keeps_is_what_is_meant(tmp_path: Path) -> None:
+    server = Settings(data=tmp_path, auth="none")
+    pairs = {"openid_providers": "/etc/idp.toml", "cors_origins": "https://a.b https://c.d"}
+    kept = json.loads(json.dumps(own_settings(pairs, server)))
+    own = Tenant("x", 1, settings=kept).settings_by(server)
+    assert own.openid_providers == Path("/etc/idp.toml")
+    assert own.cors_origins == ("https://a.b", "https://c.d")
+
+
 def test_base_urls(tmp_path: Path) -> None:
     def base(server: str | None, **own: str) -> str | None:
         settings = Settings(data=tmp_path, auth="none", base_url=server)
