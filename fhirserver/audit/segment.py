@@ -70,6 +70,10 @@ class Segments:
         await self._records.put(COLLECTION, segment.key, _packed(segment), expected=ABSENT)
         return segment
 
+    async def has(self, lane: int) -> bool:
+        """Whether the store holds events of a lane, as one that was restored."""
+        return await self._store.read(TYPE, Place(lane, 1).id) is not None
+
     async def file(
         self, segments: Sequence[Segment], made: Sequence[Sequence[Made]] | None = None
     ) -> None:

@@ -121,6 +121,12 @@ class Settings(Rules, Bounds):
         le=1500,
         description="Time after which a user is asked again, however often an app was used.",
     )
+    brand: str = Field(
+        default="",
+        pattern=r"^(Organization/[A-Za-z0-9.-]{1,64})?$",
+        description="The resource, such as `Organization/1`, that the bundle of user-access brands "
+        "shows to everybody. Unset: a plain one with the name of the host.",
+    )
     sample_app: bool = Field(
         default=False,
         description="Whether the sample SMART app is served under `/sample-app`; "
@@ -312,6 +318,11 @@ class Settings(Rules, Bounds):
         found = Settings(**(self.model_dump() | dict(values)))
         found._tenant = name
         return found
+
+    @property
+    def limits_requests(self) -> bool:
+        """Whether requests are limited in number."""
+        return self.limits == "on" or (self.limits == "auto" and self.auth != "none")
 
     @property
     def audits(self) -> bool:
