@@ -39,7 +39,8 @@ def checkpoints_of(settings: Settings, store: ServerStore) -> Checkpoints:
 
 def segments_of(settings: Settings, store: ServerStore) -> Segments:
     """What is recorded and not filed yet."""
-    return Segments(store, store.records, Indexer(definitions_of(settings)).entries)
+    entries = Indexer(definitions_of(settings)).entries
+    return Segments(store, store.records, entries, key_of(settings))
 
 
 def trail_of(settings: Settings, store: ServerStore) -> Trail:

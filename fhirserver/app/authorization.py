@@ -8,7 +8,6 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.routing import BaseRoute
 
 from fhirserver.access.authority import Authority
 from fhirserver.access.grant import Grant
@@ -80,23 +79,25 @@ class Authorization:
                 registration=settings.client_registration,
             )
         )
-        self.place = place_of(settings, self.identity, recorder, fhir_base, tenant)
+        self._brands = Brands(dispatch, self.server.addresses, settings.brand, tenant)
+        cookies = "" if tenant == DEFAULT_TENANT else tenant
+        self.place = place_of(settings, self.identity, recorder, fhir_base, tenant, cookies)
         self.interaction = interaction_of(
             settings, self.server, self.place.browser, dispatch, access, definitions
         )
-        self._brands = Brands(dispatch, self.server.addresses, settings.brand, tenant)
-        states = AppStates(store.records, now=now, new_id=new_id)
-        sign_in = sign_in_edge(settings, store, self.place)
-        self.edge: Application = Starlette(routes=[*sign_in, *self._routes(states)])
+        self.edge = self._pages(settings, store)
 
-    def _routes(self, states: AppStates) -> list[BaseRoute]:
-        """What answers below `/auth` beside the sign-in pages."""
-        return [
+    def _pages(self, settings: Settings, store: ServerStore) -> Application:
+        """What apps call, and what people see."""
+        states = AppStates(store.records, now=now, new_id=new_id)
+        routes = [
             *endpoints(self.server),
             *interactive(self.interaction),
             *app_state_routes(AppStateApi(self.interaction, states)),
             *brand_routes(self._brands),
+            *sign_in_edge(settings, store, self.place),
         ]
+        return Starlette(routes=routes)
 
     async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
         """What the sender of a request may do. Raises `Unauthenticated`, `Forbidden`."""

@@ -30,7 +30,7 @@ from fhirserver.identity.password import Hasher
 from fhirserver.identity.session import MINUTE
 from fhirserver.identity.sessions import Lives
 from fhirserver.identity.slowdown import Slowdown
-from fhirserver.settings import DEFAULT_TENANT, Settings
+from fhirserver.settings import Settings
 from fhirserver.store.port import ServerStore
 
 
@@ -58,8 +58,9 @@ def place_of(
     recorder: Recorder,
     fhir_base: Callable[[Request], str],
     tenant: str,
+    cookies: str = "",
 ) -> Place:
-    """What the tenant's sign-in pages stand on. Its name tells its cookies from others'."""
+    """What the tenant's sign-in pages stand on; `cookies` tells its cookies from others'."""
 
     def origin_of(request: Request) -> str:
         parts = urlsplit(fhir_base(request))
@@ -70,7 +71,7 @@ def place_of(
         origin_of=origin_of,
         key=identity.form_key,
         random=secrets.token_bytes,
-        tenant="" if tenant == DEFAULT_TENANT else tenant,
+        tenant=cookies,
     )
     trail = Trail(recorder, tenant=tenant, address_of=address_of(settings.trusted_proxies))
     named = {id: provider.name for id, provider in _providers(settings).items()}

@@ -53,9 +53,7 @@ async def test_sign_ins_are_in_the_audit_trail(tmp_path: Path) -> None:
         await browser.send("sign-in", name="anna", password=PASSWORD)
         assert browser.title == "Your account"
     async with whole_store(settings) as store:
-        kept = [
-            json.loads(version.body or b"{}") async for version in store.scan("AuditEvent")
-        ]
+        kept = [json.loads(version.body or b"{}") async for version in store.scan("AuditEvent")]
     logins = [one for one in kept if any(s["code"] == "110122" for s in one.get("subtype", ()))]
     assert sorted(one["outcome"] for one in logins) == ["0", "4"]
     assert "Vane" not in json.dumps(kept)
