@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from starlette.applications import Starlette
@@ -27,6 +27,7 @@ from fhirserver.auth.fetch import Fetcher
 from fhirserver.auth.interactive import interactive
 from fhirserver.auth.server import AuthorizationServer, Platform
 from fhirserver.definitions.registry import Definitions
+from fhirserver.identity.identity import Identity
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.base_url import BaseUrl
 from fhirserver.rest.headers import header_map
@@ -61,22 +62,9 @@ class Authorization:
 
         self.identity = identity_of(settings, store)
         recorder = recorder or NotRecorded()
-        inside = frozenset(host.lower() for host in settings.inside_hosts)
         self.server = AuthorizationServer(
-            Platform(
-                tenant=tenant,
-                records=store.records,
-                accounts=self.identity.accounts,
-                sessions=self.identity.sessions,
-                recorder=recorder,
-                now=now,
-                random=secrets.token_bytes,
-                fhir_base=fhir_base,
-                fetcher=fetcher or Fetcher(inside),
-                address_of=address_of(settings.trusted_proxies),
-                far=settings.is_mongodb,
-                lifetimes=lifetimes_of(settings),
-                registration=settings.client_registration,
+            platform_of(
+                settings, store, self.identity, recorder, fhir_base, tenant=tenant, fetcher=fetcher
             )
         )
         self._brands = Brands(dispatch, self.server.addresses, settings.brand, tenant)
@@ -124,6 +112,35 @@ class _Configured:
 
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def platform_of(
+    settings: Settings,
+    store: ServerStore,
+    identity: Identity,
+    recorder: Recorder,
+    fhir_base: Callable[[Request], str],
+    *,
+    tenant: str,
+    fetcher: Fetcher | None,
+) -> Platform:
+    """What the tenant's authorization server is given."""
+    inside = frozenset(host.lower() for host in settings.inside_hosts)
+    return Platform(
+        tenant=tenant,
+        records=store.records,
+        accounts=identity.accounts,
+        sessions=identity.sessions,
+        recorder=recorder,
+        now=now,
+        random=secrets.token_bytes,
+        fhir_base=fhir_base,
+        fetcher=fetcher or Fetcher(inside),
+        address_of=address_of(settings.trusted_proxies),
+        far=settings.is_mongodb,
+        lifetimes=lifetimes_of(settings),
+        registration=settings.client_registration,
+    )
 
 
 def lifetimes_of(settings: Settings) -> Lifetimes:

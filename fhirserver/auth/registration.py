@@ -13,7 +13,7 @@ from fhirserver.auth.client import Client, Kind
 from fhirserver.auth.client_keys import NoKey, key_list, public_key
 from fhirserver.auth.live import INTROSPECTION
 from fhirserver.auth.oauth_error import OAuthError
-from fhirserver.auth.secret import ID_BYTES, SECRET_BYTES, RandomBytes, hash_of, text_of
+from fhirserver.auth.secret import SECRET_BYTES, RandomBytes, hash_of, new_client_id, text_of
 
 METHODS: Final[Mapping[str, Kind]] = {
     "none": "public",
@@ -104,7 +104,7 @@ def registered(
         raise bad("jwks is a JWK Set.")
     client = checked_client(
         Client(
-            id=text_of(random(ID_BYTES)),
+            id=new_client_id(random),
             name=_text(metadata, "client_name") or "App without a name",
             kind=kind,
             created=now,

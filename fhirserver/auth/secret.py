@@ -26,6 +26,11 @@ class Named(NamedTuple):
     secret: bytes
 
 
+def new_client_id(random: RandomBytes) -> str:
+    """A client_id: of letters and digits, as a leading dash would be an option of a command."""
+    return random(ID_BYTES).hex()
+
+
 def text_of(value: bytes) -> str:
     """Bytes in the URL-safe alphabet, without padding."""
     return urlsafe_b64encode(value).rstrip(b"=").decode("ascii")

@@ -196,14 +196,14 @@ def _made(
     from fhirserver.auth.client import Client
     from fhirserver.auth.oauth_error import OAuthError
     from fhirserver.auth.registration import checked_client
-    from fhirserver.auth.secret import ID_BYTES, SECRET_BYTES, hash_of, text_of
+    from fhirserver.auth.secret import SECRET_BYTES, hash_of, new_client_id, text_of
     from fhirserver.errors import FhirError
     from fhirserver.model.json import decode
 
     secret = text_of(secrets.token_bytes(SECRET_BYTES)) if kind == "symmetric" else None
     try:
         client = Client(
-            id=text_of(secrets.token_bytes(ID_BYTES)),
+            id=new_client_id(secrets.token_bytes),
             name=name,
             kind=cast("Kind", kind),
             created=now(),

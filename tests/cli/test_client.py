@@ -39,6 +39,7 @@ def id_of(result: Result) -> str:
     assert result.exit_code == 0, result.output
     found = re.search(r"client_id +(\S+)", result.output)
     assert found
+    assert found[1].isalnum()  # a dash at its head would be an option of the other commands
     return found[1]
 
 

@@ -185,6 +185,7 @@ async def test_tokens_that_are_bound_to_a_key(world: World) -> None:
         proof(clock, token=token, header={"typ": "JWT"}),
         proof(clock, token=token, header={"jwk": OTHER.as_dict(private=False)}),
         proof(clock, token=token, header={"jwk": KEY.as_dict(private=True)}),
+        proof(clock, token=token, key=OTHER, header={"jwk": KEY.as_dict(private=False)}),
         "x",
     ):
         assert await status(bad) == 401

@@ -130,7 +130,7 @@ async def test_those_who_ask_at_once_share_an_answer() -> None:
         (200, b"<html>"),
         (200, {"keys": "x"}),
         (200, []),
-        (200, b" " * (MOST_BYTES + 1)),
+        (200, msgspec.json.encode(JWKS) + b" " * MOST_BYTES),
     ],
     ids=["redirect", "gone", "html", "no-list", "no-object", "long"],
 )
