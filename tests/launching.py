@@ -98,6 +98,7 @@ class Browser:
         form: int = 0,
         without: Iterable[str] = (),
         fill: dict[str, Any] | None = None,
+        follow: bool = True,
     ) -> httpx2.Response:
         """Sends a form of a page as it stands, with a button pressed; `without` are values of
         boxes that are unticked, `fill` other values."""
@@ -115,9 +116,8 @@ class Browser:
         data: dict[str, list[str]] = {}
         for name, value in pairs:
             data.setdefault(unescape(name), []).append(unescape(value))
-        return await self._follow(
-            await self.http.post(action, data=data, headers={"Origin": self._origin})
-        )
+        sent = await self.http.post(action, data=data, headers={"Origin": self._origin})
+        return await self._follow(sent) if follow else sent
 
     async def _follow(self, response: httpx2.Response) -> httpx2.Response:
         for _ in range(10):

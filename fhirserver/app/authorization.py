@@ -67,7 +67,7 @@ class Authorization:
                 settings, store, self.identity, recorder, fhir_base, tenant=tenant, fetcher=fetcher
             )
         )
-        self._brands = Brands(dispatch, self.server.addresses, settings.brand, tenant)
+        self._brands = Brands(dispatch, self.server.addresses, settings.brand, tenant, now)
         cookies = "" if tenant == DEFAULT_TENANT else tenant
         self.place = place_of(settings, self.identity, recorder, fhir_base, tenant, cookies)
         self.interaction = interaction_of(

@@ -35,12 +35,13 @@ _REASONS: Final = frozenset({"asked-declined", "asked-unknown"})
 _URI: Final = "urn:ietf:rfc:3986"
 _KEPT: Final = ("identifier", "active", "type", "name", "alias", "telecom", "address", "partOf")
 _SECONDS: Final = 300
+_KEPT_FOR: Final = 60_000_000  # microseconds
 _ENDPOINT: Final = "Endpoint/fhir-base"
 
 
 class Brands:
     """The brand of one tenant. `reference` names its Organization, `addresses_of` tells by which
-    address a request came."""
+    address a request came; `now` gives microseconds since 1970."""
 
     def __init__(
         self,
@@ -48,7 +49,10 @@ class Brands:
         addresses_of: Callable[[HttpRequest], Addresses],
         reference: str,
         tenant: str,
+        now: Callable[[], int],
     ) -> None:
+        self._now = now
+        self._known: dict[str, tuple[int, dict[str, Any]]] = {}
         self._dispatch = dispatch
         self._addresses_of = addresses_of
         self._reference = reference
@@ -65,7 +69,12 @@ class Brands:
         return {"user_access_brand_identifier": identifier_of(await self._brand(base), base)}
 
     async def _brand(self, base: str) -> dict[str, Any]:
-        return await brand_of(self._dispatch, base, self._reference, self._tenant)
+        """Read once in a while only: each read is on record, and anybody may ask for it."""
+        until, brand = self._known.get(base, (0, {}))
+        if self._now() >= until:
+            brand = await brand_of(self._dispatch, base, self._reference, self._tenant)
+            self._known = {base: (self._now() + _KEPT_FOR, brand)}
+        return brand
 
 
 def brand_routes(brands: Brands) -> list[Route]:

@@ -35,6 +35,7 @@ class Server:
 
     process: subprocess.Popen[str]
     root: str
+    told: str = ""
 
     @property
     def base(self) -> str:
@@ -74,6 +75,7 @@ def serving(data: Path, *options: str, command: str = "serve", **env: str) -> It
     try:
         assert process.stdout
         for line in process.stdout:
+            server.told += line
             if found := re.fullmatch(r"FHIR base +(http://\S+)/fhir\n", line):
                 server.root = found[1]
                 break
