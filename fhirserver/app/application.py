@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from limits.errors import ConfigurationError
+
 from fhirserver.app.errors import NotRunnable
+from fhirserver.app.ids import request_ids
 from fhirserver.app.open_tenants import OpenTenants
 from fhirserver.app.pages import send_page
 from fhirserver.app.running import Running
@@ -13,10 +16,13 @@ from fhirserver.app.tenants import TenantTable
 from fhirserver.app.warm import collect_garbage_seldom, warm_up
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Forbidden, Unavailable
+from fhirserver.identity.slowdown import IN_PROCESS
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.asked import wanted_format
 from fhirserver.rest.negotiation import refusal_type
 from fhirserver.rest.reply import Reply, refused, send_reply
+from fhirserver.rest.shield import Shield
+from fhirserver.rest.throttle import Limits, Throttle
 from fhirserver.settings import Settings, is_loopback
 
 _TENANTS: Final = "/t/"
@@ -30,16 +36,34 @@ def create_app(settings: Settings | None = None) -> Application:
     return _Application(settings or Settings())
 
 
+def _limited(application: Application, settings: Settings) -> Application:
+    """The application for so many requests. Raises `NotRunnable` without a driver of Redis."""
+    storage = f"async+{settings.redis}" if settings.redis else IN_PROCESS
+    try:
+        return Throttle(
+            application, Limits(settings.limit_anonymous, settings.limit_client, storage)
+        )
+    except ConfigurationError as error:
+        raise NotRunnable("Redis needs its driver: pip install 'fhirserver[redis]'") from error
+
+
 class _Application:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._running: Running | None = None
         self._tenants: OpenTenants | None = None
+        answer: Application = self._answer
+        if settings.limits_requests:
+            answer = _limited(answer, settings)
+        self._shielded = Shield(answer, request_ids(), settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            await self._shielded(scope, receive, send)
+        else:
             await self._other(scope, receive, send)
-            return
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         running = self._running
         if running is None or (running.is_open and not _is_from_here(scope)):
             reply = _turned_away(scope, running)
@@ -48,17 +72,24 @@ class _Application:
         path = scope["path"]
         if path.startswith(_TENANTS):
             await self._tenant(path, scope, receive, send)
+            return
+        edge = running.mounts.find(path)
+        if edge is not None:
+            await edge(scope, receive, send)
         else:
-            await _serve(running, path, scope, receive, send)
+            await send_page(path, scope, running, send)
 
     async def _tenant(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Hands over to the tenant of `/t/[name]/...`; without one, all answers are alike."""
         assert self._tenants is not None
         name, slash, _ = path[len(_TENANTS) :].partition("/")
         try:
-            async with self._tenants.use(name) as running:
-                if slash:
-                    await _serve(running, path, scope, receive, send)
+            with self._tenants.ready(name) or await self._tenants.find(name) as running:
+                edge = running.mounts.find(path)
+                if edge is not None:
+                    await edge(scope, receive, send)
+                elif slash:
+                    await send_page(path[len(running.root) :], scope, running, send)
                 else:
                     reply = Reply(307, [(b"location", f"{path}/".encode())])
                     await send_reply(reply, send, head=scope["method"] == "HEAD")
@@ -91,14 +122,6 @@ class _Application:
         await self._tenants.close()
         await running.close()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-async def _serve(running: Running, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-    edge = running.mounts.find(path)
-    if edge is not None:
-        await edge(scope, receive, send)
-    else:
-        await send_page(path[len(running.root) :], scope, running, send)
 
 
 def _is_from_here(scope: Scope) -> bool:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from getpass import getuser
+
 from fhirserver.app.ids import now
 from fhirserver.app.keys import audit_key
 from fhirserver.audit.chain import TYPE
 from fhirserver.audit.checkpoint import Checkpoints
 from fhirserver.audit.event import KEPT
+from fhirserver.audit.recorder import Event
 from fhirserver.audit.segment import Segments
 from fhirserver.audit.trail import Trail
+from fhirserver.audit.verify import Verification
 from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
 from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings
 from fhirserver.store.port import ServerStore
-
-TENANT = "default"
-"""The tenant of the addresses that name none."""
 
 
 def definitions_of(settings: Settings) -> Definitions:
@@ -36,10 +39,47 @@ def checkpoints_of(settings: Settings, store: ServerStore) -> Checkpoints:
 
 def segments_of(settings: Settings, store: ServerStore) -> Segments:
     """What is recorded and not filed yet."""
-    return Segments(store, store.records, Indexer(definitions_of(settings)).entries)
+    entries = Indexer(definitions_of(settings)).entries
+    return Segments(store, store.records, entries, key_of(settings))
 
 
-def trail_of(settings: Settings, store: ServerStore, tenant: str = TENANT) -> Trail:
-    """What records for a tenant. Nothing is written before the first event."""
+def trail_of(settings: Settings, store: ServerStore) -> Trail:
+    """What records for the tenant. Nothing is written before the first event."""
     checkpoints = checkpoints_of(settings, store)
-    return Trail(segments_of(settings, store), checkpoints, key_of(settings), tenant, now)
+    segments = segments_of(settings, store)
+    return Trail(segments, checkpoints, key_of(settings), settings.tenant, now)
+
+
+def verification_of(settings: Settings, store: ServerStore) -> Verification:
+    """What finds out whether the tenant's trail is whole."""
+    segments, checkpoints = segments_of(settings, store), checkpoints_of(settings, store)
+    return Verification(store, segments, checkpoints, key_of(settings), settings.tenant)
+
+
+def operator() -> str:
+    """Who runs a command, as the operating system knows them."""
+    try:
+        return f"os:{getuser()}"
+    except (KeyError, OSError):
+        return "os:unknown"
+
+
+@asynccontextmanager
+async def recorded(
+    settings: Settings, store: ServerStore, kind: str, counts: Mapping[str, int]
+) -> AsyncIterator[None]:
+    """What a command does to a store, recorded before it begins and, with counts, when it ends.
+
+    `counts` are filled meanwhile. Nothing is recorded where there is no trail.
+    """
+    if not settings.audits:
+        yield
+        return
+    trail = trail_of(settings, store)
+    await trail.record(Event(kind, account=operator(), detail=(("state", "begun"),)))
+    try:
+        yield
+    finally:
+        told = tuple((name, str(count)) for name, count in sorted(counts.items()))
+        await trail.record(Event(kind, account=operator(), detail=(("state", "ended"), *told)))
+        await trail.close()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from fhirserver.app.audit import definitions_of, trail_of
+from fhirserver.app.audit import definitions_of, recorded, trail_of
 from fhirserver.app.identity import identity_of
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.running import Running
@@ -18,6 +18,7 @@ from fhirserver.auth.signing_keys import SigningKeys
 from fhirserver.errors import NotFound
 from fhirserver.identity.identity import Identity
 from fhirserver.indexing.registry import Known, Registry
+from fhirserver.interactions.accesses import Tallied
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.jobs.job import Job
 from fhirserver.jobs.table import JobTable
@@ -29,10 +30,15 @@ from fhirserver.store.port import ServerStore
 async def open_gate(
     settings: Settings,
 ) -> AsyncIterator[Callable[[Request], Awaitable[Answer]]]:
-    """The gate's dispatch over the store of the settings, for commands that need no HTTP."""
-    running = Running(settings, await open_store(settings))
+    """The gate's dispatch over the store of the settings, for commands that need no HTTP.
+
+    The audit trail has two events about the command, however much it does.
+    """
+    tallied = Tallied()
+    running = Running(settings, await open_store(settings), tallied)
     try:
-        yield running.dispatch
+        async with recorded(settings, running.store, "import", tallied.written):
+            yield running.dispatch
     finally:
         await running.close()
 
@@ -40,7 +46,7 @@ async def open_gate(
 @asynccontextmanager
 async def open_jobs(settings: Settings) -> AsyncIterator[Running]:
     """What runs on the store of the settings, jobs included, for commands that wait for one."""
-    running = Running(settings, await open_store(settings))
+    running = Running(settings, await open_store(settings), Tallied())
     try:
         await running.start(await running.base())
         yield running
@@ -84,6 +90,13 @@ async def open_identity(settings: Settings) -> AsyncIterator[tuple[Identity, Rec
     """The accounts of the settings' tenant, and what changes to them are recorded with."""
     async with _recorded(settings) as (store, recorder):
         yield identity_of(settings, store), recorder
+
+
+@asynccontextmanager
+async def open_recorder(settings: Settings) -> AsyncIterator[Recorder]:
+    """What commands record with that concern the whole server, or a whole store."""
+    async with _recorded(settings) as (_, recorder):
+        yield recorder
 
 
 @asynccontextmanager

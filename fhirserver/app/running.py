@@ -21,7 +21,7 @@ from fhirserver.auth.addresses import AUTH
 from fhirserver.indexing.marks import read_marks
 from fhirserver.indexing.registry import REINDEX, Registry
 from fhirserver.indexing.reindex import Reindexing
-from fhirserver.interactions.accesses import Accesses
+from fhirserver.interactions.accesses import Accesses, Tallied
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.dispatch import Gate
 from fhirserver.interactions.seal import AesSealer
@@ -43,10 +43,13 @@ class Running:
 
     `store` is its alone, and closed with it.
 
+    `tallied` counts what a command does, instead of an event for each access.
     `dispatch` is its gate's, `mounts` are its edges by the first part of the path.
     """
 
-    def __init__(self, settings: Settings, store: ServerStore) -> None:
+    def __init__(
+        self, settings: Settings, store: ServerStore, tallied: Tallied | None = None
+    ) -> None:
         self._settings = settings
         self.tenant = settings.tenant
         self.root = settings.root
@@ -57,6 +60,7 @@ class Running:
         self.definitions = definitions_of(settings)
         self._do_jobs()
         self._trail = trail_of(settings, store) if settings.audits else None
+        self._tallied = tallied if settings.audits else None
         self.recorder: Recorder = self._trail or NotRecorded()
         self.access = Authority(store, store.records, now)
         self._set_up_gate()
@@ -100,8 +104,8 @@ class Running:
         operations = offered(
             expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
         )
-        accesses = None
-        if self._trail is not None:
+        accesses: Accesses | Tallied | None = self._tallied
+        if accesses is None and self._trail is not None:
             accesses = Accesses(self._trail, Patients(self.definitions, indexer), now)
         self.dispatch = Gate(context, operations, self.registry, accesses).dispatch
 

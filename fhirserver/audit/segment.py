@@ -3,16 +3,21 @@
 What an answer waits for is one small write for many events. The AuditEvents themselves are
 filed from there into the store, where they are found by search; then the segment is removed.
 Whoever files a segment makes the same AuditEvents of it, so that a crash loses nothing, and two
-who do it at once do it once.
+who do it at once do it once. A segment is sealed (AES-256-GCM) under the audit key, so that what
+was searched for does not stand in the store as plain text.
 """
 
 from __future__ import annotations
 
+import hmac
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fhirserver.audit.chain import TYPE, Place, chained, place_of
 from fhirserver.audit.event import Made
@@ -38,7 +43,10 @@ class Linked(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Events of a lane that follow each other; `key` is the id of the first."""
+    """Events of a lane that follow each other; `key` is the id of the first.
+
+    There are no events in one that was damaged.
+    """
 
     key: str
     events: tuple[Linked, ...]
@@ -58,8 +66,14 @@ class Segments:
     """
 
     def __init__(
-        self, store: Store, records: Records, entries: Callable[[dict[str, object]], Entries]
+        self,
+        store: Store,
+        records: Records,
+        entries: Callable[[dict[str, object]], Entries],
+        key: bytes,
     ) -> None:
+        self._key = key
+        self._ciphers: dict[int, AESGCM] = {}
         self._store = store
         self._records = records
         self._entries = entries
@@ -67,8 +81,14 @@ class Segments:
     async def keep(self, lane: int, first: int, events: Sequence[Linked]) -> Segment:
         """Makes events durable. Raises `Stale` where the place is taken."""
         segment = Segment(Place(lane, first).id, tuple(events))
-        await self._records.put(COLLECTION, segment.key, _packed(segment), expected=ABSENT)
+        nonce = os.urandom(_NONCE)
+        body = nonce + self._cipher(lane).encrypt(nonce, _packed(segment), segment.key.encode())
+        await self._records.put(COLLECTION, segment.key, body, expected=ABSENT)
         return segment
+
+    async def has(self, lane: int) -> bool:
+        """Whether the store holds events of a lane, as one that was restored."""
+        return await self._store.read(TYPE, Place(lane, 1).id) is not None
 
     async def file(
         self, segments: Sequence[Segment], made: Sequence[Sequence[Made]] | None = None
@@ -106,7 +126,7 @@ class Segments:
         while True:
             page = await self._records.list(COLLECTION, after=after, count=_AT_ONCE)
             for record in page:
-                yield _segment(record)
+                yield self._opened(record)
             if len(page) < _AT_ONCE:
                 return
             after = page[-1].key
@@ -114,7 +134,27 @@ class Segments:
     async def settle(self) -> None:
         """Files all that is not filed yet, of whatever process."""
         async for segment in self.listed():
-            await self.file([segment])
+            if segment.events:
+                await self.file([segment])
+
+    def _opened(self, record: Record) -> Segment:
+        first = place_of(record.key)
+        if first is None:
+            return Segment(record.key, ())
+        nonce, sealed = record.body[:_NONCE], record.body[_NONCE:]
+        try:
+            data = self._cipher(first.lane).decrypt(nonce, sealed, record.key.encode())
+        except (InvalidTag, ValueError):
+            return Segment(record.key, ())
+        return _unpacked(record.key, first, data)
+
+    def _cipher(self, lane: int) -> AESGCM:
+        """A key for each lane, so that random nonces are few for it (NIST SP 800-38D, 8.3)."""
+        cipher = self._ciphers.get(lane)
+        if cipher is None:
+            key = hmac.digest(self._key, b"segment|%d" % lane, "sha256")
+            cipher = self._ciphers[lane] = AESGCM(key)
+        return cipher
 
     def _change(self, event: Linked) -> Change:
         bare = change_of(event, {})
@@ -138,13 +178,10 @@ def _packed(segment: Segment) -> bytes:
     return msgspec.msgpack.encode(_Packed(list(places), events))
 
 
-def _segment(record: Record) -> Segment:
-    """The segment of a record. Raises `msgspec.MsgspecError`, `IndexError` for a damaged one."""
-    packed = msgspec.msgpack.decode(record.body, type=_Packed)
-    first = place_of(record.key)
-    assert first is not None
+def _unpacked(key: str, first: Place, data: bytes) -> Segment:
+    packed = msgspec.msgpack.decode(data, type=_Packed)
     return Segment(
-        record.key,
+        key,
         tuple(
             Linked(
                 Place(first.lane, first.number + index).id,
@@ -156,4 +193,5 @@ def _segment(record: Record) -> Segment:
     )
 
 
+_NONCE: Final = 12  # bytes
 _AT_ONCE: Final = min(100, MAX_LISTED)

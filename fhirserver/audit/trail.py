@@ -210,7 +210,8 @@ class Trail:
         number = await self._checkpoints.last_lane() + 1
         while True:
             lane = _Lane(number, genesis(self._key, self._tenant, number))
-            if await self._checkpoints.open(self._checkpoint(lane)):
+            is_free = not await self._segments.has(number)
+            if is_free and await self._checkpoints.open(self._checkpoint(lane)):
                 break
             number += 1
         if self._watch is None or self._watch.done():

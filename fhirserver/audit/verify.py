@@ -118,12 +118,14 @@ class Verification:
     async def run(self, told: Callable[[int], None] = lambda events: None) -> Verified:
         """The findings; `told` hears how many events were looked at."""
         await self._read_checkpoints()
-        unfiled = [
-            (place, Found(event.link, event.content))
-            async for segment in self._segments.listed()
-            for event in segment.events
-            if (place := place_of(event.id)) is not None
-        ]
+        unfiled: list[tuple[Place, Found]] = []
+        async for segment in self._segments.listed():
+            if not segment.events:
+                self._tell(segment.key, "and what follows was damaged before it was filed")
+            for linked in segment.events:
+                place = place_of(linked.id)
+                assert place is not None
+                unfiled.append((place, Found(linked.link, linked.content)))
         async for version in self._store.log(LogQuery((TYPE,))):
             self._look(version)
             self._out.events += 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from fhirserver.cli.configuration import refuse, settings_of
+from fhirserver.cli.configuration import TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.audit.accounting import Seen
@@ -23,7 +23,7 @@ Data = Annotated[
 ]
 
 
-def verify(data: Data = None) -> None:
+def verify(data: Data = None, tenant: TenantName = None) -> None:
     """Find any event that was removed, altered, reordered or put in. Nothing is written.
 
     Ends with 1 where something was found. A server may run meanwhile.
@@ -33,7 +33,7 @@ def verify(data: Data = None) -> None:
     from fhirserver.app import NotRunnable
     from fhirserver.errors import FhirError
 
-    settings = _settings(data)
+    settings = _settings(data, tenant)
     try:
         found = asyncio.run(_verified(settings))
     except (FhirError, NotRunnable, OSError) as error:
@@ -63,6 +63,7 @@ def who_saw(
         Path | None, typer.Option(help="Write the list to this file, with all columns.")
     ] = None,
     data: Data = None,
+    tenant: TenantName = None,
 ) -> None:
     """List who had access to a patient's record, when, to what, and for what purpose.
 
@@ -76,7 +77,7 @@ def who_saw(
 
     if patient is None and by is None:
         refuse("Name a patient, or with --by whose accesses are to be listed.")
-    settings = _settings(data)
+    settings = _settings(data, tenant)
     try:
         rows = asyncio.run(_seen(settings, patient, by, since, until))
         if csv is not None:
@@ -88,33 +89,25 @@ def who_saw(
     _sum_up(rows)
 
 
-def _settings(data: Path | None) -> Settings:
-    settings = settings_of(data=data)
+def _settings(data: Path | None, tenant: str | None) -> Settings:
+    settings = settings_of(tenant, data=data)
     if not settings.is_mongodb and not settings.database.exists():
         refuse(f"{settings.database} is not there: nothing is stored yet.")
     return settings
 
 
 async def _verified(settings: Settings) -> Verified:
-    from fhirserver.app.audit import TENANT, checkpoints_of, key_of, segments_of
+    from fhirserver.app.audit import verification_of
     from fhirserver.app.opening import whole_store
-    from fhirserver.audit.verify import Verification
 
     async with whole_store(settings) as store:
-        verification = Verification(
-            store,
-            segments_of(settings, store),
-            checkpoints_of(settings, store),
-            key_of(settings),
-            TENANT,
-        )
-        return await verification.run()
+        return await verification_of(settings, store).run()
 
 
 async def _seen(
     settings: Settings, patient: str | None, by: str | None, since: str | None, until: str | None
 ) -> list[Seen]:
-    from fhirserver.app.audit import trail_of
+    from fhirserver.app.audit import operator, trail_of
     from fhirserver.app.opening import whole_store
     from fhirserver.audit.accounting import accesses
     from fhirserver.audit.recorder import Event
@@ -124,7 +117,7 @@ async def _seen(
     async with whole_store(settings) as store:
         trail = trail_of(settings, store)
         # The list is recorded before it is made, as every answer is.
-        await trail.record(Event("who-saw", account=_operator(), patient=id))
+        await trail.record(Event("who-saw", account=operator(), patient=id))
         await trail.settle()
         found = accesses(
             store,
@@ -136,16 +129,6 @@ async def _seen(
         rows = sorted([row async for row in found])
         await trail.close()
     return rows
-
-
-def _operator() -> str:
-    """Who runs the command, as the operating system knows them."""
-    from getpass import getuser
-
-    try:
-        return f"os:{getuser()}"
-    except (KeyError, OSError):
-        return "os:unknown"
 
 
 def _write(path: Path, rows: Sequence[Seen]) -> None:

@@ -75,7 +75,14 @@ async def _export(
     settings: Settings, folder: Path, what: Export, told: Callable[[int], None]
 ) -> Manifest:
     from fhirserver.app import whole_store
+    from fhirserver.app.audit import recorded
     from fhirserver.export import write
 
-    async with whole_store(settings) as store:
-        return await write.export(store, folder, what, told)
+    counts: dict[str, int] = {}
+    async with (
+        whole_store(settings) as store,
+        recorded(settings, store, "export", counts),
+    ):
+        manifest = await write.export(store, folder, what, told)
+        counts["versions"] = sum(file.count for file in manifest.files)
+        return manifest

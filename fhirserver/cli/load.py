@@ -92,6 +92,7 @@ def _load(run: Run, paths: list[Path], kept: Path, report: Path | None, in_fligh
     from fhirserver.load.target import Unreachable
 
     found, refused = sources(paths)
+    found, passed = _without_trails(found)
     size = sum(source.size for source in found)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     tune()
@@ -107,7 +108,21 @@ def _load(run: Run, paths: list[Path], kept: Path, report: Path | None, in_fligh
     except (FhirError, NotRunnable, OSError) as error:
         refuse(str(error))
     progress.tell(tally, kept)
+    if passed:
+        console.print(f"{passed:,} AuditEvents passed over: they tell of where they were made.")
     return progress.refusals
+
+
+def _without_trails(found: list[Source]) -> tuple[list[Source], int]:
+    """The sources but files of AuditEvents; and how many events these hold."""
+    kept, passed = [], 0
+    for source in found:
+        if source.path.name.startswith("AuditEvent.ndjson"):
+            with source.open() as opened:
+                passed += sum(1 for _ in opened.content)
+        else:
+            kept.append(source)
+    return kept, passed
 
 
 def _restore(paths: list[Path], url: str | None, data: Path | None, tenant: str | None) -> None:

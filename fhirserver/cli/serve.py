@@ -104,14 +104,24 @@ def tell_addresses(host: str, port: int, scheme: str, *, is_open: bool) -> None:
         typer.echo("Open server: everybody on this machine may read and change everything.")
 
 
+_LINE: Final = "%(asctime)s %(levelname)s %(name)s %(request)s %(message)s"
+
+
 def _log_config(level: str) -> dict[str, Any]:
     least = level.upper()
     chatty = least if least == "DEBUG" else "WARNING"
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "formatters": {"line": {"format": _LINE}},
+        "filters": {"request": {"()": "fhirserver.rest.shield.RequestIds"}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "filters": ["request"],
+            }
+        },
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
             "fhirserver": {"level": least},

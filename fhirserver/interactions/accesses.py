@@ -62,6 +62,28 @@ def is_bare(request: Request) -> bool:
     return request.interaction in _ONE and not request.parameters and request.type != TYPE
 
 
+class Tallied:
+    """Counts what a command does through the gate, which is recorded as one event for all.
+
+    `written` are types of resources with how many versions of each were made.
+    """
+
+    def __init__(self) -> None:
+        self.written: Counter[str] = Counter()
+
+    async def settled(self) -> None:
+        return None
+
+    async def read(self, request: Request, answer: Answer) -> None:
+        return None
+
+    async def answered(self, request: Request, answer: Answer, seen: Seen) -> None:
+        self.written.update(change.type for change in seen.changes)
+
+    async def refused(self, request: Request, error: FhirError | None) -> None:
+        return None
+
+
 class Accesses:
     """Writes to the trail what passes the gate. `patients` tells whose record a version is of."""
 

@@ -30,7 +30,7 @@ from fhirserver.interactions import (
     update,
     vread,
 )
-from fhirserver.interactions.accesses import Accesses, is_bare
+from fhirserver.interactions.accesses import Accesses, Tallied, is_bare
 from fhirserver.interactions.authorize import WRITING, check_caller, check_rights, may_show
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operation import MARK, OperationRow
@@ -90,7 +90,7 @@ class Gate:
         context: Context,
         operations: Sequence[OperationRow] = (),
         registry: Registry | None = None,
-        accesses: Accesses | None = None,
+        accesses: Accesses | Tallied | None = None,
     ) -> None:
         self._registry = registry
         self._accesses = accesses
@@ -196,8 +196,7 @@ class Gate:
         """Takes up the search parameters that are now in effect."""
         if self._registry is None:
             return
-        known = await self._registry.current(request.base)
-        base = await self._registry.base(request.base)
+        known, base = await self._registry.current(request.base)
         context = self._context
         if (
             known.definitions is not context.definitions

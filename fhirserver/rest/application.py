@@ -19,7 +19,7 @@ from typing import TypeAlias
 from fhirserver.access.grant import ANONYMOUS, OPEN, Grant
 from fhirserver.audit.recorder import Origin
 from fhirserver.definitions.registry import Definitions
-from fhirserver.errors import Fault, FhirError, MethodNotAllowed
+from fhirserver.errors import Fault, FhirError, Forbidden, MethodNotAllowed
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.route import route
 from fhirserver.rest.asgi import Disconnected, Receive, Scope, Send
@@ -31,13 +31,16 @@ from fhirserver.rest.content_coding import gzip, takes_gzip
 from fhirserver.rest.cors import SAFE_METHODS, Cors
 from fhirserver.rest.headers import Headers, header_map
 from fhirserver.rest.negotiation import USUAL_TYPE, answered_type, is_xml, refusal_type
+from fhirserver.rest.peer import address_of
 from fhirserver.rest.position import placed_answer, placed_refusal, tells_places
 from fhirserver.rest.prefer import NO_PREFERENCES, applied
 from fhirserver.rest.reply import Reply, answered, refused, send_reply
+from fhirserver.rest.shield import REQUEST_ID
 from fhirserver.rest.xml_body import written_xml
 
 _LOG = logging.getLogger("fhirserver.rest")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_TOO_LITTLE = 'Bearer realm="fhir", error="insufficient_scope"'
 _PUBLIC = frozenset({"/metadata"})
 _NO_HEADERS: Headers = {}
 # Neither a shared cache nor a browser's disk is a place for patients' data.
@@ -98,7 +101,7 @@ class FhirApplication:
         request_id = b""
         try:
             headers = header_map(scope["headers"])
-            request_id = self._request_id(headers)
+            request_id = self._request_id(scope, headers)
             if scope["method"] == "OPTIONS":
                 reply = self._options(scope, headers)
             else:
@@ -215,6 +218,9 @@ class FhirApplication:
         content_type = scope.get(_CONTENT_TYPE) or refusal_type(
             headers.get(b"accept"), wanted_format(scope)
         )
+        if self._authenticate is not None and type(error) is Forbidden:
+            # Whatever is lacking, scope or role: this token does not do (RFC 6750, 3.1).
+            error.headers.setdefault("WWW-Authenticate", _TOO_LITTLE)
         return refused(
             error,
             content_type=content_type,
@@ -231,7 +237,10 @@ class FhirApplication:
         if reply.status == 413 and b"expect" in headers:
             lines.append((b"connection", b"close"))  # else the body might come as a request
 
-    def _request_id(self, headers: Headers) -> bytes:
+    def _request_id(self, scope: Scope, headers: Headers) -> bytes:
+        known = scope.get(REQUEST_ID)
+        if known is not None:
+            return str(known).encode("ascii")
         given = headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given
@@ -240,9 +249,8 @@ class FhirApplication:
 
 def _origin(scope: Scope, headers: Headers, request_id: bytes) -> Origin:
     """Where the request came from, for the audit trail."""
-    client = scope.get("client")
     host = headers.get(b"host", b"").decode("latin-1")
-    return Origin(client[0] if client else "", host, request_id.decode("ascii"))
+    return Origin(address_of(scope), host, request_id.decode("ascii"))
 
 
 async def _packed(reply: Reply, accept_encoding: bytes) -> Reply:

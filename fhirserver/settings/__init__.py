@@ -121,6 +121,12 @@ class Settings(Rules, Bounds):
         le=1500,
         description="Time after which a user is asked again, however often an app was used.",
     )
+    brand: str = Field(
+        default="",
+        pattern=r"^(Organization/[A-Za-z0-9.-]{1,64})?$",
+        description="The resource, such as `Organization/1`, that the bundle of user-access brands "
+        "shows to everybody. Unset: a plain one with the name of the host.",
+    )
     sample_app: bool = Field(
         default=False,
         description="Whether the sample SMART app is served under `/sample-app`; "
@@ -144,6 +150,11 @@ class Settings(Rules, Bounds):
         ge=1,
         le=24,
         description="Hours after which a browser has to sign in again, however much it was used.",
+    )
+    two_step_roles: Words = Field(
+        default=(),
+        description="Roles, such as `admin doctor`, whose accounts sign in with a second factor "
+        "only, and have to add one when they have none.",
     )
     openid_providers: Path | None = Field(
         default=None,
@@ -218,6 +229,7 @@ class Settings(Rules, Bounds):
     @field_validator(
         "allowed_hosts",
         "trusted_proxies",
+        "two_step_roles",
         "cors_origins",
         "inside_hosts",
         "encryption_fields",
@@ -226,6 +238,16 @@ class Settings(Rules, Bounds):
     @classmethod
     def _split_words(cls, value: Any) -> Any:
         return split(value)
+
+    @field_validator("two_step_roles")
+    @classmethod
+    def _known_roles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from fhirserver.identity.account import ROLES
+
+        for role in value:
+            if role not in ROLES:
+                raise ValueError(f"'{role}' is none of {', '.join(ROLES)}")
+        return value
 
     @field_validator("base_url")
     @classmethod
@@ -296,6 +318,11 @@ class Settings(Rules, Bounds):
         found = Settings(**(self.model_dump() | dict(values)))
         found._tenant = name
         return found
+
+    @property
+    def limits_requests(self) -> bool:
+        """Whether requests are limited in number."""
+        return self.limits == "on" or (self.limits == "auto" and self.auth != "none")
 
     @property
     def audits(self) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from limits import parse
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
 
@@ -22,6 +25,25 @@ class Bounds(BaseSettings):
         default=1400,
         ge=0,
         description="Answers of that many bytes are compressed for clients that take gzip.",
+    )
+    limits: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether requests are limited in number; `auto`: unless `auth` is `none`.",
+    )
+    limit_anonymous: str = Field(
+        default="100/15 minutes",
+        description="Requests of an address without an access token, and those to sign in or "
+        "for a token.",
+    )
+    limit_client: str = Field(
+        default="6000/minute",
+        description="Requests with one access token; a Bundle counts for 10, an operation for 5. "
+        "Also those of an address for what is public.",
+    )
+    redis: str | None = Field(
+        default=None,
+        description="Where workers count requests together, such as `redis://HOST:6379/0`; needs "
+        "`fhirserver[redis]`. Unset: each counts by itself.",
     )
     page_size: int = Field(
         default=50, ge=1, description="Entries of a page when `_count` is not given."
@@ -59,3 +81,16 @@ class Bounds(BaseSettings):
         description="Most concepts of an expansion that is not asked for in pages; more are "
         "refused as too costly.",
     )
+
+    @field_validator("limit_anonymous", "limit_client")
+    @classmethod
+    def _rate(cls, value: str) -> str:
+        parse(value)  # raises ValueError
+        return value
+
+    @field_validator("redis")
+    @classmethod
+    def _redis(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://")):
+            raise ValueError("write it as redis://HOST:PORT/NUMBER, or rediss:// with TLS")
+        return value

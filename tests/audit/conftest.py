@@ -12,13 +12,14 @@ import stores
 
 from fhirserver.access.grant import Grant
 from fhirserver.access.principal import Principal
-from fhirserver.app.audit import TENANT, checkpoints_of, key_of, segments_of
+from fhirserver.app.audit import checkpoints_of, key_of, segments_of
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
 from fhirserver.audit.recorder import Origin
 from fhirserver.audit.verify import Verification, Verified
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource, decode
+from fhirserver.settings import DEFAULT_TENANT as TENANT
 from fhirserver.settings import Settings
 
 BASE = "http://example.org/fhir"

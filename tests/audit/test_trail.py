@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from pathlib import Path
 
+import pytest
 from audit.conftest import opened, patient
 
 from fhirserver.audit.recorder import Event
@@ -55,3 +57,22 @@ async def test_other_events_are_recorded_by_the_same_trail(tmp_path: Path, each_
     assert signed_in["outcome"] == "8"
     assert signed_in["agent"][2]["altId"] == "account-9"
     assert granted["entity"][0]["what"]["identifier"]["value"] == "auth.client/chart"
+
+
+@pytest.mark.check("OPS-6")
+async def test_what_waits_to_be_filed_is_sealed(tmp_path: Path, each_store: str) -> None:
+    async with opened(tmp_path) as world:
+        trail = world.running._trail
+        assert trail is not None
+        trail._filing = asyncio.create_task(asyncio.sleep(0))  # nobody files
+        await world.ask("search-type", "Patient", parameters=(("name", "zebulonowska"),))
+        records = world.running.store.records
+        (held,) = await records.list("audit.segment")
+        for told in (b"zebulonowska", b64encode(b"zebulonowska")[:12], b"Practitioner/d1"):
+            assert told not in held.body
+        changed = bytes([*held.body[:-1], held.body[-1] ^ 1])
+        await records.put("audit.segment", held.key, changed)
+        (problem, *_) = (await world.verified()).problems
+        assert problem.place == held.key
+        trail._unfiled.clear()
+        await trail.settle()  # passes over it

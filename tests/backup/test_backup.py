@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 import msgspec
 import pytest
+from audit.conftest import opened
 
 from fhirserver.app import open_gate, tenant_settings, tenant_table, whole_store
 from fhirserver.app.backing import back_up, drill, keys_of, restore_into
@@ -263,3 +265,68 @@ def test_sealed_keys(tmp_path: Path) -> None:
     assert (tmp_path / "plain").stat().st_mode & 0o077 == 0
     with pytest.raises(FileExistsError):
         write_keys(tmp_path / "plain", keys, None)
+
+
+@pytest.mark.check("OPS-7")
+async def test_a_sealed_store_comes_back_with_its_keys_only(tmp_path: Path) -> None:
+    """On another host, with nothing but the backup and the file of keys."""
+    master = tmp_path / "here" / "master.key"
+    write_master(master)
+    sealed = {"auth": "none", "encryption": "on"}
+    here = Settings(data=tmp_path / "data", encryption_key=f"file:{master}", **sealed)
+    await fill(here, 2)
+    folder = tmp_path / "backup"
+    await back_up(here, folder, silent)
+    keys = keys_of(here)
+    assert keys["master.key"] == master.read_bytes()
+    for path in below(folder):
+        assert path.is_dir() or "å".encode() not in path.read_bytes()
+    elsewhere = tmp_path / "elsewhere" / "master.key"
+    there = Settings(data=tmp_path / "there", encryption_key=f"file:{elsewhere}", **sealed)
+    found = await drill(Settings(auth="none"), folder, keys, silent)
+    assert (found.wrong, found.opened) == ((), 3)
+    for wrong in ({}, keys | {"master.key": b64encode(b"x" * 32)}):
+        found = await drill(there, folder, wrong, silent)
+        assert found.wrong
+    with pytest.raises(NotRestorable, match="ENCRYPTION_KEY"):
+        restore_into(Settings(data=tmp_path / "there"), folder, keys, silent)
+    restore_into(there, folder, keys, silent)
+    assert await held(there) == await held(here)
+    assert mode(elsewhere) & 0o077 == 0
+    elsewhere.write_bytes(b64encode(b"x" * 32))
+    again = there.model_copy(update={"data": tmp_path / "again"})
+    with pytest.raises(NotRestorable, match="another master key"):
+        restore_into(again, folder, keys, silent)
+
+
+def write_master(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b64encode(b"k" * 32))
+    path.chmod(0o600)
+
+
+@pytest.mark.check("OPS-7")
+@pytest.mark.check("AUD-7")
+async def test_the_drill_verifies_the_audit_trail(tmp_path: Path) -> None:
+    """What was altered before the backup was taken is in it as it is; the chain tells."""
+    async with opened(tmp_path / "data") as world:
+        await world.put({"resourceType": "Patient", "id": "a"})
+        await world.events()
+        settings = world.settings
+    keys = keys_of(settings)
+    assert "audit.key" in keys
+    await back_up(settings, tmp_path / "whole", silent)
+    assert (await drill(settings, tmp_path / "whole", keys, silent)).wrong == ()
+    connection = apsw.Connection(str(settings.database))
+    connection.execute(
+        """UPDATE version SET body=CAST(replace(CAST(body AS TEXT), 'Dr. Example', 'Dr. Nobody')
+            AS BLOB) WHERE tid=(SELECT tid FROM type WHERE name='AuditEvent')
+            AND instr(CAST(body AS TEXT), 'Dr. Example')"""
+    )
+    assert connection.changes() > 0
+    connection.close()
+    await back_up(settings, tmp_path / "altered", silent)
+    found = await drill(settings, tmp_path / "altered", keys, silent)
+    assert found.wrong
+    assert all("event" in text for text in found.wrong)
+    assert (await drill(settings, tmp_path / "altered", {}, silent)).wrong == ()  # without its key

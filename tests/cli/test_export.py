@@ -25,6 +25,7 @@ from fhirserver.store.port import HistoryQuery, Version
 @pytest.fixture(autouse=True)
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FHIRSERVER_AUDIT", "off")  # of what commands record: test_audit
     asyncio.run(fill())
 
 

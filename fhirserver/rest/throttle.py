@@ -1,0 +1,172 @@
+"""How much one caller may ask for: requests beyond it are answered with 429 and Retry-After.
+
+Without credentials an address counts, and so it does for everything that signs in or gives
+tokens; with a token, the token counts. What asks for much counts for more. A token that is not
+taken counts against the address, so that made-up tokens are no way around. OWASP ASVS 2.4, 6.3.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, Literal, TypeAlias
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import Storage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import StorageError
+from limits.storage import storage_from_string
+
+from fhirserver.errors import FhirError, Throttled, Unavailable
+from fhirserver.identity.slowdown import IN_PROCESS, network_of
+from fhirserver.rest.asgi import Application, Message, Receive, Scope, Send
+from fhirserver.rest.peer import address_of
+from fhirserver.rest.reply import refused, send_reply
+
+Group: TypeAlias = Literal["sign-in", "anonymous", "client"]
+
+_FREE: Final = frozenset({"/healthz", "/readyz"})
+_PUBLIC: Final = ("/metadata", "/jwks", "/auth/static/")
+_INTROSPECT: Final = "/introspect"
+_WELL_KNOWN: Final = "/.well-known/"
+_UNAUTHORIZED: Final = 401
+_BUNDLE: Final = 10
+_OPERATION: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """As the `limits` library writes them: `100/15 minutes`. `storage` is an address of it."""
+
+    anonymous: str = "100/15 minutes"
+    client: str = "6000/minute"
+    storage: str = IN_PROCESS
+
+
+class Throttle:
+    """An ASGI application around another.
+
+    Raises `limits.errors.ConfigurationError` for a storage whose driver is not there.
+    """
+
+    def __init__(self, inner: Application, limits: Limits) -> None:
+        self._inner = inner
+        self._shared = _limiter(limits.storage)
+        self._local = _limiter(IN_PROCESS)
+        anonymous, client = parse(limits.anonymous), parse(limits.client)
+        self._limits: dict[Group, RateLimitItem] = {
+            "sign-in": anonymous,
+            "anonymous": anonymous,
+            "client": client,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in _FREE or scope["method"] == "OPTIONS":
+            await self._inner(scope, receive, send)
+            return
+        network = network_of(address_of(scope))
+        token = _token(scope)
+        group = _group(scope, token)
+        who = token if token is not None and group == "client" else network
+        try:
+            if token is not None:
+                await self._check("anonymous", f"token:{network}")
+            await self._count(group, who, _cost(scope))
+        except FhirError as error:
+            await send_reply(refused(error), send, head=scope["method"] == "HEAD")
+            return
+        if token is None:
+            await self._inner(scope, receive, send)
+            return
+
+        async def watched(message: Message) -> None:
+            if message.get("status") == _UNAUTHORIZED:
+                await self._count_quietly("anonymous", f"token:{network}")
+            await send(message)
+
+        await self._inner(scope, receive, watched)
+
+    async def _count(self, group: Group, who: str, cost: int) -> None:
+        """Raises `Throttled` for too much, `Unavailable` for a sign-in that cannot be counted."""
+        limit = self._limits[group]
+        try:
+            limiter = self._shared
+            is_within = await limiter.hit(limit, group, who, cost=cost)
+        except StorageError as error:
+            if group == "sign-in":
+                raise Unavailable(
+                    "Nobody can sign in at the moment. Try again later.",
+                    headers={"Retry-After": "30"},
+                ) from error
+            limiter = self._local
+            is_within = await limiter.hit(limit, group, who, cost=cost)
+        if not is_within:
+            await _refuse(limiter, limit, group, who)
+
+    async def _check(self, group: Group, who: str) -> None:
+        limit = self._limits[group]
+        limiter = self._shared
+        try:
+            is_within = await limiter.test(limit, group, who)
+        except StorageError:
+            limiter = self._local
+            is_within = await limiter.test(limit, group, who)
+        if not is_within:
+            await _refuse(limiter, limit, group, who)
+
+    async def _count_quietly(self, group: Group, who: str) -> None:
+        limit = self._limits[group]
+        try:
+            await self._shared.hit(limit, group, who)
+        except StorageError:
+            await self._local.hit(limit, group, who)
+
+
+def _limiter(storage: str) -> SlidingWindowCounterRateLimiter:
+    options = {"implementation": "redispy"} if "redis" in storage else {}
+    found = storage_from_string(storage, wrap_exceptions=True, **options)
+    assert isinstance(found, Storage)
+    return SlidingWindowCounterRateLimiter(found)
+
+
+async def _refuse(
+    limiter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, group: str, who: str
+) -> None:
+    try:
+        window = await limiter.get_window_stats(limit, group, who)
+        wait = max(1, round(window.reset_time - time.time()))
+    except StorageError:
+        wait = limit.get_expiry()
+    raise Throttled(
+        "You have asked for too much in a short time. Wait as long as Retry-After says.",
+        headers={"Retry-After": str(wait)},
+    )
+
+
+def _token(scope: Scope) -> str | None:
+    """A name of the access token of a request, from which it cannot be found."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, token = value.partition(b" ")
+            if scheme.lower() in (b"bearer", b"dpop"):
+                return sha256(token).hexdigest()[:32]
+    return None
+
+
+def _group(scope: Scope, token: str | None) -> Group:
+    path = scope["path"]
+    if "/auth/" in path and scope["method"] == "POST" and not path.endswith(_INTROSPECT):
+        return "sign-in"  # whatever it brings along: anybody can make up a token
+    if token is not None or _WELL_KNOWN in path or any(item in path for item in _PUBLIC):
+        return "client"
+    if any(name == b"cookie" for name, _ in scope["headers"]):
+        return "client"  # of the server's own pages; by address, since anybody can make one up
+    return "anonymous"
+
+
+def _cost(scope: Scope) -> int:
+    path: str = scope["path"].rstrip("/")
+    if scope["method"] == "POST" and path.endswith("/fhir"):
+        return _BUNDLE
+    return _OPERATION if "$" in path else 1
