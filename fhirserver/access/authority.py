@@ -24,6 +24,8 @@ POLICIES: Final = "access.policy"
 a TOML document under the name of each role."""
 
 _KEPT: Final = 10_000
+_FRESH: Final = 1_000_000
+"""Microseconds after which another process's change of a policy is looked for."""
 
 
 class Authority:
@@ -37,11 +39,13 @@ class Authority:
         policies: Policies | None = None,
     ) -> None:
         self._store = store
-        self._records = records
+        self.records = records
         self._now = now
         self._packaged = policies or packaged_policies()
         self.policies = self._packaged
         self.break_glass = BreakGlass(records, now) if records is not None else None
+        self._revisions: tuple[tuple[str, int], ...] = ()
+        self._looked = now()
         self._facts = FactSource(store, self.break_glass, now)
         self._grants: dict[Principal, Grant] = {}
         # By the identity of a grant, which is kept with what is made of it: to hash one is slow.
@@ -49,18 +53,25 @@ class Authority:
         self._by_type: dict[int, tuple[Grant, Definitions, Restriction]] = {}
 
     async def load(self) -> None:
-        """Takes up this tenant's own policies. Raises `Invalid` for one that cannot be read."""
-        if self._records is None:
+        """Takes up this tenant's own policies, if they have changed.
+
+        Raises `Invalid` for one that cannot be read.
+        """
+        if self.records is None:
             return
-        found = await self._records.list(POLICIES)
-        self.policies = self._packaged.with_roles(item.body.decode() for item in found)
-        self._grants.clear()
+        self._looked = self._now()
+        found = await self.records.list(POLICIES)
+        revisions = tuple((item.key, item.revision) for item in found)
+        if revisions != self._revisions:
+            self._grants.clear()
+            self.policies = self._packaged.with_roles(item.body.decode() for item in found)
+            self._revisions = revisions
 
     async def set_policy(self, role: str, document: str) -> None:
         """Puts a policy in force for this tenant. Raises `Invalid` for what is none."""
-        assert self._records is not None
+        assert self.records is not None
         self._packaged.with_roles([document])
-        await self._records.put(POLICIES, role, document.encode())
+        await self.records.put(POLICIES, role, document.encode())
         await self.load()
 
     def grant_of(self, principal: Principal) -> Grant:
@@ -94,6 +105,8 @@ class Authority:
         """
         if grant.unrestricted:
             return self._store
+        if not self._looked <= self._now() < self._looked + _FRESH:
+            await self.load()
         facts = await self._facts.of(grant)
         state = (definitions, indexer, base, facts.own, facts.consents, facts.opened)
         known = self._compiled.get(id(grant))

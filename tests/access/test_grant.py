@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,12 @@ def test_the_users_own_resource_is_readable_with_whatever_scopes() -> None:
     assert found.of("Practitioner", "r") == IdIs(("anna",))
     assert found.of("Practitioner", "s") == NOTHING
     assert rights(app("openid", "patient/Patient.rs")).of("Practitioner", "r") == NOTHING
+
+
+@pytest.mark.check("SEC-10")
+def test_that_links_of_patients_are_not_followed_is_documented() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/access.md").read_text()
+    assert "**Patient.link is not followed.**" in text
 
 
 @pytest.mark.check("FHA-3")

@@ -12,6 +12,7 @@ from access.worlds import BY_NAME, POLICIES, World, labelled, observation, world
 from interactions.bundles import entry, transaction
 from interactions.client import ids
 
+from fhirserver.access.authority import Authority
 from fhirserver.access.grant import ANONYMOUS, Grant, grant_of
 from fhirserver.access.principal import Principal
 from fhirserver.errors import FhirError, Forbidden, MethodNotAllowed, NotFound, Unauthenticated
@@ -194,6 +195,18 @@ async def test_a_hop_to_a_type_that_is_denied_is_refused(place: World) -> None:
     assert ids(await place.client.get("Patient", grant=grant)) == ["Patient/ann"]
 
 
+async def test_no_chain_leads_into_another_s_contained_resource(place: World) -> None:
+    own = {
+        "resourceType": "MedicationRequest",
+        "id": "sly",
+        "subject": {"reference": "Patient/ann"},
+        "medicationReference": {"reference": "MedicationRequest/m-bob#m1"},
+    }
+    await place.client.put(own)
+    url = "MedicationRequest?medication.code=aspirin&_include=MedicationRequest:medication"
+    assert ids(await place.client.get(url, grant=KEEPER)) == ["MedicationRequest/m-ann"]
+
+
 @pytest.mark.check("FHA-8")
 async def test_the_whole_history_is_not_for_who_sees_one_record(place: World) -> None:
     for grant in (KEEPER, APP, BY_NAME["patient"].grant):
@@ -254,6 +267,20 @@ async def test_a_tenants_own_policy_goes_before(place: World) -> None:
         await place.client.get("Patient/bob", grant=access.grant_of(who))
 
 
+async def test_another_process_takes_up_a_policy(place: World) -> None:
+    access = place.context.access
+    assert access is not None
+    other = Authority(place.context.store, access.records, place.context.now, POLICIES)
+    who = Principal("s", "t", ("support",))
+    assert not other.grant_of(who).policies[0].rules_for("Patient", "r")
+    rule = '[[rule]]\ntypes = ["Patient"]\nletters = "r"\n'
+    await access.set_policy("support", f'role = "support"\ntitle = "Support"\n{rule}')
+    place.clock[0] += 2_000_000
+    definitions, indexer = place.context.definitions, place.context.indexer
+    await other.guard(other.grant_of(who), indexer, definitions, "", writes=False)
+    assert other.grant_of(who).policies[0].rules_for("Patient", "r")
+
+
 # --- consents -------------------------------------------------------------------------------
 
 
@@ -279,6 +306,19 @@ async def test_an_opt_out_acts_at_once_and_spares_the_care_team(place: World) ->
     consent = await place.client.get("Consent/cat-out")
     await place.client.put(consent | {"status": "inactive"})
     await place.client.get("Patient/cat", grant=DOCTOR)
+
+
+@pytest.mark.check("FHA-18")
+@pytest.mark.parametrize(
+    "reference", ["Patient/cat/_history/1", "http://example.org/fhir/Patient/cat"]
+)
+async def test_a_record_is_told_by_whatever_form_of_reference(place: World, reference: str) -> None:
+    subject = {"reference": reference}
+    await place.client.put(observation("o-form", "cat") | {"subject": subject})
+    with pytest.raises(NotFound):
+        await place.client.get("Observation/o-form", grant=DOCTOR)
+    assert ids(await place.client.get("Observation?_id=o-form", grant=DOCTOR)) == []
+    assert ids(await place.client.get("Observation?_id=o-form")) == ["Observation/o-form"]
 
 
 async def _consent(place: World, provision: Resource, opt: str = "OPTIN") -> None:

@@ -64,7 +64,11 @@ async def check_doors(name: str, types: list[str], folder: Path) -> int:
     caller = BY_NAME[name]
     rights = Restriction(caller.grant, packaged(), assumed(caller.grant))
     shown = caller.grant.all_policies.record.open
-    hidden = [item for item in types if item not in shown or rights.of(item, "r") == NOTHING]
+    hidden = [
+        item
+        for item in types
+        if item not in shown or not (rights.allows(item, "r") or rights.allows(item, "s"))
+    ]
     found = []
     async with world(folder / "fhir.db", caller, {}) as place:
         assert len(list(doors("Patient", "hid"))) == DOORS
