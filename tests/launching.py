@@ -83,8 +83,9 @@ class Place:
 class Browser:
     """Follows what a browser would; stops at another host."""
 
-    def __init__(self, http: httpx2.AsyncClient) -> None:
+    def __init__(self, http: httpx2.AsyncClient, origin: str = "http://localhost") -> None:
         self.http = http
+        self._origin = origin
 
     async def get(self, url: str, **parameters: Any) -> httpx2.Response:
         return await self._follow(await self.http.get(url, params=parameters or None))
@@ -115,7 +116,7 @@ class Browser:
         for name, value in pairs:
             data.setdefault(unescape(name), []).append(unescape(value))
         return await self._follow(
-            await self.http.post(action, data=data, headers={"Origin": "http://localhost"})
+            await self.http.post(action, data=data, headers={"Origin": self._origin})
         )
 
     async def _follow(self, response: httpx2.Response) -> httpx2.Response:
@@ -123,7 +124,7 @@ class Browser:
             if response.status_code != 303:
                 return response
             where = response.headers["location"]
-            if urlsplit(where).netloc not in ("", "localhost"):
+            if urlsplit(where).netloc not in ("", urlsplit(self._origin).netloc):
                 return response
             response = await self.http.get(where)
         raise AssertionError("too many redirects")

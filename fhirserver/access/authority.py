@@ -45,7 +45,7 @@ class Authority:
         self._facts = FactSource(store, self.break_glass, now)
         self._grants: dict[Principal, Grant] = {}
         # By the identity of a grant, which is kept with what is made of it: to hash one is slow.
-        self._compiled: dict[int, tuple[Grant, tuple[object, ...], Restriction, Hops]] = {}
+        self._compiled: dict[int, tuple[Grant, tuple[object, ...], GuardedStore, GuardedStore]] = {}
         self._by_type: dict[int, tuple[Grant, Definitions, Restriction]] = {}
 
     async def load(self) -> None:
@@ -95,20 +95,22 @@ class Authority:
         if grant.unrestricted:
             return self._store
         facts = await self._facts.of(grant)
-        restriction, hops = self._restriction(grant, definitions, facts)
-        judge = Judge(indexer, base)
-        return GuardedStore(self._store, restriction, hops, judge, self._now, writes=writes)
-
-    def _restriction(
-        self, grant: Grant, definitions: Definitions, facts: Facts
-    ) -> tuple[Restriction, Hops]:
-        state = (definitions, facts.own, facts.consents, facts.opened)
+        state = (definitions, indexer, base, facts.own, facts.consents, facts.opened)
         known = self._compiled.get(id(grant))
-        if known is not None and known[0] is grant and known[1] == state:
-            return known[2], known[3]
+        if known is None or known[0] is not grant or known[1] != state:
+            known = (grant, state, *self._guarded(grant, definitions, facts, Judge(indexer, base)))
+            if len(self._compiled) >= _KEPT:
+                self._compiled.clear()
+            self._compiled[id(grant)] = known
+        return known[3] if writes else known[2]
+
+    def _guarded(
+        self, grant: Grant, definitions: Definitions, facts: Facts, judge: Judge
+    ) -> tuple[GuardedStore, GuardedStore]:
+        """The guarded stores of requests that read, and of those that write."""
         restriction = Restriction(grant, definitions, facts)
         hops = Hops(restriction)
-        if len(self._compiled) >= _KEPT:
-            self._compiled.clear()
-        self._compiled[id(grant)] = (grant, state, restriction, hops)
-        return restriction, hops
+        return (
+            GuardedStore(self._store, restriction, hops, judge, self._now),
+            GuardedStore(self._store, restriction, hops, judge, self._now, writes=True),
+        )

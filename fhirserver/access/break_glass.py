@@ -20,6 +20,10 @@ LONGEST: Final = 4 * 3600 * 1_000_000
 PURPOSE: Final = "BTG"
 """Purpose of use (v3-ActReason): break the glass."""
 
+_FRESH: Final = 1_000_000
+_KEPT: Final = 10_000
+_NONE: Final[frozenset[str]] = frozenset()
+
 
 class Opened(msgspec.Struct, frozen=True):
     """A record that was opened: by `subject`, of `patient` (an id), from and until when.
@@ -40,6 +44,7 @@ class BreakGlass:
     def __init__(self, records: Records, now: Callable[[], int]) -> None:
         self._records = records
         self._now = now
+        self._known: dict[str, tuple[int, tuple[Opened, ...]]] = {}
 
     async def open(self, subject: str, patient: str, reason: str, lasts: int = LONGEST) -> Opened:
         """Opens the record from now on, no longer than `LONGEST`; again, where it is open."""
@@ -48,17 +53,29 @@ class BreakGlass:
         opened = Opened(subject, patient, reason, now, until)
         key = f"{_prefix(subject)}{patient}"
         await self._records.put(COLLECTION, key, msgspec.json.encode(opened), expires=until)
+        self._known.pop(subject, None)
         return opened
 
     async def close(self, subject: str, patient: str) -> None:
         """Ends it before its time."""
         await self._records.delete(COLLECTION, f"{_prefix(subject)}{patient}")
+        self._known.pop(subject, None)
 
     async def open_for(self, subject: str) -> frozenset[str]:
-        """The ids of the patients whose records are open to the subject now."""
+        """The ids of the patients whose records are open to the subject now.
+
+        What another process opened or ended counts within a second; the end of the time at once.
+        """
         now = self._now()
-        found = await self._records.list(COLLECTION, prefix=_prefix(subject))
-        opened = (msgspec.json.decode(item.body, type=Opened) for item in found)
+        asked, opened = self._known.get(subject, (0, ()))
+        if not asked <= now < asked + _FRESH:
+            found = await self._records.list(COLLECTION, prefix=_prefix(subject))
+            opened = tuple(msgspec.json.decode(item.body, type=Opened) for item in found)
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[subject] = (now, opened)
+        if not opened:
+            return _NONE
         return frozenset(
             item.patient for item in opened if item.subject == subject and now < item.until
         )

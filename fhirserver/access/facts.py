@@ -54,23 +54,36 @@ class FactSource:
         self._store = store
         self._break_glass = break_glass
         self._now = now
+        self._known: dict[int, tuple[Grant, Facts]] = {}
         self._agreed = _Agreed(-1, 0, ())
         self._viewers: dict[str, tuple[tuple[int, ...], Viewer]] = {}
         self._consents: dict[str, tuple[tuple[object, ...], Consents]] = {}
 
     async def of(self, grant: Grant) -> Facts:
         """The facts for a grant as they are now. Raises `Forbidden` where one is missing."""
-        facts = assumed(grant)
+        facts = self._assumed(grant)
         principal = grant.principal
         if principal is None:
             return facts
         if facts.own and not (principal.fhir_user or "").startswith(f"{PATIENT}/"):
             await self._check_related(principal)
         if grant.is_held_to_consents:
-            facts = replace(facts, consents=await self._consents_for(principal))
+            consents = await self._consents_for(principal)
+            if consents is not None:
+                facts = replace(facts, consents=consents)
         if grant.may_break_glass and self._break_glass is not None:
-            facts = replace(facts, opened=await self._break_glass.open_for(principal.subject))
+            opened = await self._break_glass.open_for(principal.subject)
+            if opened:
+                facts = replace(facts, opened=opened)
         return facts
+
+    def _assumed(self, grant: Grant) -> Facts:
+        known = self._known.get(id(grant))
+        if known is None or known[0] is not grant:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            known = self._known[id(grant)] = (grant, assumed(grant))
+        return known[1]
 
     async def _check_related(self, principal: Principal) -> None:
         """Raises `Forbidden` unless the user's RelatedPerson is one of the patient in context."""

@@ -63,13 +63,13 @@ class Grant:
         return all(item.held_to_consents for item in self.policies)
 
 
-OPEN = Grant(subject="anonymous", unrestricted=True, binding="anonymous")
+OPEN = Grant(subject="anonymous", unrestricted=True)
 """The grant of everyone on a server that runs with `--auth none`."""
 
-ANONYMOUS = Grant(subject="", binding="")
+ANONYMOUS = Grant(subject="")
 """The grant of who is not signed in, where others must be."""
 
-SERVER = Grant(subject="server", unrestricted=True, binding="server")
+SERVER = Grant(subject="server", unrestricted=True)
 """The grant of what the server does of its own accord, such as a Task for a review."""
 
 

@@ -6,10 +6,10 @@ Which types may be asked is decided from the grant alone, before data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from fhirserver.access.condition import all_of, any_of
+from fhirserver.access.condition import all_of, any_of, none_of
 from fhirserver.access.restriction import Restriction
 from fhirserver.errors import Forbidden
 from fhirserver.search.contained import CONTAINER, MARK, is_contained
@@ -64,14 +64,20 @@ class Hops:
         if not some:
             raise Forbidden(_DENIED)
         inner = self.where(where)
-        plain = [type for type in some if not is_contained(type)]
-        inside = [type for type in some if is_contained(type)]
-        parts = self._seen(plain, plain if not inside else some)
-        if inside:
-            held = self._contained()
-            among = [held] if not plain else [all_of((TypeIs(tuple(inside)), held))]
-            parts = any_of((parts, *among)) if plain else among[0]
-        return tuple(some), all_of((parts, inner))
+        groups = self._groups(some)
+        if len(groups) == 1:
+            return tuple(some), all_of((*groups, inner))
+        parts = inner.parts if isinstance(inner, And) else (inner,)
+        alike, apart = _parted(parts, groups)
+        if not apart:
+            return tuple(some), all_of((_any_of_types(groups), inner))
+        # A condition for each type, as that of a compartment, is asked within the group of it:
+        # the product of all groups would be too much.
+        within = any_of(
+            all_of((TypeIs(tuple(types)), seen, *(_of_types(part, types) for part in apart)))
+            for seen, types in groups.items()
+        )
+        return tuple(some), all_of((within, *alike))
 
     def where(self, expression: Expression) -> Expression:
         """The condition with what may be seen inside each hop."""
@@ -127,17 +133,14 @@ class Hops:
         allows = self._restriction.allows
         return [type for type in types if allows(type.removeprefix(MARK), _LETTER)]
 
-    def _seen(self, types: Sequence[str], among: Sequence[str]) -> Expression:
-        """What is seen of some types, among those that are searched."""
+    def _groups(self, types: Iterable[str]) -> dict[Expression, list[str]]:
+        """The types by what is seen of them; of contained ones, what is in a container seen."""
         groups: dict[Expression, list[str]] = {}
         for type in types:
-            groups.setdefault(self._restriction.of(type, _LETTER), []).append(type)
-        if len(groups) == 1 and len(types) == len(among):
-            return next(iter(groups))
-        return any_of(
-            TypeIs(tuple(some)) if seen == EVERYTHING else And((TypeIs(tuple(some)), seen))
-            for seen, some in groups.items()
-        )
+            inside = is_contained(type)
+            seen = self._contained() if inside else self._restriction.of(type, _LETTER)
+            groups.setdefault(seen, []).append(type)
+        return groups
 
     def _contained(self) -> Expression:
         """Contained resources whose container is seen."""
@@ -151,6 +154,41 @@ class Hops:
                 Chain(CONTAINER, tuple(types), seen) for seen, types in groups.items()
             )
         return self._containers
+
+
+def _any_of_types(groups: Mapping[Expression, Sequence[str]]) -> Expression:
+    return any_of(all_of((TypeIs(tuple(types)), seen)) for seen, types in groups.items())
+
+
+def _parted(
+    parts: Sequence[Expression], groups: Mapping[Expression, Sequence[str]]
+) -> tuple[list[Expression], list[Expression]]:
+    """The parts that mean the same for all groups of types, and the others."""
+    alike: list[Expression] = []
+    apart: list[Expression] = []
+    for part in parts:
+        same = all(_of_types(part, types) is part for types in groups.values())
+        (alike if same else apart).append(part)
+    return alike, apart
+
+
+def _of_types(expression: Expression, types: Collection[str]) -> Expression:
+    """What an expression means for resources of these types; the same one where that is it."""
+    match expression:
+        case TypeIs(some):
+            if not any(type in some for type in types):
+                return NOTHING
+            return EVERYTHING if all(type in some for type in types) else expression
+        case And(parts) | Or(parts):
+            meant = [_of_types(part, types) for part in parts]
+            if all(part is own for part, own in zip(meant, parts, strict=True)):
+                return expression
+            return all_of(meant) if isinstance(expression, And) else any_of(meant)
+        case Not(part):
+            meant_part = _of_types(part, types)
+            return expression if meant_part is part else none_of(meant_part)
+        case _:
+            return expression
 
 
 def _both(seen: Expression, inner: Expression) -> Expression:

@@ -69,9 +69,10 @@ class Judge:
         asked = params
         if ("label", LABELS) in asked and not resource.get("meta", {}).get("security"):
             asked = asked - {("label", LABELS)}
+        if not asked:
+            return {}
         if all(kind == "reference" for kind, _ in asked):
-            find = self._indexer.references
-            return {name: find(resource, name, self._base_url) for _, name in asked}
+            return self._indexer.reference_entries(resource, self._base_url)
         return self._indexer.entries(resource, self._base_url)
 
 

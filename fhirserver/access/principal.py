@@ -15,7 +15,8 @@ class Principal:
     (`Practitioner/1`). `client` is the client_id; None for a session of the server's own pages,
     which no scope narrows. `scopes` are the granted ones. `patient` and `encounter` are the ids
     of the launch context. `authorization` names the grant document, `name` is what a reader of
-    the audit trail knows the caller by.
+    the audit trail knows the caller by. `authenticated_at` is when the user last gave a password
+    or a key, in microseconds since 1970; None where that is not known.
     """
 
     subject: str
@@ -28,3 +29,4 @@ class Principal:
     encounter: str | None = None
     authorization: str | None = None
     name: str | None = None
+    authenticated_at: int | None = None

@@ -72,17 +72,24 @@ class _Application:
         path = scope["path"]
         if path.startswith(_TENANTS):
             await self._tenant(path, scope, receive, send)
+            return
+        edge = running.mounts.find(path)
+        if edge is not None:
+            await edge(scope, receive, send)
         else:
-            await _serve(running, path, scope, receive, send)
+            await send_page(path, scope, running, send)
 
     async def _tenant(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Hands over to the tenant of `/t/[name]/...`; without one, all answers are alike."""
         assert self._tenants is not None
         name, slash, _ = path[len(_TENANTS) :].partition("/")
         try:
-            async with self._tenants.use(name) as running:
-                if slash:
-                    await _serve(running, path, scope, receive, send)
+            with self._tenants.ready(name) or await self._tenants.find(name) as running:
+                edge = running.mounts.find(path)
+                if edge is not None:
+                    await edge(scope, receive, send)
+                elif slash:
+                    await send_page(path[len(running.root) :], scope, running, send)
                 else:
                     reply = Reply(307, [(b"location", f"{path}/".encode())])
                     await send_reply(reply, send, head=scope["method"] == "HEAD")
@@ -115,14 +122,6 @@ class _Application:
         await self._tenants.close()
         await running.close()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-async def _serve(running: Running, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-    edge = running.mounts.find(path)
-    if edge is not None:
-        await edge(scope, receive, send)
-    else:
-        await send_page(path[len(running.root) :], scope, running, send)
 
 
 def _is_from_here(scope: Scope) -> bool:

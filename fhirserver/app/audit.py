@@ -14,6 +14,7 @@ from fhirserver.audit.event import KEPT
 from fhirserver.audit.recorder import Event
 from fhirserver.audit.segment import Segments
 from fhirserver.audit.trail import Trail
+from fhirserver.audit.verify import Verification
 from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
 from fhirserver.search.index import Indexer
@@ -40,6 +41,19 @@ def segments_of(settings: Settings, store: ServerStore) -> Segments:
     """What is recorded and not filed yet."""
     entries = Indexer(definitions_of(settings)).entries
     return Segments(store, store.records, entries, key_of(settings))
+
+
+def trail_of(settings: Settings, store: ServerStore) -> Trail:
+    """What records for the tenant. Nothing is written before the first event."""
+    checkpoints = checkpoints_of(settings, store)
+    segments = segments_of(settings, store)
+    return Trail(segments, checkpoints, key_of(settings), settings.tenant, now)
+
+
+def verification_of(settings: Settings, store: ServerStore) -> Verification:
+    """What finds out whether the tenant's trail is whole."""
+    segments, checkpoints = segments_of(settings, store), checkpoints_of(settings, store)
+    return Verification(store, segments, checkpoints, key_of(settings), settings.tenant)
 
 
 def operator() -> str:
@@ -69,9 +83,3 @@ async def recorded(
         told = tuple((name, str(count)) for name, count in sorted(counts.items()))
         await trail.record(Event(kind, account=operator(), detail=(("state", "ended"), *told)))
         await trail.close()
-
-
-def trail_of(settings: Settings, store: ServerStore) -> Trail:
-    """What records for a tenant. Nothing is written before the first event."""
-    checkpoints = checkpoints_of(settings, store)
-    return Trail(segments_of(settings, store), checkpoints, key_of(settings), settings.tenant, now)

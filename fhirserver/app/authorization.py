@@ -13,13 +13,16 @@ from fhirserver.access.authority import Authority
 from fhirserver.access.grant import Grant
 from fhirserver.app.address import address_of
 from fhirserver.app.identity import identity_of, place_of, sign_in_edge
-from fhirserver.app.ids import now
+from fhirserver.app.ids import new_id, now
 from fhirserver.app.interaction import interaction_of
 from fhirserver.audit.recorder import NotRecorded, Recorder
+from fhirserver.auth.app_state import AppStates
+from fhirserver.auth.app_state_api import AppStateApi, app_state_routes
 from fhirserver.auth.authorization import SECOND
 from fhirserver.auth.authorizations import Lifetimes
+from fhirserver.auth.brands import Brands, brand_routes
 from fhirserver.auth.chart import Dispatch
-from fhirserver.auth.endpoints import endpoints, smart_configured
+from fhirserver.auth.endpoints import More, endpoints, smart_configured
 from fhirserver.auth.fetch import Fetcher
 from fhirserver.auth.interactive import interactive
 from fhirserver.auth.server import AuthorizationServer, Platform
@@ -71,6 +74,7 @@ class Authorization:
                 fhir_base=fhir_base,
                 fetcher=fetcher or Fetcher(inside),
                 address_of=address_of(settings.trusted_proxies),
+                far=settings.is_mongodb,
                 lifetimes=lifetimes_of(settings),
                 registration=settings.client_registration,
             )
@@ -80,9 +84,13 @@ class Authorization:
         self.interaction = interaction_of(
             settings, self.server, self.place.browser, dispatch, access, definitions
         )
+        self._brands = Brands(dispatch, self.server.addresses, settings.brand, tenant)
+        states = AppStates(store.records, now=now, new_id=new_id)
         routes = [
             *endpoints(self.server),
             *interactive(self.interaction),
+            *app_state_routes(AppStateApi(self.interaction, states)),
+            *brand_routes(self._brands),
             *sign_in_edge(settings, store, self.place),
         ]
         self.edge: Application = Starlette(routes=routes)
@@ -94,19 +102,20 @@ class Authorization:
 
     def around(self, fhir: Application) -> Application:
         """The FHIR base, with the SMART configuration below it."""
-        return _Configured(fhir, self.server)
+        return _Configured(fhir, self.server, self._brands.told)
 
 
 class _Configured:
-    def __init__(self, fhir: Application, server: AuthorizationServer) -> None:
+    def __init__(self, fhir: Application, server: AuthorizationServer, more: More) -> None:
         self._fhir = fhir
         self._server = server
+        self._more = more
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not scope["path"].endswith(_CONFIGURATION) or scope["method"] not in _READING:
             await self._fhir(scope, receive, send)
             return
-        response = await smart_configured(self._server, Request(scope, receive))
+        response = await smart_configured(self._server, Request(scope, receive), self._more)
         await response(scope, receive, send)
 
 

@@ -11,11 +11,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from fhirserver.app.audit import verification_of
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import now
 from fhirserver.app.opening import tenant_settings, tenant_table, whole_store
 from fhirserver.app.tenants import tenant_folder
-from fhirserver.backup.manifest import Manifest, NotRestorable
+from fhirserver.backup.manifest import Manifest, NotRestorable, make_durable
 from fhirserver.backup.restore import Place, differences, restore
 from fhirserver.backup.write import Source, backup
 from fhirserver.errors import FhirError
@@ -28,7 +29,11 @@ NOT_OF_MONGODB: Final = (
     "fhirserver export --history writes one tenant's resources to files. See docs/backup.md."
 )
 
+MASTER: Final = "master.key"
+"""The name of the master key among those of a backup. It lies outside of the data folder."""
+
 _KEYS: Final = "*.key"
+_FILE: Final = "file:"
 
 
 class Found(NamedTuple):
@@ -60,10 +65,19 @@ async def sources(settings: Settings) -> list[Source]:
 
 
 def keys_of(settings: Settings) -> dict[str, bytes]:
-    """The keys in the data folder, by their path below it."""
+    """The keys in the data folder, by their path below it, and the master key if it is a file."""
     folders = [settings.data, *sorted(tenant_folder(settings.data, "*").parent.glob("*"))]
     paths = [path for folder in folders for path in sorted(folder.glob(_KEYS))]
-    return {path.relative_to(settings.data).as_posix(): path.read_bytes() for path in paths}
+    keys = {path.relative_to(settings.data).as_posix(): path.read_bytes() for path in paths}
+    master = _master_file(settings)
+    return keys if master is None else keys | {MASTER: master.read_bytes()}
+
+
+def _master_file(settings: Settings) -> Path | None:
+    """Where the master key is, or is to be; None where it is no file, or there is none."""
+    if settings.encryption == "off" or not settings.encryption_key.startswith(_FILE):
+        return None
+    return Path(settings.encryption_key.removeprefix(_FILE))
 
 
 async def back_up(settings: Settings, folder: Path, told: Callable[[str], None]) -> Manifest:
@@ -78,6 +92,9 @@ def restore_into(
     """Makes the data folder of the settings what a backup is of. Raises `NotRestorable`."""
     if settings.is_mongodb:
         raise NotRestorable(NOT_OF_MONGODB)
+    inside = {name: key for name, key in keys.items() if name != MASTER}
+    if MASTER in keys:
+        _put_master(settings, keys[MASTER])
 
     def place_of(tenant: str) -> Place:
         if tenant == DEFAULT_TENANT:
@@ -85,7 +102,24 @@ def restore_into(
         place = tenant_folder(settings.data, tenant)
         return Place(place / "fhir.db", place)
 
-    return restore(folder, settings.data, place_of, keys, told)
+    return restore(folder, settings.data, place_of, inside, told)
+
+
+def _put_master(settings: Settings, key: bytes) -> None:
+    path = _master_file(settings)
+    if path is None:
+        raise NotRestorable(
+            "The keys have a master key: set FHIRSERVER_ENCRYPTION=on, and "
+            "FHIRSERVER_ENCRYPTION_KEY=file:PATH where it is to go."
+        )
+    if path.exists():
+        if path.read_bytes() != key:
+            raise NotRestorable(f"{path} is another master key than that of the backup.")
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(key)
+    make_durable(path)
 
 
 async def drill(
@@ -98,6 +132,9 @@ async def drill(
     """
     with TemporaryDirectory(prefix="fhirserver-drill-") as scratch:
         there = settings.model_copy(update={"data": Path(scratch) / "data", "store": ""})
+        if MASTER in keys:
+            master = {"encryption": "on", "encryption_key": f"{_FILE}{scratch}/{MASTER}"}
+            there = there.model_copy(update=master)
         start = time.monotonic()
         manifest = await asyncio.to_thread(restore_into, there, folder, keys, told)
         restored = time.monotonic()
@@ -122,7 +159,7 @@ async def drill(
 
 
 async def _read(settings: Settings, tenant: str, wrong: list[str]) -> int:
-    """How many versions the server reads, each of them JSON."""
+    """How many versions the server reads, each of them JSON; the audit trail is verified too."""
     number = 0
     try:
         if tenant != DEFAULT_TENANT:
@@ -131,6 +168,9 @@ async def _read(settings: Settings, tenant: str, wrong: list[str]) -> int:
             async for version in store.log(LogQuery()):
                 msgspec.json.decode(version.body or b"null", type=msgspec.Raw)
                 number += 1
+            if (settings.audit_key or settings.data / "audit.key").exists():
+                trail = await verification_of(settings, store).run()
+                wrong += [f"{tenant}: event {one.place} {one.text}" for one in trail.problems]
     except (FhirError, NotRunnable, ValueError) as error:
         wrong.append(f"{tenant}: {error}")
     return number

@@ -9,13 +9,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
 from fhirserver.app.address import address_of
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.keys import identity_key
 from fhirserver.audit.recorder import Recorder
+from fhirserver.auth.administration.mount import administration_mount
 from fhirserver.auth.federation.client import Client
 from fhirserver.auth.federation.journeys import Journeys
 from fhirserver.auth.federation.pages import federation_routes
@@ -76,14 +77,21 @@ def place_of(
     return Place(identity, browser, trail, named)
 
 
-def sign_in_edge(settings: Settings, store: ServerStore, place: Place) -> list[Route]:
-    """The sign-in pages, and the ways to other providers. Raises `NotRunnable`."""
+def sign_in_edge(settings: Settings, store: ServerStore, place: Place) -> list[BaseRoute]:
+    """The sign-in pages, the ways to other providers, the administration of accounts.
+
+    Raises `NotRunnable` for providers that cannot be used.
+    """
     clients = {
         id: Client(provider, now=now, secret=_secret(provider))
         for id, provider in _providers(settings).items()
     }
     journeys = Journeys(store.records, now=now)
-    return [*sign_in_routes(place), *federation_routes(place, journeys, clients)]
+    return [
+        *sign_in_routes(place),
+        *federation_routes(place, journeys, clients),
+        administration_mount(place),
+    ]
 
 
 def _providers(settings: Settings) -> Mapping[str, Provider]:

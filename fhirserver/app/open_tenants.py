@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -37,16 +35,38 @@ def no_tenant() -> NotFound:
     return NotFound("Nothing is here.")
 
 
-@dataclass(slots=True, eq=False)
-class _Open:
-    """`revision` is that of the record it was opened by; `looked` and `used` are instants."""
+class OpenTenant:
+    """A tenant that is open: it stays so inside `with`, which gives what runs for it.
 
-    running: Running
-    revision: int
-    looked: float
-    used: float
-    users: int = 0
-    is_free: asyncio.Event = field(default_factory=asyncio.Event)
+    `revision` is that of the record it was opened by; `looked` and `used` are instants.
+    """
+
+    __slots__ = ("_is_free", "looked", "revision", "running", "used", "users")
+
+    def __init__(self, running: Running, revision: int) -> None:
+        self.running = running
+        self.revision = revision
+        self.looked = self.used = time.monotonic()
+        self.users = 0
+        self._is_free: asyncio.Event | None = None
+
+    def __enter__(self) -> Running:
+        self.users += 1
+        return self.running
+
+    def __exit__(self, *_: object) -> None:
+        self.users -= 1
+        self.used = time.monotonic()
+        if self._is_free is not None and not self.users:
+            self._is_free.set()
+
+    async def close(self) -> None:
+        """Closes it when its last request has ended, or was given its time."""
+        if self.users:
+            self._is_free = asyncio.Event()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_free.wait(), GRACE)
+        await self.running.close()
 
 
 class OpenTenants:
@@ -55,7 +75,7 @@ class OpenTenants:
     def __init__(self, settings: Settings, table: TenantTable) -> None:
         self._settings = settings
         self._table = table
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, OpenTenant] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._closing: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
@@ -64,25 +84,18 @@ class OpenTenants:
         """Begins to watch what becomes of tenants, and to do what jobs they had."""
         self._watch = asyncio.create_task(self._run())
 
-    @asynccontextmanager
-    async def use(self, name: str) -> AsyncIterator[Running]:
-        """What runs for the tenant, which stays open inside.
+    def ready(self, name: str) -> OpenTenant | None:
+        """The tenant, if it is open and was looked at just now; to be entered at once."""
+        found = self._open.get(name)
+        return found if found and time.monotonic() - found.looked <= FRESH else None
+
+    async def find(self, name: str) -> OpenTenant:
+        """The tenant, opened if it is not; to be entered at once.
 
         Raises `NotFound` where there is none that serves, `Unavailable` when none more can be
         opened.
         """
-        found = self._open.get(name)
-        if found is None or time.monotonic() - found.looked > FRESH:
-            found = await self._looked_up(name)
-        found.users += 1
-        found.used = time.monotonic()
-        found.is_free.clear()
-        try:
-            yield found.running
-        finally:
-            found.users -= 1
-            if not found.users:
-                found.is_free.set()
+        return self.ready(name) or await self._looked_up(name)
 
     async def close(self) -> None:
         """Closes all, when requests under way have ended."""
@@ -94,7 +107,7 @@ class OpenTenants:
             self._retire(name)
         await asyncio.gather(*self._closing)
 
-    async def _looked_up(self, name: str) -> _Open:
+    async def _looked_up(self, name: str) -> OpenTenant:
         lock = self._locks.get(name)
         if lock is None:
             lock = self._locks[name] = asyncio.Lock()
@@ -114,7 +127,7 @@ class OpenTenants:
             found.looked = time.monotonic()
             return found
 
-    async def _opened(self, held: Held) -> _Open:
+    async def _opened(self, held: Held) -> OpenTenant:
         name = held.tenant.name
         try:
             settings = held.tenant.settings_by(self._settings)
@@ -127,8 +140,7 @@ class OpenTenants:
         except BaseException:
             await running.close()
             raise
-        moment = time.monotonic()
-        return _Open(running, held.revision, moment, moment)
+        return OpenTenant(running, held.revision)
 
     async def _make_room(self) -> None:
         """Closes the tenant unused longest, when there are as many as may be."""
@@ -150,7 +162,7 @@ class OpenTenants:
         """Takes the tenant out of use; it is closed when its last request has ended."""
         found = self._open.pop(name, None)
         if found is not None:
-            task = asyncio.create_task(_closed(found))
+            task = asyncio.create_task(found.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
@@ -186,10 +198,3 @@ async def _has_jobs(jobs: JobTable) -> bool:
     async for _ in jobs.unfinished():
         return True
     return False
-
-
-async def _closed(found: _Open) -> None:
-    if found.users:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(found.is_free.wait(), GRACE)
-    await found.running.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -13,12 +14,16 @@ import msgspec
 
 from fhirserver.app.open_tenants import FRESH
 from fhirserver.app.opening import tenant_table, whole_store
+from fhirserver.app.stores import open_inner
 from fhirserver.app.tenants import Tenant, tenant_folder
 from fhirserver.export import write
 from fhirserver.settings import Settings
 from fhirserver.store.records import MAX_LISTED, Records
+from fhirserver.store.sealed.keys import shred
 
 BELONGING: Final = (
+    "access.break-glass",
+    "access.policy",
     "auth.client",
     "identity.account",
     "identity.link",
@@ -62,12 +67,20 @@ async def _lines(records: Records, collection: str) -> list[bytes]:
                 "collection": collection,
                 "key": record.key,
                 "expires": record.expires,
-                "body": msgspec.Raw(record.body),
+                "body": _value(record.body),
             }
             lines.append(msgspec.json.encode(told) + b"\n")
         if len(found) < MAX_LISTED:
             return lines
         after = found[-1].key
+
+
+def _value(body: bytes) -> msgspec.Raw | dict[str, str]:
+    """A body as JSON where it is that."""
+    try:
+        return msgspec.json.decode(body, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return {"base64": b64encode(body).decode()}
 
 
 async def remove_tenant(settings: Settings, name: str) -> None:
@@ -77,8 +90,9 @@ async def remove_tenant(settings: Settings, name: str) -> None:
     `settings` are the server's. Raises `NotFound` and `Conflict`.
     """
     async with tenant_table(settings) as table:
-        await table.to_state(name, "deleting", "active", "suspended", "deleting")
+        tenant = await table.to_state(name, "deleting", "active", "suspended", "deleting")
         await asyncio.sleep(_NOTICED)
+        await shred_keys(tenant.settings_by(settings))
         if settings.is_mongodb:
             await _remove_documents(settings, name)
         folder = tenant_folder(settings.data, name)
@@ -89,6 +103,17 @@ async def remove_tenant(settings: Settings, name: str) -> None:
             return Tenant(name, tenant.created, state="deleted")
 
         await table.change(name, emptied)
+
+
+async def shred_keys(settings: Settings) -> None:
+    """Destroys the keys of a tenant's store, if it is sealed: nobody can read it any more."""
+    if settings.encryption == "off" or not (settings.is_mongodb or settings.database.exists()):
+        return
+    store = await open_inner(settings)
+    try:
+        await shred(store.records, settings.tenant)
+    finally:
+        await store.close()
 
 
 async def _remove_documents(settings: Settings, name: str) -> None:

@@ -99,6 +99,7 @@ class Running:
             concepts=store.concepts,
             jobs=self.jobs,
             access=self.access,
+            recorder=self.recorder,
         )
         operations = offered(
             expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
@@ -145,6 +146,7 @@ class Running:
 
     async def start(self, base: str) -> None:
         """Does jobs from now on; catches up with what is not indexed, where `base` is known."""
+        await self.access.load()
         if self._trail is not None:
             await self._trail.start()
         await self.registry.current(base)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import now
+from fhirserver.definitions.packaged import packaged
+from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings
 from fhirserver.store.port import ServerStore
 from fhirserver.store.sealed import check_plain, master_of, open_sealed
@@ -18,8 +20,14 @@ async def open_store(settings: Settings) -> ServerStore:
             await check_plain(inner)
             return inner
         master = master_of(settings.encryption_key)
-        fields = settings.encryption_fields
-        return await open_sealed(inner, master, tenant=settings.tenant, clock=now, fields=fields)
+        return await open_sealed(
+            inner,
+            master,
+            tenant=settings.tenant,
+            clock=now,
+            fields=settings.encryption_fields,
+            indexer=Indexer(packaged()),
+        )
     except BaseException:
         await inner.close()
         raise

@@ -24,6 +24,7 @@ COLLECTION: Final = "tenant"
 OF_TENANTS: Final = frozenset(
     {
         "base_url",
+        "brand",
         "conditional_delete",
         "cors_origins",
         "expunge",

@@ -80,6 +80,9 @@ _ROWS = (
     Kind("client-changed", _ALERT, _own("client-changed", "Client changed"), "U"),
     Kind("client-removed", _ALERT, _own("client-removed", "Client removed"), "D"),
     Kind("keys-changed", _ALERT, _own("keys-changed", "Keys changed"), "U"),
+    # what apps keep
+    Kind("app-state-read", _ACTIVITY, _own("app-state-read", "State of an app read"), "R"),
+    Kind("app-state-changed", _ACTIVITY, _own("app-state-changed", "State of an app changed"), "U"),
     # decisions
     Kind(
         "consent-decision",

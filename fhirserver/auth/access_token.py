@@ -7,10 +7,11 @@ from typing import Final
 
 import msgspec
 
-from fhirserver.auth.secret import SECRET_BYTES, RandomBytes, bytes_of, hash_of, text_of
+from fhirserver.auth.secret import SECRET_BYTES, RandomBytes, hash_of, text_of
 from fhirserver.store.records import ABSENT, Records
 
 COLLECTION: Final = "auth.access-token"
+_LENGTH: Final = 43  # characters of the secret's bytes
 
 
 class AccessToken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -43,18 +44,17 @@ class AccessTokens:
 
     async def issue(self, token: AccessToken) -> str:
         """The text of a new token, which is nowhere kept."""
-        secret = self._random(SECRET_BYTES)
+        text = text_of(self._random(SECRET_BYTES))
         await self._records.put(
-            COLLECTION, _key(secret), _encode(token), expected=ABSENT, expires=token.until
+            COLLECTION, _key(text), _encode(token), expected=ABSENT, expires=token.until
         )
-        return text_of(secret)
+        return text
 
     async def get(self, text: str) -> AccessToken | None:
         """What is kept of a token; None for one that is unknown or expired."""
-        secret = bytes_of(text)
-        if secret is None or len(secret) != SECRET_BYTES:
+        if len(text) != _LENGTH:
             return None
-        record = await self._records.get(COLLECTION, _key(secret))
+        record = await self._records.get(COLLECTION, _key(text))
         if record is None:
             return None
         token = _decode(record.body)
@@ -62,10 +62,8 @@ class AccessTokens:
 
     async def revoke(self, text: str) -> None:
         """Ends a token, if there is such a one."""
-        secret = bytes_of(text)
-        if secret is not None and len(secret) == SECRET_BYTES:
-            await self._records.delete(COLLECTION, _key(secret))
+        await self._records.delete(COLLECTION, _key(text))
 
 
-def _key(secret: bytes) -> str:
-    return text_of(hash_of(secret))
+def _key(text: str) -> str:
+    return text_of(hash_of(text.encode()))

@@ -99,6 +99,7 @@ def principal_of(live: Live) -> Principal:
         encounter=authorization.encounter,
         authorization=authorization.id,
         name=account.called if account else client.name,
+        authenticated_at=authorization.authenticated or None,
     )
 
 

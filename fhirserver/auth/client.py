@@ -9,6 +9,19 @@ import msgspec
 Kind: TypeAlias = Literal["public", "symmetric", "asymmetric"]
 
 
+class StateCode(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A code under which an app keeps state (SMART 2.2, "App State"), with what it may do.
+
+    `subjects` are the kinds that the state is of: `Patient`, `Practitioner`, `RelatedPerson`, or
+    empty for state that is nobody's. Without `modifies` it is read only.
+    """
+
+    system: str
+    code: str
+    subjects: tuple[str, ...] = ("Patient", "Practitioner", "RelatedPerson", "")
+    modifies: bool = True
+
+
 class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An app or a system. Instants are microseconds since 1970.
 
@@ -21,6 +34,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `pushes`: it must push its authorization requests (RFC 9126). `dpop`: its tokens are bound
     to a key (RFC 9449). `rotates`: whether refresh tokens are replaced with each use (None:
     those of public clients). `access_seconds` shortens the life of its access tokens.
+    `app_state` are the codes under which it may keep state.
     `introspects`: it may ask about tokens of other clients. `suspended` stops it at once.
     """
 
@@ -42,6 +56,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rotates: bool | None = None
     access_seconds: int | None = None
     introspects: bool = False
+    app_state: tuple[StateCode, ...] = ()
     logo_uri: str | None = None
     website: str | None = None
     dynamic: bool = False

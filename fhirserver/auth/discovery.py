@@ -35,6 +35,7 @@ CAPABILITIES: Final = (
     "permission-user",
     "permission-v1",
     "permission-v2",
+    "smart-app-state",
     "sso-openid-connect",
 )
 """Capabilities of SMART 2.2 that this server has."""
@@ -61,6 +62,12 @@ def smart_configuration(addresses: Addresses, registration: Registration) -> dic
     return {
         **_endpoints(addresses, registration),
         "capabilities": list(CAPABILITIES),
+        "management_endpoint": f"{addresses.issuer}/apps",
+        "user_access_brand_bundle": f"{addresses.issuer}/brands",
+        "smart_app_state_endpoint": f"{addresses.issuer}/app-state",
+        "associated_endpoints": [
+            {"url": f"{addresses.issuer}/app-state", "capabilities": ["smart-app-state"]}
+        ],
     }
 
 

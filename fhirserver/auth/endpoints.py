@@ -49,6 +49,9 @@ Endpoint: TypeAlias = Callable[[Request, Parameters], Awaitable[Answer]]
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
+More: TypeAlias = Callable[[Request], Awaitable[dict[str, Any]]]
+"""Further members of a configuration."""
+
 
 def endpoints(server: AuthorizationServer) -> list[Route]:
     """The routes of token, introspection, revocation, pushed requests, keys and configuration."""
@@ -84,14 +87,19 @@ def endpoints(server: AuthorizationServer) -> list[Route]:
     ]
 
 
-async def smart_configured(server: AuthorizationServer, request: Request) -> Response:
-    """The answer at `[fhir]/.well-known/smart-configuration`, which is public."""
+async def smart_configured(
+    server: AuthorizationServer, request: Request, more: More | None = None
+) -> Response:
+    """The answer at `[fhir]/.well-known/smart-configuration`, which is public.
+
+    `more` gives members that the store is asked for.
+    """
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=_PREFLIGHT)
 
     async def configuration(request: Request) -> Response:
         found = smart_configuration(server.addresses(request), server.platform.registration)
-        return _public(found)
+        return _public(found | await more(request) if more else found)
 
     return await _guarded(configuration)(request)
 

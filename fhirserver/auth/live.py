@@ -7,12 +7,14 @@ session that has ended and a scope that was taken from the client count at once.
 from __future__ import annotations
 
 from asyncio import gather
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fhirserver.access.scope import InvalidScope, parse_scopes, within
 from fhirserver.auth.access_token import AccessToken, AccessTokens
 from fhirserver.auth.authorization import Authorization
-from fhirserver.auth.authorizations import Authorizations
+from fhirserver.auth.authorizations import Authorizations, Held
 from fhirserver.auth.client import Client
 from fhirserver.auth.clients import Clients
 from fhirserver.auth.granting import within_ceiling
@@ -43,7 +45,11 @@ class Live:
 
 
 class Liveness:
-    """Looks up what access depends on."""
+    """Looks up what access depends on.
+
+    `far`: the records are over a network, so that it pays to ask for several of them at a time;
+    where they are in a file of this machine, that costs more than it gives.
+    """
 
     def __init__(
         self,
@@ -53,7 +59,10 @@ class Liveness:
         clients: Clients,
         accounts: Accounts,
         sessions: Sessions,
+        *,
+        far: bool = False,
     ) -> None:
+        self._far = far
         self._tenant = tenant
         self._authorizations = authorizations
         self._access_tokens = access_tokens
@@ -66,7 +75,7 @@ class Liveness:
         token = await self._access_tokens.get(text)
         if token is None:
             return None
-        held, client, account = await gather(
+        held, client, account = await self._together(
             self._authorizations.get(token.authorization),
             self._clients.live(token.client),
             self._account(token.user),
@@ -80,10 +89,19 @@ class Liveness:
 
     async def of_authorization(self, authorization: Authorization) -> Parties | None:
         """Who a live authorization is between; None where it gives nothing now."""
-        client, account = await gather(
-            self._clients.live(authorization.client), self._account(authorization.user)
-        )
+        client = await self._clients.live(authorization.client)
+        account = await self._account(authorization.user)
         return await self._parties(authorization, client, account)
+
+    async def _together(
+        self,
+        held: Awaitable[Held | None],
+        client: Awaitable[Client | None],
+        account: Awaitable[Account | None],
+    ) -> tuple[Held | None, Client | None, Account | None]:
+        if self._far:
+            return await gather(held, client, account)
+        return await held, await client, await account
 
     async def _parties(
         self, authorization: Authorization, client: Client | None, account: Account | None
@@ -117,12 +135,17 @@ def scopes_of(client: Client, scopes: tuple[str, ...]) -> tuple[str, ...]:
     """
     if not client.scopes:
         return () if "client_credentials" in client.grant_types else scopes
-    own = tuple(item for item in scopes if item == INTROSPECTION and item in client.scopes)
+    return _below(client.scopes, scopes)
+
+
+@lru_cache(maxsize=4096)  # asked with every request, and hardly ever another
+def _below(ceiling: tuple[str, ...], scopes: tuple[str, ...]) -> tuple[str, ...]:
+    own = tuple(item for item in scopes if item == INTROSPECTION and item in ceiling)
     try:
-        ceiling = parse_scopes(item for item in client.scopes if item != INTROSPECTION)
+        limits = parse_scopes(item for item in ceiling if item != INTROSPECTION)
         asked = parse_scopes(item for item in scopes if item != INTROSPECTION)
     except InvalidScope:
         return ()
-    if all(within(item, ceiling) for item in asked):
+    if all(within(item, limits) for item in asked):
         return tuple(item for item in scopes if item != INTROSPECTION or item in own)
-    return (*(str(item) for item in within_ceiling(asked, ceiling)), *own)
+    return (*(str(item) for item in within_ceiling(asked, limits)), *own)

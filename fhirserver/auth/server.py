@@ -37,7 +37,7 @@ class Platform:
 
     `fhir_base` is the address of the tenant's FHIR base for a request, without a final slash.
     It raises `fhirserver.errors.Invalid` for a host that is not ours. `address_of` is that of
-    who sent a request, for the audit trail.
+    who sent a request, for the audit trail. `far`: the records are over a network.
     """
 
     tenant: str
@@ -50,6 +50,7 @@ class Platform:
     fhir_base: Callable[[Request], str]
     fetcher: Fetcher
     address_of: Callable[[Request], str]
+    far: bool = False
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     registration: Registration = "off"
 
@@ -82,6 +83,7 @@ class AuthorizationServer:
             self.clients,
             platform.accounts,
             platform.sessions,
+            far=platform.far,
         )
         self.authenticator = Authenticator(self.liveness, self.proofs)
 

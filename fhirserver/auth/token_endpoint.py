@@ -49,6 +49,7 @@ async def token(
     grant = _GRANTS.get(grant_type)
     if grant is None:
         raise OAuthError("unsupported_grant_type", f"grant_type is one of {', '.join(_GRANTS)}.")
+    form = await _named(server, request, form)
     client = await server.client_authentication.client(request.headers, form, addresses)
     if grant_type not in client.grant_types:
         raise OAuthError("unauthorized_client", "The client is not registered for this grant.")
@@ -61,12 +62,24 @@ async def token(
     return await grant(server, Asked(request, form, client, addresses, thumbprint)), client
 
 
+async def _named(server: AuthorizationServer, request: Request, form: Parameters) -> Parameters:
+    """The form with the client_id that it may go without: that of a public client which refreshes
+    (RFC 6749 section 6 asks for none, and the SMART project's JavaScript client sends none)."""
+    says = {"client_id", "client_secret", "client_assertion"} & form.keys()
+    token = form.get("refresh_token")
+    if says or token is None or "authorization" in request.headers:
+        return form
+    held = await server.authorizations.of_refresh_token(token)
+    return form if held is None else {**form, "client_id": held.authorization.client}
+
+
 async def _by_code(server: AuthorizationServer, asked: Asked) -> dict[str, Any]:
     form, client = asked.form, asked.client
     held = await server.authorizations.of_code(required(form, "code"))
     found = held.authorization
     if found.used:
         await _reused(server, asked, found, "code-replay")
+        raise OAuthError("invalid_grant", "The code was used before. Ask the user again.")
     # What is wrong is not told, and uses nothing up: only the client that the code was made
     # for, with what only it can know, gets any further.
     fits = (
@@ -224,7 +237,7 @@ async def _reused(
 ) -> None:
     """Ends an authorization of which a used code came again, and records why it has ended.
 
-    A refresh token that came again has ended it already. Raises `invalid_grant` for the code.
+    A refresh token that came again has ended it already.
     """
     if authorization.used and reason == "code-replay":
         await server.authorizations.revoke(authorization.id, reason)

@@ -97,19 +97,11 @@ def _settings(data: Path | None, tenant: str | None) -> Settings:
 
 
 async def _verified(settings: Settings) -> Verified:
-    from fhirserver.app.audit import checkpoints_of, key_of, segments_of
+    from fhirserver.app.audit import verification_of
     from fhirserver.app.opening import whole_store
-    from fhirserver.audit.verify import Verification
 
     async with whole_store(settings) as store:
-        verification = Verification(
-            store,
-            segments_of(settings, store),
-            checkpoints_of(settings, store),
-            key_of(settings),
-            settings.tenant,
-        )
-        return await verification.run()
+        return await verification_of(settings, store).run()
 
 
 async def _seen(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar, cast
 
 import typer
 
@@ -13,7 +13,7 @@ from fhirserver.cli.configuration import TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.app.opening import AuthorizationRecords
-    from fhirserver.auth.client import Client
+    from fhirserver.auth.client import Client, Kind
     from fhirserver.settings import Settings
 
 _T = TypeVar("_T")
@@ -22,47 +22,53 @@ Data: TypeAlias = Annotated[
     Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
 ]
 Id: TypeAlias = Annotated[str, typer.Argument(help="The client_id.")]
-_Several: TypeAlias = list[str] | None
+KindName: TypeAlias = Annotated[
+    str, typer.Option(help="public, symmetric (gets a secret) or asymmetric (has keys).")
+]
+RedirectUris: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="Where codes are sent to; may be repeated.")
+]
+LaunchUri: TypeAlias = Annotated[str | None, typer.Option(help="Where an EHR launch goes.")]
+Origins: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="Further origin of its pages; may be repeated.")
+]
+Ceiling: TypeAlias = Annotated[
+    str, typer.Option(help="The most that it may be granted, with spaces between.")
+]
+Roles: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="Policy of a system, such as doctor; may be repeated.")
+]
+Pushes: TypeAlias = Annotated[
+    bool, typer.Option("--par", help="It must push its authorization requests.")
+]
+Bound: TypeAlias = Annotated[
+    bool, typer.Option("--dpop", help="Its tokens are bound to a key of its own.")
+]
+Introspects: TypeAlias = Annotated[
+    bool, typer.Option("--introspects", help="It may ask about tokens of every client.")
+]
+Seconds: TypeAlias = Annotated[
+    int | None, typer.Option(help="Shorter life of its access tokens.", min=30, max=900)
+]
 
 _KINDS: Final = ("public", "symmetric", "asymmetric")
 
 
 def add(
     name: Annotated[str, typer.Argument(help="What users know the app by.")],
-    kind: Annotated[
-        str,
-        typer.Option(help="public, symmetric (gets a secret) or asymmetric (has keys)."),
-    ] = "public",
-    redirect_uri: Annotated[
-        _Several, typer.Option(help="Where codes are sent to; may be repeated.")
-    ] = None,
-    launch_uri: Annotated[str | None, typer.Option(help="Where an EHR launch goes.")] = None,
-    origin: Annotated[
-        _Several, typer.Option(help="Further origin of its pages; may be repeated.")
-    ] = None,
-    scope: Annotated[
-        str, typer.Option(help="The most that it may be granted, with spaces between.")
-    ] = "",
-    system: Annotated[
-        bool, typer.Option("--system", help="It acts for itself (SMART Backend Services).")
-    ] = False,
-    role: Annotated[
-        _Several, typer.Option(help="Policy of a system, such as doctor; may be repeated.")
-    ] = None,
+    kind: KindName = "public",
+    redirect_uri: RedirectUris = None,
+    launch_uri: LaunchUri = None,
+    origin: Origins = None,
+    scope: Ceiling = "",
+    system: Annotated[bool, typer.Option("--system", help="It acts for itself.")] = False,
+    role: Roles = None,
     jwks: Annotated[Path | None, typer.Option(help="File with its public keys.")] = None,
     jwks_uri: Annotated[str | None, typer.Option(help="Where its public keys are.")] = None,
-    pushes: Annotated[
-        bool, typer.Option("--par", help="It must push its authorization requests.")
-    ] = False,
-    dpop: Annotated[
-        bool, typer.Option("--dpop", help="Its tokens are bound to a key of its own.")
-    ] = False,
-    introspects: Annotated[
-        bool, typer.Option("--introspects", help="It may ask about tokens of every client.")
-    ] = False,
-    token_seconds: Annotated[
-        int | None, typer.Option(help="Shorter life of its access tokens.", min=30, max=900)
-    ] = None,
+    pushes: Pushes = False,
+    dpop: Bound = False,
+    introspects: Introspects = False,
+    token_seconds: Seconds = None,
     data: Data = None,
     tenant: TenantName = None,
 ) -> None:
@@ -71,9 +77,7 @@ def add(
         refuse(f"A client is one of {', '.join(_KINDS)}.")
     if system and not role:
         refuse("Say what the system is: --role doctor, for one that sees what doctors see.")
-    fields = {
-        "name": name,
-        "kind": kind,
+    fields: dict[str, Any] = {
         "redirect_uris": tuple(redirect_uri or ()),
         "launch_uri": launch_uri,
         "origins": tuple(origin or ()),
@@ -87,7 +91,7 @@ def add(
     }
     if system:
         fields["grant_types"] = ("client_credentials",)
-    client, secret = _made(fields, jwks)
+    client, secret = _made(name, kind, fields, jwks)
     _run(settings_of(tenant, data=data), "client-registered", client.id, _adding(client))
     typer.echo(f"client_id      {client.id}")
     if secret:
@@ -182,7 +186,9 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
 """Name and function of each, in the order of the help."""
 
 
-def _made(fields: dict[str, Any], jwks: Path | None) -> tuple[Client, str | None]:
+def _made(
+    name: str, kind: str, fields: dict[str, Any], jwks: Path | None
+) -> tuple[Client, str | None]:
     """A checked client, and its secret."""
     import secrets
 
@@ -194,10 +200,12 @@ def _made(fields: dict[str, Any], jwks: Path | None) -> tuple[Client, str | None
     from fhirserver.errors import FhirError
     from fhirserver.model.json import decode
 
-    secret = text_of(secrets.token_bytes(SECRET_BYTES)) if fields["kind"] == "symmetric" else None
+    secret = text_of(secrets.token_bytes(SECRET_BYTES)) if kind == "symmetric" else None
     try:
         client = Client(
             id=text_of(secrets.token_bytes(ID_BYTES)),
+            name=name,
+            kind=cast("Kind", kind),
             created=now(),
             secret_hash=hash_of(secret.encode()) if secret else b"",
             jwks=decode(jwks.read_bytes()) if jwks else None,

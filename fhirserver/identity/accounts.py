@@ -149,9 +149,8 @@ class Accounts:
         for link in held.account.links:
             await self._release(LINKS, _key_of(link), id)
 
-    async def all(self) -> AsyncIterator[Account]:
-        """Every account, in the order of their ids."""
-        after = ""
+    async def all(self, after: str = "") -> AsyncIterator[Account]:
+        """Every account behind the id `after`, in the order of their ids."""
         while True:
             found = await self._records.list(COLLECTION, after=after)
             for record in found:

@@ -74,6 +74,13 @@ class Known(NamedTuple):
     leftover: frozenset[str] = frozenset()
 
 
+class InEffect(NamedTuple):
+    """What is in effect, and the service base URL to index by."""
+
+    known: Known
+    base: str
+
+
 class Registry:
     """Keeps `Known` up to date. `standard` are the definitions without custom parameters.
 
@@ -116,7 +123,7 @@ class Registry:
         """What was in effect when it was last asked for."""
         return self._known
 
-    async def current(self, base: str = "") -> Known:
+    async def current(self, base: str = "") -> InEffect:
         """What is in effect now.
 
         `base` is the service base URL of who asks. While not all is indexed, there is a job
@@ -131,7 +138,7 @@ class Registry:
             if state != self._caught_up:
                 self._caught_up = state
                 await self._jobs.ensure(REINDEX, REINDEX, {"base": base})
-        return known
+        return InEffect(known, base)
 
     async def refresh(self) -> Known:
         """What is in effect now, whoever asks."""

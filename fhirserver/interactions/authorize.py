@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PUBLIC: Final = frozenset({"capabilities", f"{MARK}versions"})
 """What may be asked by nobody in particular."""
 
+WRITING: Final = frozenset({"c", "u", "d"})
+
 _ALSO: Final = {
     "patch": "r",  # what is patched is shown, and can be asked by a test
     "conditional-patch": "rs",
@@ -58,8 +60,18 @@ def check_rights(context: Context, row: Interaction | OperationRow, request: Req
         letters += "s"
     for letter in letters:
         _check_types(rights, letter, (request.type,) if request.type else ())
+    if row.scope in WRITING and request.prefer == "representation" and request.type:
+        _check_types(rights, "r", (request.type,))
     if row.code == "history-system" and rights.is_of_patients:
         raise Forbidden("The history of the whole system is not told to who sees single records.")
+
+
+def may_show(context: Context, row: Interaction | OperationRow, request: Request) -> bool:
+    """Whether the answer to a write may show the resource: who may write it need not read it."""
+    if request.grant.unrestricted or row.scope not in WRITING or not request.type:
+        return True
+    assert context.access is not None
+    return context.access.rights(request.grant, context.definitions).allows(request.type, "r")
 
 
 def _check_operation(rights: Restriction, row: OperationRow, request: Request) -> None:

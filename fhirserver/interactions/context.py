@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from fhirserver.access.authority import Authority
 from fhirserver.access.grant import Grant
+from fhirserver.audit.recorder import Recorder
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Fault
 from fhirserver.interactions.operation import OperationRow
@@ -73,7 +74,7 @@ class Context:
     are read from `rules`: definitions hold for everybody, whoever may read them. `concepts` are
     the code systems of the store; who may not see all of them has them for validation only.
     `access` tells what callers may do; without it, only those without limits may do anything.
-    `unchanged` is what a
+    `recorder` takes in what goes beyond the access itself. `unchanged` is what a
     commit states that was prepared by these definitions and this indexer. `jobs` are those of
     the server, if it does any. `base` is the service base URL that the store is indexed by, as
     far as it is known.
@@ -97,6 +98,7 @@ class Context:
     base: str = ""
     access: Authority | None = None
     rules: Store | None = None
+    recorder: Recorder | None = None
 
     def may_name(self, grant: Grant, type: str) -> bool:
         """Whether the caller may create resources of a type under ids of its own choice."""

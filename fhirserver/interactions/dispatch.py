@@ -31,7 +31,7 @@ from fhirserver.interactions import (
     vread,
 )
 from fhirserver.interactions.accesses import Accesses, Tallied, is_bare
-from fhirserver.interactions.authorize import check_caller, check_rights
+from fhirserver.interactions.authorize import WRITING, check_caller, check_rights, may_show
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operation import MARK, OperationRow
 from fhirserver.interactions.prefer import preferred
@@ -152,8 +152,10 @@ class Gate:
             answer = await row.run(await self._guarded(row, request, seen), request)
         except Outdated:
             answer = await self._again(row, request, seen)
+        if not may_show(self._context, row, request):
+            answer.body = None
         prefers = request.prefer is not None or answer.outcome is not None
-        if prefers and row.scope in _WRITING and isinstance(row, Interaction):
+        if prefers and row.scope in WRITING and isinstance(row, Interaction):
             return preferred(answer, request.prefer)
         return answer
 
@@ -177,7 +179,7 @@ class Gate:
         if context.access is None:  # only what is public comes here
             return replace(context, concepts=NO_CONCEPTS)
         rights = context.access.rights(grant, context.definitions)
-        writes = row.scope in _WRITING or row.code == "transaction"
+        writes = row.scope in WRITING or row.code == "transaction"
         store = await context.access.guard(
             grant,
             context.indexer,
@@ -194,8 +196,7 @@ class Gate:
         """Takes up the search parameters that are now in effect."""
         if self._registry is None:
             return
-        known = await self._registry.current(request.base)
-        base = await self._registry.base(request.base)
+        known, base = await self._registry.current(request.base)
         context = self._context
         if (
             known.definitions is not context.definitions
@@ -228,7 +229,7 @@ class Gate:
     def _row(self, request: Request) -> Interaction | OperationRow:
         row = INTERACTIONS.get(request.interaction)
         if row is not None:
-            if request.type == AUDIT_EVENT and row.scope in _WRITING and self._accesses:
+            if request.type == AUDIT_EVENT and row.scope in WRITING and self._accesses:
                 raise refuse_trail()
             return row
         for found in self._operations.get(request.interaction, ()):
@@ -243,4 +244,3 @@ class Gate:
 
 
 _ATTEMPTS = 50
-_WRITING = frozenset({"c", "u", "d"})

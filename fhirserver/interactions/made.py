@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from fhirserver.errors import TooCostly
 from fhirserver.search.entry import Token
 from fhirserver.search.expression import And, Expression, IdIs, TokenIs
-from fhirserver.search.match import Document, contained_in, match
+from fhirserver.search.match import Document, match, world_of
 from fhirserver.store.port import Key
 
 _MAX_MATCHES = 100_000
@@ -22,9 +22,8 @@ class Made:
         self._by_type: dict[str, list[Document]] = defaultdict(list)
         self._by_token: dict[tuple[str, str, str], list[Document]] = defaultdict(list)
         self._budget = _MAX_MATCHES
-        self._world = dict(made)
+        self._world = world_of(made.values())
         for item in made.values():
-            self._world |= {(part.type, part.id): part for part in contained_in(item)}
             self._by_type[item.type].append(item)
             for param, entries in item.entries.items():
                 for code in {entry.code for entry in entries if isinstance(entry, Token)}:

@@ -11,7 +11,7 @@ from typing import Final
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Request
 from fhirserver.interactions.stored_definitions import newest
-from fhirserver.interactions.terminology import in_value_sets
+from fhirserver.interactions.terminology import in_value_sets, names_of
 from fhirserver.interactions.validation_mode import modes, required_profiles
 from fhirserver.model.json import Json, decode
 from fhirserver.model.outcome import Issue
@@ -20,9 +20,12 @@ from fhirserver.validation import Report, examine
 from fhirserver.validation.finding import MOST, error, told, under
 from fhirserver.validation.question import (
     CodeQuestion,
+    DisplayQuestion,
     ProfileQuestion,
     Question,
     QuestionnaireQuestion,
+    same_display,
+    wrong_display,
 )
 from fhirserver.validation.questionnaire import answers
 from fhirserver.validation.scope import NO_TYPES
@@ -57,6 +60,7 @@ async def judged(
         return told(report.issues)
     is_advised = advice or request.prefer == "OperationOutcome"
     refused = await _refused_codes(context, report.questions, is_advised=is_advised)
+    refused += await _wrong_displays(context, report.questions)
     refused += await _refused_answers(context, resource, report.questions)
     answered = [question.unanswered() for question in report.questions]
     return told(report.issues + refused + [issue for issue in answered if issue is not None])
@@ -84,6 +88,7 @@ def _examined(
         context.stored.definitions(context),
         modes(context.policy.validation_modes),
         advice=advice,
+        asks_displays=advice,
         types=types,
     )
 
@@ -105,6 +110,19 @@ async def _refused_codes(
         return []
     answers = await in_value_sets(context, [(item.value_set, item.codes) for item in asked])
     return [item.refused() for item, known in zip(asked, answers, strict=True) if known is False]
+
+
+async def _wrong_displays(context: Context, questions: Sequence[Question]) -> list[Issue]:
+    """The findings about displays that none of their codes' names in stored systems is."""
+    asked = [item for item in questions if isinstance(item, DisplayQuestion)][:MOST]
+    if not asked or context.concepts is NO_CONCEPTS:
+        return []
+    names = await names_of(context, [(item.system, item.version, item.code) for item in asked])
+    return [
+        wrong_display(item.code, item.display, known, item.expression)
+        for item, known in zip(asked, names, strict=True)
+        if known and not any(same_display(item.display, name) for name in known)
+    ]
 
 
 async def _refused_answers(

@@ -56,6 +56,25 @@ async def in_value_sets(
     return await ask(context, question)
 
 
+async def names_of(
+    context: Context, asked: Sequence[tuple[str, str | None, str]]
+) -> list[tuple[str, ...]]:
+    """For each code, as system, version and code: all its names; none where it is not here."""
+
+    def question(environment: Environment) -> list[tuple[str, ...]]:
+        return [_names(environment, *item) for item in asked]
+
+    return await ask(context, question)
+
+
+def _names(environment: Environment, url: str, version: str | None, code: str) -> tuple[str, ...]:
+    try:
+        concept = environment.system(url, version).find(code)
+    except FhirError:
+        return ()
+    return () if concept is None else tuple(concept.terms())
+
+
 def _any_in(
     environment: Environment, value_set: str, codes: Sequence[tuple[str | None, str]]
 ) -> bool | None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from fhirserver.interactions.operation import OperationRow
 from fhirserver.operations import (
+    break_glass,
     document,
     everything,
     expunge,
@@ -55,6 +56,7 @@ OPERATIONS: Final = (
     ),
     OperationRow("match", match.URL, ("type",), ("Patient",), "s", match.run),
     OperationRow("merge", merge.URL, ("type",), ("Patient",), "u", merge.run),
+    OperationRow("break-glass", break_glass.URL, ("instance",), ("Patient",), "r", break_glass.run),
     OperationRow("lookup", lookup.URL, ("type",), ("CodeSystem",), "r", lookup.run),
     OperationRow(
         "subsumes", subsumes.URL, ("type", "instance"), ("CodeSystem",), "r", subsumes.run

@@ -19,7 +19,7 @@ from typing import TypeAlias
 from fhirserver.access.grant import ANONYMOUS, OPEN, Grant
 from fhirserver.audit.recorder import Origin
 from fhirserver.definitions.registry import Definitions
-from fhirserver.errors import Fault, FhirError, MethodNotAllowed
+from fhirserver.errors import Fault, FhirError, Forbidden, MethodNotAllowed
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.route import route
 from fhirserver.rest.asgi import Disconnected, Receive, Scope, Send
@@ -40,6 +40,7 @@ from fhirserver.rest.xml_body import written_xml
 
 _LOG = logging.getLogger("fhirserver.rest")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_TOO_LITTLE = 'Bearer realm="fhir", error="insufficient_scope"'
 _PUBLIC = frozenset({"/metadata"})
 _NO_HEADERS: Headers = {}
 # Neither a shared cache nor a browser's disk is a place for patients' data.
@@ -217,6 +218,9 @@ class FhirApplication:
         content_type = scope.get(_CONTENT_TYPE) or refusal_type(
             headers.get(b"accept"), wanted_format(scope)
         )
+        if self._authenticate is not None and type(error) is Forbidden:
+            # Whatever is lacking, scope or role: this token does not do (RFC 6750, 3.1).
+            error.headers.setdefault("WWW-Authenticate", _TOO_LITTLE)
         return refused(
             error,
             content_type=content_type,

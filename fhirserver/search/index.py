@@ -167,6 +167,16 @@ class Indexer:
         entries = dict.fromkeys(entry for param in params for entry in found.get(param, ()))
         return tuple(entry for entry in entries if isinstance(entry, Reference))
 
+    def reference_entries(
+        self, resource: Resource, base_url: str = ""
+    ) -> Mapping[str, tuple[Entry, ...]]:
+        """The entries of all reference parameters, as `entries` gives them, and of no others.
+
+        References within the resource are not among them.
+        """
+        found = self._plan(resource).references(Scope(resource), Home(base_url))
+        return {code: tuple(dict.fromkeys(entries)) for code, entries in found.items()}
+
     def _plan(self, resource: Resource) -> Plan:
         type_ = resource.get("resourceType", "")
         plan = self._plans.get(type_)

@@ -121,6 +121,12 @@ class Settings(Rules, Bounds):
         le=1500,
         description="Time after which a user is asked again, however often an app was used.",
     )
+    brand: str = Field(
+        default="",
+        pattern=r"^(Organization/[A-Za-z0-9.-]{1,64})?$",
+        description="The resource, such as `Organization/1`, that the bundle of user-access brands "
+        "shows to everybody. Unset: a plain one with the name of the host.",
+    )
     sample_app: bool = Field(
         default=False,
         description="Whether the sample SMART app is served under `/sample-app`; "

@@ -6,6 +6,7 @@ code; what is excluded is never listed, only asked about each concept that is in
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -141,20 +142,24 @@ class Composition:
         return {url: None for part in (*self.includes, *self.excludes) for url in part.systems()}
 
 
-class Part:
+class Part(ABC):
     """An include or exclude, or the listing of an expansion."""
 
+    @abstractmethod
     def members(self, query: Query | None) -> Iterator[Member]:
-        raise NotImplementedError
+        """The members that the query means; without one, all."""
 
+    @abstractmethod
     def find(self, url: str | None, version: str | None, code: str) -> Iterator[Member]:
-        raise NotImplementedError
+        """The members with that code."""
 
     def knows_all(self, url: str | None) -> bool:
+        """Whether a code of the system that is not found is surely not a member."""
         return True
 
+    @abstractmethod
     def systems(self) -> Sequence[str]:
-        raise NotImplementedError
+        """The URLs of the code systems that it speaks of."""
 
 
 class Listing(Part):

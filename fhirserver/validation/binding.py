@@ -19,7 +19,14 @@ from fhirserver.model.outcome import Issue, Severity
 from fhirserver.terminology import Terminology
 from fhirserver.validation.finding import Check, Finding, Found, shown
 from fhirserver.validation.grammar import GRAMMARS
-from fhirserver.validation.question import CodeQuestion, Doubt, SystemQuestion
+from fhirserver.validation.question import (
+    CodeQuestion,
+    DisplayQuestion,
+    Doubt,
+    SystemQuestion,
+    same_display,
+    wrong_display,
+)
 from fhirserver.validation.scope import NOWHERE, Scope
 
 _NAMED = 8  # so many codes of a value set are told
@@ -42,7 +49,7 @@ class Bindings:
     def __init__(self, definitions: Definitions, terminology: Terminology) -> None:
         self._definitions = definitions
         self._terminology = terminology
-        self._systems: dict[str, frozenset[str]] = {}
+        self._systems: dict[str, Mapping[str, str | None]] = {}
         self._codes: dict[str, Codes] = {}
         self._answers: dict[tuple[str, str | None, str], bool | None] = {}
 
@@ -114,16 +121,18 @@ class Bindings:
         codes = self._systems.get(system)
         if codes is None:
             codes = self._system(system)
-        if code in codes or not codes:
-            return None
-        return [SystemQuestion("", system, code)]
+        if codes and code not in codes:
+            return [SystemQuestion("", system, code)]
+        if scope.advice and type(value.get("display")) is str:
+            return _display(value, scope, codes)
+        return None
 
-    def _system(self, url: str) -> frozenset[str]:
-        """The codes of a system that is here as a whole; none of another."""
+    def _system(self, url: str) -> Mapping[str, str | None]:
+        """The codes of a system that is here as a whole, with displays; none of another."""
         found = self._definitions.code_system(url)
-        codes: frozenset[str] = frozenset()
+        codes: Mapping[str, str | None] = {}
         if found is not None and found.is_complete:
-            codes = frozenset(found.concepts)
+            codes = {code: concept.display for code, concept in found.concepts.items()}
         if found is not None or len(self._systems) < _MOST_KEPT:
             self._systems[url] = codes
         return codes
@@ -136,6 +145,21 @@ class Bindings:
         frozen = {system: frozenset(codes) for system, codes in by_system.items()}
         every = frozenset(code for codes in frozen.values() for code in codes)
         return Codes(url, frozen, every, expansion is not None)
+
+
+def _display(value: Any, scope: Scope, codes: Mapping[str, str | None]) -> Found:
+    """What is to be told of the display of a Coding; `codes` are those of its system, if known."""
+    system, code, display = value["system"], value["code"], value["display"]
+    if not codes:
+        if not scope.asks_displays:
+            return None
+        return [DisplayQuestion("", system, value.get("version"), code, display)]
+    known = codes[code]
+    if known is None or display == known or same_display(display, known):
+        return None
+    if not str(scope.root.get("language", "en")).startswith("en"):
+        return None  # the definitions have no names in other languages
+    return [wrong_display(code, display, [known])]
 
 
 class _Bound:

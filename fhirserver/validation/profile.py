@@ -108,6 +108,7 @@ class Profiles:
             if "resourceType" in value and value is not scope.resource:
                 inner = Scope(value, outer=scope.outer, full_url=scope.full_url)
                 inner.conforms, inner.structures = scope.conforms, scope.structures
+                inner.advice, inner.asks_displays = scope.advice, scope.asks_displays
                 type = value["resourceType"]
                 if has_errors(self.base(type)(value, inner)):
                     return False

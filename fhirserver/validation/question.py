@@ -6,11 +6,15 @@ all together, and tells with `unanswered` what remains.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 from fhirserver.definitions.structure import Context
 from fhirserver.model.outcome import Issue, Severity
+
+_NAMED: Final = 5  # names of a code that are told
+_SHOWN: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,20 @@ class SystemQuestion(Question):
     def unanswered(self, *, strict: bool = False) -> Issue | None:
         text = f"The code system '{self.system}' has no code '{self.code}'."
         return Issue("error" if strict else "warning", "code-invalid", self.expression, text)
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayQuestion(Question):
+    """Whether a display is one of the names of a code, whose system is not packaged."""
+
+    system: str
+    version: str | None
+    code: str
+    display: str
+
+    def under(self, place: str) -> Self:
+        at = place + self.expression
+        return type(self)(at, self.system, self.version, self.code, self.display)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +160,15 @@ def wrong_target(type: str, types: frozenset[str], expression: str = "") -> Issu
     wanted = ", ".join(sorted(types))
     text = f"Expected a reference to {wanted}, found one to a {type}."
     return Issue("error", "value", expression, text)
+
+
+def same_display(one: str, other: str) -> bool:
+    """Whether two names are the same but for case and white space."""
+    return one == other or one.casefold().split() == other.casefold().split()
+
+
+def wrong_display(code: str, given: str, names: Sequence[str], expression: str = "") -> Issue:
+    """The finding that a display is none of the names of a code."""
+    known = " or ".join(f"'{name}'" for name in names[:_NAMED])
+    text = f"Expected the display of '{code}' to be {known}, found '{given[:_SHOWN]}'."
+    return Issue("warning", "code-invalid", expression, text)

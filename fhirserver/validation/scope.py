@@ -46,6 +46,8 @@ class Scope:
         self.types: Mapping[str, str] = types or (outer.types if outer else NO_TYPES)
         self.conforms: Callable[[Json, str], bool | None] | None = None
         self.structures: Any = outer.structures if outer else None  # `structure.Structures`
+        self.advice: bool = outer.advice if outer else False  # whether what is only advice is told
+        self.asks_displays: bool = outer.asks_displays if outer else False
         self.surroundings: Any = None  # what `invariant` makes of this for FHIRPath
 
     @property

@@ -124,7 +124,8 @@ class Structures:
         is_nested = len(own) < len(value)
         content = own if is_nested else value
         within = Scope(content, scope.root, scope.outer, scope.full_url, scope.modes, scope.types)
-        within.structures = scope.structures
+        within.structures, within.advice = scope.structures, scope.advice
+        within.asks_displays = scope.asks_displays
         found = self.within(within)
         if "id" not in value:
             text = "A contained resource needs an id, by which it is referred to."

@@ -60,19 +60,23 @@ def examine(
     modes: Mapping[str, str] = ALL_REJECT,
     *,
     advice: bool = True,
+    asks_displays: bool = False,
     types: Mapping[str, str] = NO_TYPES,
 ) -> Report:
     """The same with the open questions apart, for a caller who can answer them.
 
     `modes` tells by canonical URL which profiles are not checked (off) or only warn. Without
-    `advice` vital signs are not held against profiles that they do not claim. `types` are those
-    of resources by the references that lead to them.
+    `advice` vital signs are not held against profiles that they do not claim, and displays not
+    compared; `asks_displays` makes questions of those of systems that are not among the
+    definitions. `types` are those of resources by the references that lead to them.
     """
     known = packaged() if definitions is None else definitions
     structures = compiled(known.standard)
     type_ = resource.get("resourceType") if isinstance(resource, dict) else None
     root = type_ if isinstance(type_, str) and type_ in known.resource_types else ""
-    found = _found(structures, resource, profiles if root else (), modes, types)
+    scope = Scope(resource if isinstance(resource, dict) else {}, modes=modes, types=types)
+    scope.advice, scope.asks_displays = advice, asks_displays
+    found = _found(structures, resource, profiles if root else (), scope)
     if advice and root == "Observation" and not has_errors(found):
         urls = [url for url in vital_sign_profiles(resource) if url not in profiles]
         found = _advised(structures, resource, urls, found)
@@ -106,17 +110,10 @@ def compiled(definitions: Definitions) -> Structures:
     return found
 
 
-def _found(
-    structures: Structures,
-    resource: Json,
-    profiles: Sequence[str],
-    modes: Mapping[str, str],
-    types: Mapping[str, str],
-) -> Found:
+def _found(structures: Structures, resource: Json, profiles: Sequence[str], scope: Scope) -> Found:
     if not isinstance(resource, dict):
         return structures.resource(resource)
     try:
-        scope = Scope(resource, modes=modes, types=types)
         found = structures.within(scope)
         if profiles and not _is_broken(found):
             for url in profiles:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from access.asking import Ask
 from access.test_non_interference import compare
-from access.worlds import CALLERS, Caller, hidden, observation
+from access.worlds import BY_NAME, Caller, hidden, observation
 from interactions.bundles import entry, transaction
 
 from fhirserver.access.guard.reading import Reading
@@ -22,8 +22,6 @@ from fhirserver.access.hops import Hops
 from fhirserver.access.restriction import Restriction
 from fhirserver.interactions.context import Context
 from fhirserver.search.expression import EVERYTHING, NOTHING
-
-BY_NAME = {caller.name: caller for caller in CALLERS}
 
 
 def _through(verb: str) -> Callable[..., Any]:
@@ -74,6 +72,7 @@ def _get(*urls: str) -> list[Ask]:
     return [Ask("GET", url) for url in urls]
 
 
+_RESULTS = _get("DiagnosticReport?result.code=4", "DiagnosticReport?result.code=2")
 _BOB = observation("o-bob", "bob", "1")
 _NEW = {name: value for name, value in _BOB.items() if name != "id"}
 
@@ -111,7 +110,7 @@ MUTANTS = {
         "doctor",
         _get("Practitioner?_revinclude=Observation:performer", "Observation?_revinclude=*"),
     ),
-    "chain": (Hops, "_chain", _found_itself, "doctor", _get("DiagnosticReport?result.code=4", "DiagnosticReport?result.code=2")),
+    "chain": (Hops, "_chain", _found_itself, "doctor", _RESULTS),
     "has": (
         Hops,
         "_has",

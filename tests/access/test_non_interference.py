@@ -61,23 +61,27 @@ def check(caller: Caller, requests: st.SearchStrategy[list[Ask]], examples: int)
     holds()
 
 
+@pytest.mark.slow_on_mongodb
 @EACH
-def test_reads_tell_nothing(caller: Caller) -> None:
-    check(caller, st.lists(READS, min_size=20, max_size=40), 4)
+def test_reads_tell_nothing(caller: Caller, each_store: str) -> None:
+    check(caller, st.lists(READS, min_size=20, max_size=30), 3)
 
 
+@pytest.mark.slow_on_mongodb
 @EACH
-def test_writes_tell_nothing(caller: Caller) -> None:
-    check(caller, st.lists(st.one_of(WRITES, WRITES, READS), min_size=6, max_size=12), 4)
+def test_writes_tell_nothing(caller: Caller, each_store: str) -> None:
+    check(caller, st.lists(st.one_of(WRITES, WRITES, READS), min_size=6, max_size=12), 3)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @EACH
 def test_many_reads_tell_nothing(caller: Caller) -> None:
     check(caller, st.lists(READS, min_size=30, max_size=60), 80)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @EACH
 def test_many_writes_tell_nothing(caller: Caller) -> None:
     check(caller, st.lists(st.one_of(WRITES, WRITES, READS), min_size=6, max_size=14), 150)

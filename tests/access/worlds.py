@@ -359,6 +359,7 @@ CALLERS = (
     ),
     Caller("support", Principal("u-sup", "t", ("support",)), lambda item: item.type in _DIRECTORY),
 )
+BY_NAME = {caller.name: caller for caller in CALLERS}
 
 
 def hidden(caller: Caller) -> tuple[Item, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from fhirserver.app.tenants import Tenant
 from fhirserver.errors import Conflict, NotFound
 from fhirserver.interactions.request import Request
 from fhirserver.settings import Settings
+from fhirserver.store.sealed.keys import Shredded
 
 
 @pytest.fixture
@@ -35,6 +37,11 @@ async def server(tmp_path: Path, each_store: str) -> Settings:
         await fill(await tenant_settings(settings, name))
     await fill(settings)
     return settings
+
+
+def write_master(path: Path) -> None:
+    path.write_text(b64encode(b"k" * 32).decode())
+    path.chmod(0o600)
 
 
 async def fill(settings: Settings) -> None:
@@ -141,3 +148,34 @@ async def test_a_removal_goes_on_where_it_was(
         kept = await table.get("one")
         assert kept is not None
         assert kept.tenant.state == "deleted"
+
+
+@pytest.mark.check("OPS-5")
+async def test_the_keys_of_a_sealed_tenant_are_destroyed(
+    tmp_path: Path, each_store: str, at_once: None
+) -> None:
+    """What a copy of the database would hold after that is read by nobody."""
+    master = tmp_path / "elsewhere" / "master.key"
+    master.parent.mkdir()
+    write_master(master)
+    url = stores.url_of(tmp_path)
+    settings = Settings(
+        data=tmp_path,
+        auth="none",
+        encryption="on",
+        encryption_key=f"file:{master}",
+        **({"store": url} if url else {}),
+    )
+    async with tenant_table(settings) as table:
+        for name in ("one", "two"):
+            await table.create(Tenant(name, 1))
+    for name in ("one", "two"):
+        await fill(await tenant_settings(settings, name))
+    one, two = [await tenant_settings(settings, name) for name in ("one", "two")]
+    other = await held(two)
+    await removal.shred_keys(one)
+    with pytest.raises(Shredded):
+        await held(one)
+    assert await held(two) == other
+    await remove_tenant(settings, "one")
+    assert await held(two) == other

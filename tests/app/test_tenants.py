@@ -18,7 +18,7 @@ from stores import url_of
 from fhirserver import Settings, create_app
 from fhirserver.app import Running, open_tenants, tenant_table
 from fhirserver.app.tenants import Tenant, TenantTable, own_settings
-from fhirserver.errors import Conflict, Invalid, NotFound
+from fhirserver.errors import Conflict, Invalid, NotFound, Unavailable
 
 FHIR = {"Content-Type": "application/fhir+json"}
 ONE, TWO = "/t/one/fhir", "/t/two/fhir"
@@ -303,11 +303,10 @@ async def test_a_request_under_way_ends_before_its_tenant_is_closed(
     async with tenant_table(settings) as table:
         await table.create(Tenant("one", 1))
         tenants = open_tenants.OpenTenants(settings, table)
-        async with tenants.use("one") as running:
+        with await tenants.find("one") as running:
             await table.to_state("one", "suspended", "active")
             with pytest.raises(NotFound):
-                async with tenants.use("one"):
-                    raise AssertionError
+                await tenants.find("one")
             closing = asyncio.create_task(tenants.close())
             await asyncio.sleep(0.05)
             assert not closing.done()
@@ -322,10 +321,11 @@ async def test_when_all_are_in_use_others_wait(tmp_path: Path) -> None:
             await table.create(Tenant(name, 1))
         async with worker(settings) as client:
             app_tenants = open_tenants.OpenTenants(settings, table)
-            async with app_tenants.use("one"):
-                with pytest.raises(Exception, match="busy for others"):
-                    async with app_tenants.use("two"):
-                        raise AssertionError
+            with (
+                await app_tenants.find("one"),
+                pytest.raises(Unavailable, match="busy for others"),
+            ):
+                await app_tenants.find("two")
             await app_tenants.close()
             assert (await client.get(f"{TWO}/metadata")).status_code == 200
 

@@ -19,6 +19,7 @@ from fhirserver.audit.recorder import Origin
 from fhirserver.audit.verify import Verification, Verified
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource, decode
+from fhirserver.settings import DEFAULT_TENANT as TENANT
 from fhirserver.settings import Settings
 
 TENANT = "default"

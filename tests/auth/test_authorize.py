@@ -3,6 +3,11 @@
 import pytest
 from launching import APP, BASE, ISSUER, answer_of, asked, body, hospital, redeemed
 
+from fhirserver.access.grant import SERVER
+from fhirserver.errors import Unavailable
+from fhirserver.interactions.request import Request
+from fhirserver.model.json import decode
+
 ALLOW = ("answer", "allow")
 DENY = ("answer", "deny")
 
@@ -263,3 +268,38 @@ async def test_a_client_that_has_to_push_its_requests_cannot_send_them(place):
     assert answer_of(refused)["error"] == "invalid_request"
     assert answer["code"]
     assert again.status_code == 400
+
+
+class _Broken:
+    async def record(self, *events):
+        raise Unavailable("The audit trail cannot be written.")
+
+
+@pytest.mark.check("AUD-5")
+async def test_no_code_leaves_that_is_not_on_record(place):
+    async with place.browser("ann") as browser:
+        page = await browser.get("/auth/authorize", **asked())
+        object.__setattr__(place.authorization.interaction, "recorder", _Broken())
+        response = await browser.send(page, ALLOW)
+
+    assert response.status_code == 503
+    assert "location" not in response.headers
+    assert "code=" not in response.text
+
+
+@pytest.mark.check("AUD-5")
+@pytest.mark.parametrize(("press", "subtype"), [(ALLOW, "grant-given"), (DENY, "grant-denied")])
+async def test_what_the_user_said_is_on_record(place, press, subtype):
+    async with place.browser("ann") as browser:
+        page = await browser.get("/auth/authorize", **asked())
+        await browser.send(page, press)
+    ask = Request(
+        "search-type",
+        BASE,
+        "AuditEvent",
+        parameters=(("subtype", subtype), ("patient", "Patient/a")),
+        grant=SERVER,
+    )
+    found = decode((await place.app._running.dispatch(ask)).body)
+
+    assert found["total"] == 1

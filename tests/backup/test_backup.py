@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -263,3 +264,41 @@ def test_sealed_keys(tmp_path: Path) -> None:
     assert (tmp_path / "plain").stat().st_mode & 0o077 == 0
     with pytest.raises(FileExistsError):
         write_keys(tmp_path / "plain", keys, None)
+
+
+@pytest.mark.check("OPS-7")
+async def test_a_sealed_store_comes_back_with_its_keys_only(tmp_path: Path) -> None:
+    """On another host, with nothing but the backup and the file of keys."""
+    master = tmp_path / "here" / "master.key"
+    write_master(master)
+    sealed = {"auth": "none", "encryption": "on"}
+    here = Settings(data=tmp_path / "data", encryption_key=f"file:{master}", **sealed)
+    await fill(here, 2)
+    folder = tmp_path / "backup"
+    await back_up(here, folder, silent)
+    keys = keys_of(here)
+    assert keys["master.key"] == master.read_bytes()
+    for path in below(folder):
+        assert path.is_dir() or "å".encode() not in path.read_bytes()
+    elsewhere = tmp_path / "elsewhere" / "master.key"
+    there = Settings(data=tmp_path / "there", encryption_key=f"file:{elsewhere}", **sealed)
+    found = await drill(Settings(auth="none"), folder, keys, silent)
+    assert (found.wrong, found.opened) == ((), 3)
+    for wrong in ({}, keys | {"master.key": b64encode(b"x" * 32)}):
+        found = await drill(there, folder, wrong, silent)
+        assert found.wrong
+    with pytest.raises(NotRestorable, match="ENCRYPTION_KEY"):
+        restore_into(Settings(data=tmp_path / "there"), folder, keys, silent)
+    restore_into(there, folder, keys, silent)
+    assert await held(there) == await held(here)
+    assert mode(elsewhere) & 0o077 == 0
+    elsewhere.write_bytes(b64encode(b"x" * 32))
+    again = there.model_copy(update={"data": tmp_path / "again"})
+    with pytest.raises(NotRestorable, match="another master key"):
+        restore_into(again, folder, keys, silent)
+
+
+def write_master(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b64encode(b"k" * 32))
+    path.chmod(0o600)

@@ -14,6 +14,7 @@ from store.making import walk_history
 from typer.testing import CliRunner
 
 from fhirserver.app import open_gate, whole_store
+from fhirserver.cli.backup import backup
 from fhirserver.cli.export import export
 from fhirserver.cli.keys import list_keys, make, retire, rewrap, rotate, status
 from fhirserver.cli.load import load
@@ -116,6 +117,21 @@ def test_a_store_is_moved_into_encryption_and_out_of_it(
     use(monkeypatch, "again")
     assert run(load, "--restore", "back").exit_code == 0
     assert history() == before
+
+
+def test_a_backup_is_sealed_as_the_store_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    run(make, "one.key")
+    encrypt(monkeypatch, "one.key")
+    monkeypatch.delenv("FHIRSERVER_STORE", raising=False)  # files alone are backed up here
+    asyncio.run(fill())
+    assert run(backup, "kept").exit_code == 0
+    found = b"".join(path.read_bytes() for path in Path("kept").rglob("*") if path.is_file())
+    assert b"quill" not in found.lower()
+    verified = run(backup, "verify", "kept")
+    assert verified.exit_code == 0, verified.output
+    run(make, "two.key")
+    monkeypatch.setenv("FHIRSERVER_ENCRYPTION_KEY", "file:two.key")
+    assert "wrapped by the master key" in run(backup, "verify", "kept").output
 
 
 def test_without_encryption_there_are_no_keys() -> None:

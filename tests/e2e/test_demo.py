@@ -15,7 +15,8 @@ SECONDS = 20
 
 def test_a_demo_answers_within_seconds_and_lists_what_it_holds(tmp_path: Path) -> None:
     begun = time.monotonic()
-    with serving(tmp_path / "unused", command="demo", TMPDIR=str(tmp_path)) as server:
+    options = ("--auth", "none")
+    with serving(tmp_path / "unused", *options, command="demo", TMPDIR=str(tmp_path)) as server:
         assert time.monotonic() - begun < SECONDS
         assert server.count("Patient") == 50
         page = httpx2.get(server.root).text
@@ -31,7 +32,7 @@ def test_a_demo_answers_within_seconds_and_lists_what_it_holds(tmp_path: Path) -
 
 
 def test_a_demo_in_a_folder_keeps_what_was_changed(tmp_path: Path) -> None:
-    options = ("--data", str(tmp_path / "data"), "--patients", "3")
+    options = ("--data", str(tmp_path / "data"), "--patients", "3", "--auth", "none")
     with serving(tmp_path / "data", *options, command="demo") as server:
         patient = httpx2.get(f"{server.base}/Patient/patient-2").json()
         patient["active"] = False

@@ -100,3 +100,27 @@ async def test_what_cannot_be_validated_is_refused(
 ) -> None:
     with pytest.raises(Invalid):
         await client.call(url, *parameters)
+
+
+COLOURS = {
+    "resourceType": "CodeSystem",
+    "id": "colours",
+    "url": "http://example.org/CodeSystem/colours",
+    "status": "active",
+    "content": "complete",
+}
+
+
+async def test_displays_are_compared_with_the_names_in_the_store(client: Client) -> None:
+    names = [{"code": "red", "display": "Red", "designation": [{"language": "de", "value": "Rot"}]}]
+    await client.put(COLOURS | {"concept": names})
+    codings = [
+        {"system": COLOURS["url"], "code": "red", "display": display}
+        for display in ("red", "Rot", "Blue")
+    ]
+    resource = {"resourceType": "Patient", "maritalStatus": {"coding": codings}}
+    outcome = await client.call("Patient/$validate", {"name": "resource", "resource": resource})
+    told = [issue for issue in outcome["issue"] if "display" in issue["diagnostics"]]
+    assert [issue["severity"] for issue in told] == ["warning"]
+    assert told[0]["expression"] == ["Patient.maritalStatus.coding[2]"]
+    assert "'Red' or 'Rot'" in told[0]["diagnostics"]

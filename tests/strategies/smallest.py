@@ -36,6 +36,55 @@ def smallest(definitions: Definitions, type: str) -> Resource:
     return {"resourceType": type} | _content(definitions, Terminology(definitions), type)
 
 
+# What the invariants of a type ask for beyond its structure.
+_SOUND: dict[str, Resource] = {
+    "AllergyIntolerance": {
+        "clinicalStatus": {
+            "coding": [
+                {
+                    "system": "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical",
+                    "code": "active",
+                }
+            ]
+        }
+    },
+    "Appointment": {"participant": [{"actor": {"display": "a"}, "status": "accepted"}]},
+    "AppointmentResponse": {"actor": {"display": "a"}},
+    "Bundle": {"type": "collection"},
+    "CapabilityStatement": {
+        "kind": "requirements",
+        "description": "a",
+        "rest": [{"mode": "server"}],
+    },
+    "Consent": {"policyRule": {"text": "a"}},
+    "EventDefinition": {"trigger": [{"type": "named-event", "name": "a"}]},
+    "ImmunizationRecommendation": {
+        "recommendation": [
+            {"vaccineCode": [{"text": "a"}], "forecastStatus": {"text": "a"}},
+        ]
+    },
+    "InsurancePlan": {"name": "a"},
+    "Linkage": {
+        "item": [{"type": kind, "resource": {"display": "a"}} for kind in ("source", "alternate")]
+    },
+    "Organization": {"name": "a"},
+    "StructureDefinition": {
+        "kind": "resource",
+        "abstract": False,
+        "type": "Patient",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+        "derivation": "constraint",
+        "differential": {"element": [{"id": "Patient", "path": "Patient"}]},
+    },
+    "TerminologyCapabilities": {"kind": "requirements", "description": "a"},
+}
+
+
+def sound(definitions: Definitions, type: str) -> Resource:
+    """The same with what the invariants ask for, so that it is valid."""
+    return smallest(definitions, type) | _SOUND.get(type, {})
+
+
 def _content(definitions: Definitions, terminology: Terminology, path: str) -> Resource:
     out: Resource = {}
     done = set()
@@ -52,6 +101,8 @@ def _value(definitions: Definitions, terminology: Terminology, child: Child) -> 
     if child.type in PRIMITIVES:
         binding = child.element.binding
         if child.type == "code" and binding and binding.strength == "required":
+            if "mimetypes" in binding.value_set:
+                return "text/plain"
             return (terminology.expand(binding.value_set) or [("", "a")])[0][1]
         return PRIMITIVES[child.type]
     if child.type == "Reference":

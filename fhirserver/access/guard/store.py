@@ -32,7 +32,10 @@ from fhirserver.store.port import (
 
 
 class GuardedStore:
-    """`writes`: for a request that writes, which reads what it may write over."""
+    """`writes`: for a request that writes, which reads what it may write over.
+
+    `opened` are the ids of the patients whose record the caller opened in an emergency.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class GuardedStore:
         self.searching = Searching(store, restriction, hops, self.reading)
         self.writing = Writing(store, restriction, hops, self.reading, now)
         self.keeping = Keeping(store, restriction)
+        self.opened = restriction.opened
 
     @property
     def atomic(self) -> bool:

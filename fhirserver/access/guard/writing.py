@@ -71,6 +71,8 @@ class Writing:
         before = await self._before(change)
         if before is not None:
             await self._check_before(before, letter)
+            if change.method == "PATCH":  # what is patched is shown, and can be asked by a test
+                await self._check_before(before, "r")
         if change.body is not None:
             self._check_after(change, letter)
             self._check_labels(change, before)

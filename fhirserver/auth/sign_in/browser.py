@@ -11,14 +11,14 @@ import base64
 import hmac
 from collections.abc import Callable, Iterable
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fhirserver.auth.pages.page import render, root_of
-from fhirserver.errors import Forbidden
+from fhirserver.errors import Forbidden, Invalid, TooLarge, UnsupportedMediaType
 from fhirserver.identity.session import SignedIn
 from fhirserver.identity.sessions import Sessions
 
@@ -26,7 +26,9 @@ CSRF: Final = "csrf"
 """The field of every form that says which browser it was made for."""
 
 _VISIT_BYTES: Final = 16
-_FIELDS: Final = 40
+_FORM: Final = "application/x-www-form-urlencoded"
+_FIELDS: Final = 200  # a consent has one for each scope
+_MOST_BYTES: Final = 128 * 1024
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _NOT_OURS: Final = Forbidden("This form is out of date. Go back, load the page again, and retry.")
 
@@ -122,13 +124,14 @@ class Browser:
         return render(request, "message.html", status=status, **values)
 
     async def form(self, request: Request) -> FormData:
-        """The form that was sent. Raises `Forbidden` when no page of ours in this browser sent it.
+        """The form that was sent. Raises `Forbidden` when no page of ours in this browser sent it,
+        `TooLarge`, `Invalid` and `UnsupportedMediaType` for what no form of ours is like.
 
         `SameSite=Lax` and the mark each suffice; what a browser says of its own accord is a
         third look.
         """
         self.check_site(request)
-        form = await request.form(max_fields=_FIELDS, max_files=0)
+        form = await _read(request)
         self.check(request, form.get(CSRF))
         return form
 
@@ -162,6 +165,25 @@ class Browser:
         if parts.hostname in _LOOPBACK:
             return False
         raise Forbidden("Signing in needs https: over plain http a password could be read.")
+
+
+async def _read(request: Request) -> FormData:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != _FORM:
+        raise UnsupportedMediaType(f"Send the form as {_FORM}.")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _MOST_BYTES:
+            raise TooLarge("The form is too long.")
+    try:
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_FIELDS
+        )
+    except ValueError as error:
+        raise Invalid("The form cannot be read.") from error
+    found: list[tuple[str, str | UploadFile]] = [*pairs]
+    return FormData(found)
 
 
 def _text(value: bytes) -> str:

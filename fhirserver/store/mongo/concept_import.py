@@ -17,7 +17,8 @@ from bson import Binary, Int64
 from pymongo import InsertOne, UpdateOne
 
 from fhirserver.model.json import encode
-from fhirserver.store.mongo.concept_system import LONGEST_VALUE, NUL
+from fhirserver.store.concept_start import LONGEST_VALUE
+from fhirserver.store.mongo.concept_system import NUL
 from fhirserver.store.mongo.connection import Connection
 from fhirserver.store.mongo.document import Json
 from fhirserver.store.mongo.guard import Guard

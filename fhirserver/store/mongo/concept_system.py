@@ -15,22 +15,19 @@ from typing import Any, Final
 from pymongo.database import Database
 
 from fhirserver.definitions.value_set import Filter
-from fhirserver.model.json import decode
+from fhirserver.store.concept_start import LONGEST_VALUE, start_of, stored_concept
 from fhirserver.store.mongo.document import Json
 from fhirserver.store.mongo.indexes import CONCEPT, CONCEPT_WORD
 from fhirserver.terminology.concept import Concept, SystemInfo
-from fhirserver.terminology.condition import CONSTRAINT, meets
-from fhirserver.terminology.snomed.ecl import narrowest, read
+from fhirserver.terminology.condition import meets
 from fhirserver.terminology.spelling import nearest
 from fhirserver.terminology.words import CANDIDATES, Query, has_words
 
 NUL: Final = "\x00"
-LONGEST_VALUE: Final = 400
 
 _LAST: Final = "\U0010ffff"
 _FEW: Final = 64
 _LOOKED_AT: Final = 4 * CANDIDATES
-_CODES: Final = frozenset({"concept", "code"})
 _SHOWN: Final = {"_id": 0, "c": 1, "d": 1, "b": 1}
 
 
@@ -110,18 +107,14 @@ class StoredSystem:
     # --- what to begin with -----------------------------------------------------------------
 
     def _start(self, filters: Sequence[Filter]) -> tuple[Iterator[Concept], Sequence[Filter]]:
-        """The concepts to begin with, by the index of one filter, and the filters left to try."""
-        for index, item in enumerate(filters):
-            if item.property == CONSTRAINT and (focus := narrowest(read(item.value))):
-                op = "is-a" if focus.operator != "<" else "descendent-of"
-                return self._hierarchy(Filter("concept", op, focus.code or "")), filters
-            rest = (*filters[:index], *filters[index + 1 :])
-            if item.property in _CODES and item.op in ("is-a", "descendent-of"):
-                return self._hierarchy(item), rest
-            if item.op == "=" and item.property in self._info.properties:
-                value = f"{item.property}{NUL}{item.value[:LONGEST_VALUE]}"
-                return self._in_order({"p": value}), filters
-        return self._in_order({}), filters
+        """The concepts to begin with, and the filters left to try."""
+        way, item, rest = start_of(self._info, filters)
+        if way == "below":
+            return self._hierarchy(item), rest
+        if way == "value":
+            value = f"{item.property}{NUL}{item.value[:LONGEST_VALUE]}"
+            return self._in_order({"p": value}), rest
+        return self._in_order({}), rest
 
     def _hierarchy(self, item: Filter) -> Iterator[Concept]:
         if item.op == "is-a":
@@ -184,8 +177,4 @@ def known_word(word: str, uses: Callable[[str], Iterable[tuple[str, int]]]) -> s
 
 
 def _concept(row: Json) -> Concept:
-    data = decode(row["b"])
-    parents = tuple(data.pop("parents", ()))
-    display = row.get("d")
-    shown = {} if display is None else {"display": display}
-    return Concept(row["c"], display, parents, {"code": row["c"], **shown, **data})
+    return stored_concept(row["c"], row.get("d"), row["b"])

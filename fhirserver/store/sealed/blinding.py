@@ -1,6 +1,7 @@
 """Index entries and queries with hashes in the place of values: both by the same rules.
 
-What the hashes cannot answer (within a text, its end, an order) is refused, never guessed.
+What the hashes cannot answer (within a text, its end, an order) is refused, never guessed; orders
+may be had elsewhere (`sorting`).
 """
 
 from __future__ import annotations
@@ -220,9 +221,13 @@ class Blinding:
         values = tuple(tuple(word(text.param, one) for one in words) for words in text.values)
         return replace(text, values=values)
 
+    def hides(self, sort: tuple[SortKey, ...]) -> bool:
+        """Whether the index cannot give an order, as it has hashes of what is sorted by."""
+        return any(self._is_hashed(key) for key in sort)
+
     def _key(self, key: SortKey) -> SortKey:
         """A sort key; its texts, by which a score is reckoned, are words."""
-        if not key.param.startswith("_") and self._is_hashed(key):
+        if self._is_hashed(key):
             raise NotSupported(
                 f"The values of '{_shown(key.param)}' are encrypted, so nothing can be sorted by "
                 "them. Sort by a date, a number, a code or _lastUpdated."
@@ -230,6 +235,8 @@ class Blinding:
         return replace(key, texts=tuple(self._words(text) for text in key.texts))
 
     def _is_hashed(self, key: SortKey) -> bool:
+        if key.param.startswith("_"):
+            return False
         match key.kind:
             case "string":
                 return True

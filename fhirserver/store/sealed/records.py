@@ -1,7 +1,8 @@
 """The server's own records, sealed. Keys that may name somebody are kept as hashes.
 
-A key that is hashed stands in the sealed body as well, so that a listing tells it. Listings of
-such a collection read all of it.
+A key that is hashed stands in the sealed body as well, so that a listing tells it. Each part
+between slashes is hashed by itself: a listing by whole parts reads what it lists, one of all or
+of less than a part reads all.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from fhirserver.store.sealed.cipher import Cipher
 from fhirserver.store.sealed.keys import COLLECTION
 
 CLEAR_KEYS: Final = frozenset(
-    {"job", "index", "tenant", "identity.account", "identity.session", "audit.checkpoint"}
-    | {"auth.client", "auth.grant", "auth.grant-of-user", "auth.proof", "auth.assertion"}
-    | {"auth.signing-key"}
+    {"job", "index", "tenant", "audit.checkpoint", "identity.account", "identity.session"}
+    | {"access.break-glass", "auth.client", "auth.grant", "auth.grant-of-user", "auth.signing-key"}
 )
 """Collections whose keys are random ids or fixed names; those of all others are hashed."""
+
+_PART: Final = "/"
 
 T = TypeVar("T")
 
@@ -72,17 +74,18 @@ class SealedRecords:
                 collection, prefix=prefix, after=after, count=min(count, MAX_LISTED)
             )
             return await self._open(collection, found)
-        whole = [record for record in await self._all(collection) if record.key > after]
-        wanted = sorted(record for record in whole if record.key.startswith(prefix))
-        return wanted[: min(count, MAX_LISTED)]
+        begun = "".join(prefix.rpartition(_PART)[:2])  # what is left of it is no whole part
+        found = await self._all(collection, self._kept(collection, begun))
+        wanted = [one for one in found if one.key > after and one.key.startswith(prefix)]
+        return sorted(wanted)[: min(count, MAX_LISTED)]
 
     async def collections(self) -> Sequence[str]:
         return [name for name in await self._inner.collections() if name != COLLECTION]
 
-    async def _all(self, collection: str) -> builtins.list[Record]:
+    async def _all(self, collection: str, prefix: str) -> builtins.list[Record]:
         found: builtins.list[Record] = []
         after = ""
-        while page := await self._inner.list(collection, after=after):
+        while page := await self._inner.list(collection, prefix=prefix, after=after):
             found += await self._open(collection, page)
             after = page[-1].key
         return found
@@ -96,7 +99,8 @@ class SealedRecords:
     def _kept(self, collection: str, key: str) -> str:
         if collection in CLEAR_KEYS:
             return key
-        return self._sealing.blind.token(f"record|{collection}", key)
+        hashed = self._sealing.blind.token
+        return _PART.join(hashed(f"record|{collection}", part) for part in key.split(_PART))
 
 
 def opened(cipher: Cipher, collection: str, kept: Record) -> Record:

@@ -15,6 +15,7 @@ from fhirserver.errors import Unavailable
 from fhirserver.model.resource import Body
 from fhirserver.search.contained import MARK
 from fhirserver.search.expression import Query
+from fhirserver.search.index import Indexer
 from fhirserver.store.concepts import ConceptStore
 from fhirserver.store.port import (
     Change,
@@ -42,6 +43,7 @@ from fhirserver.store.sealed.fields import Fields
 from fhirserver.store.sealed.keys import Keys, make_ring, ring_of
 from fhirserver.store.sealed.master import MasterKey
 from fhirserver.store.sealed.records import SealedRecords
+from fhirserver.store.sealed.sorting import Sorting
 
 CLEAR_TYPES: Final = frozenset({"CodeSystem", "ConceptMap", "ValueSet"})
 """Types that stores read by themselves, for terminology. Nothing in them is about a person."""
@@ -77,11 +79,14 @@ class _Fixed(NamedTuple):
 class SealedStore:
     """A `fhirserver.store.port.ServerStore`; see `open_sealed`."""
 
-    def __init__(self, inner: ServerStore, keys: Keys, fields: Fields) -> None:
+    def __init__(
+        self, inner: ServerStore, keys: Keys, fields: Fields, sorting: Sorting | None = None
+    ) -> None:
         self.inner = inner
         self.keys = keys
         self.blind = Blind(keys.index)
         self._blinding = Blinding(keys.index, fields)
+        self._sorting = sorting
         self._records = SealedRecords(inner.records, self)
 
     @property
@@ -120,10 +125,16 @@ class SealedStore:
         return page._replace(versions=await self._opened(page.versions))
 
     async def search(self, query: Query) -> SearchPage:
+        if query.sort and self._sorting and self._blinding.hides(query.sort):
+            if query.count:
+                return await self._sorting.page(query, self.search)
+            query = replace(query, sort=())
         page = await self.inner.search(self._blinding.query(query))
         return page._replace(versions=await self._opened(page.versions))
 
     async def explain(self, query: Query) -> Explanation:
+        if self._sorting and self._blinding.hides(query.sort):
+            query = replace(query, sort=())  # which is not the store's part
         return await self.inner.explain(self._blinding.query(query))
 
     async def log(self, query: LogQuery) -> AsyncIterator[Version]:
@@ -236,10 +247,12 @@ async def open_sealed(
     tenant: str,
     clock: Callable[[], int],
     fields: Iterable[str] = (),
+    indexer: Indexer | None = None,
 ) -> SealedStore:
     """The store, sealed; an empty one gets its keys now.
 
-    `clock` gives microseconds since 1970, `fields` are further ones to be hashed. Raises
+    `clock` gives microseconds since 1970, `fields` are further ones to be hashed.
+    With `indexer`, results can be sorted by hashed values of the parameters that it knows. Raises
     `Unavailable` for a store that holds what is not sealed, `WrongMaster`, `Shredded`.
     """
     hashed = tuple(sorted(set(fields)))
@@ -256,7 +269,7 @@ async def open_sealed(
             "FHIRSERVER_ENCRYPTION_FIELDS is not what the index of the store was made with "
             f"({', '.join(made_with) or 'unset'}). Set it so, or move the store into a new one."
         )
-    return SealedStore(inner, keys, Fields(hashed))
+    return SealedStore(inner, keys, Fields(hashed), Sorting(indexer) if indexer else None)
 
 
 async def check_plain(inner: ServerStore) -> None:

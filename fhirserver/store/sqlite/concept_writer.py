@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 import apsw
 
 from fhirserver.model.json import encode
+from fhirserver.store.concept_start import LONGEST_VALUE
 from fhirserver.store.sqlite.concept_schema import SHIFT
 from fhirserver.terminology.concept import Concept, ConceptSet, text_of, value_of
 from fhirserver.terminology.words import words_of
@@ -19,7 +20,6 @@ CHUNK: Final = 5000
 
 _AT_ONCE: Final = 100
 _SMALL: Final = 20_000  # concepts that are removed at once when their resource goes
-_LONGEST_VALUE: Final = 400
 
 _NEW_SYSTEM = """INSERT INTO code_system(rid, url, version, supplements, state, concepts, info)
     VALUES (?,?,?,?,?,?,?)"""
@@ -148,7 +148,7 @@ class Loader:
                 (cid, concept.code, concept.code.casefold(), concept.display, _data(concept))
             )
             for item in concept.data.get("property", ()):
-                value = text_of(value_of(item))[:_LONGEST_VALUE]
+                value = text_of(value_of(item))[:LONGEST_VALUE]
                 properties.add((self._csid, item["code"], value, cid))
             terms += [
                 (place, len(words), " ".join(words), cid)

@@ -9,14 +9,14 @@ import apsw
 
 from fhirserver.definitions.value_set import Filter
 from fhirserver.model.json import Resource, decode
+from fhirserver.store.concept_start import LONGEST_VALUE, start_of, stored_concept
 from fhirserver.store.concepts import SystemCount
 from fhirserver.store.sqlite.concept_schema import SHIFT
 from fhirserver.store.sqlite.concept_search import corrected, found_terms
 from fhirserver.store.sqlite.decoded import Decoded
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.terminology.concept import Concept, SystemInfo
-from fhirserver.terminology.condition import CONSTRAINT, meets
-from fhirserver.terminology.snomed.ecl import narrowest, read
+from fhirserver.terminology.condition import meets
 from fhirserver.terminology.source import System
 from fhirserver.terminology.words import Query
 
@@ -47,8 +47,6 @@ _BY_TYPE = """SELECT v.vid, v.body FROM resource r CROSS JOIN version v ON v.vid
 _COUNTS = """SELECT url, version, state, concepts, info FROM code_system
     WHERE rid IS NOT NULL AND supplements IS NULL ORDER BY url, version"""
 
-_CODES = frozenset({"concept", "code"})
-_LONGEST_VALUE = 400
 _DECODED = Decoded(32 << 20)
 
 
@@ -134,10 +132,10 @@ class StoredSystem:
 
     def find(self, code: str) -> Concept | None:
         for row in self._connection.execute(_FIND, (self._csid, code)):
-            return _concept(*row)
+            return stored_concept(*row[1:])
         if not self._info.case_sensitive:
             for row in self._connection.execute(_FIND_FOLDED, (self._csid, code.casefold())):
-                return _concept(*row)
+                return stored_concept(*row[1:])
         return None
 
     def is_below(self, code: str, ancestor: str) -> bool:
@@ -166,7 +164,7 @@ class StoredSystem:
     def select(self, filters: Sequence[Filter]) -> Iterator[Concept]:
         start, rest = self._start(filters)
         for row in start:
-            concept = _concept(*row)
+            concept = stored_concept(*row[1:])
             if all(meets(item, concept, self) for item in rest):
                 yield concept
 
@@ -176,7 +174,7 @@ class StoredSystem:
     def search(self, query: Query, filters: Sequence[Filter]) -> Iterator[Concept]:
         for cid in found_terms(self._connection, self._csid, query):
             for row in list(self._connection.execute(_ONE, (cid,))):
-                concept = _concept(*row)
+                concept = stored_concept(*row[1:])
                 if all(meets(item, concept, self) for item in filters):
                     yield concept
 
@@ -186,18 +184,14 @@ class StoredSystem:
     def _start(
         self, filters: Sequence[Filter]
     ) -> tuple[Iterator[tuple[int, str, str | None, bytes]], Sequence[Filter]]:
-        """The rows to begin with, by the index of one filter, and the filters left to try."""
-        for index, item in enumerate(filters):
-            if item.property == CONSTRAINT and (focus := narrowest(read(item.value))):
-                op = "is-a" if focus.operator != "<" else "descendent-of"
-                return self._hierarchy(Filter("concept", op, focus.code or "")), filters
-            rest = (*filters[:index], *filters[index + 1 :])
-            if item.property in _CODES and item.op in ("is-a", "descendent-of"):
-                return self._hierarchy(item), rest
-            if item.op == "=" and item.property in self._info.properties:
-                args = (self._csid, item.property, item.value[:_LONGEST_VALUE])
-                return self._rows(_WITH_VALUE, *args), filters
-        return self._rows(_ALL, self._csid << SHIFT, (self._csid + 1) << SHIFT), filters
+        """The rows to begin with, and the filters left to try."""
+        way, item, rest = start_of(self._info, filters)
+        if way == "below":
+            return self._hierarchy(item), rest
+        if way == "value":
+            args = (self._csid, item.property, item.value[:LONGEST_VALUE])
+            return self._rows(_WITH_VALUE, *args), rest
+        return self._rows(_ALL, self._csid << SHIFT, (self._csid + 1) << SHIFT), rest
 
     def _hierarchy(self, item: Filter) -> Iterator[tuple[int, str, str | None, bytes]]:
         cid = self._cid(item.value)
@@ -222,13 +216,6 @@ class StoredSystem:
 def _content(state: str, info: SystemInfo) -> str:
     """What of the code system is here: one whose concepts were imported is complete."""
     return "complete" if state == "taken" else info.content
-
-
-def _concept(cid: int, code: str, display: str | None, data: bytes) -> Concept:
-    decoded = decode(data)
-    parents = tuple(decoded.pop("parents", ()))
-    shown = {} if display is None else {"display": display}
-    return Concept(code, display, parents, {"code": code, **shown, **decoded})
 
 
 @lru_cache(maxsize=1024)

@@ -431,3 +431,22 @@ def test_whatever_is_wanted_is_a_place_of_this_tenant(given: str) -> None:
     assert found.startswith("/t/north/")
     assert not found.startswith("//")
     assert ".." not in found.partition("?")[0].split("/")
+
+
+async def test_forms_that_are_none_of_ours(visit: Visits) -> None:
+    browser = visit()
+    await browser.go("/auth/sign-in")
+    _, fields = forms(browser.page.text)[0]
+    form = "application/x-www-form-urlencoded"
+    for kind, content, status in (
+        ("application/json", b"{}", 415),
+        ("multipart/form-data; boundary=x", b"--x--", 415),
+        (form, b"name=" + b"x" * 200_000, 413),
+        (form, b"name=%ff", 400),
+        (form, b"a=1&" * 300, 400),
+    ):
+        headers = {"content-type": kind}
+        answer = await browser.client.post("/auth/sign-in", content=content, headers=headers)
+        assert answer.status_code == status
+    twice = fields | {"name": "anna", "password": "x" * 100_000}
+    assert (await browser.client.post("/auth/sign-in", data=twice)).status_code == 401

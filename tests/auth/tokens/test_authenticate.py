@@ -113,7 +113,9 @@ async def test_a_launched_app_reads_the_patient_and_its_user(world: World) -> No
         assert own.status_code == 200
         assert own.headers["access-control-allow-origin"] in (ORIGIN, "*")
         assert (await world.fhir("Patient/b", token)).status_code in (403, 404)
-        assert (await world.fhir("Observation", token)).status_code == 403
+        beyond = await world.fhir("Observation", token)
+        assert beyond.status_code == 403
+        assert 'error="insufficient_scope"' in beyond.headers["www-authenticate"]
         body = (await world.refresh(client, body["refresh_token"])).json()
 
 

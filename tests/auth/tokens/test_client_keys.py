@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import msgspec
 import pytest
 from auth.tokens.world import JWKS, RSA, Clock
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from fhirserver.auth.client import Client
 from fhirserver.auth.client_keys import MOST, USUAL, ClientKeys, NoKey, lifetime
@@ -223,6 +230,64 @@ async def test_a_place_inside_that_an_operator_named(port: int) -> None:
     for inside in (frozenset[str](), frozenset({"localhost"}), frozenset({f"localhost:{port}1"})):
         with pytest.raises(NotFetched):
             await Fetcher(inside).get(url)
+
+
+def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The context of a server with a certificate of that name, and one that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    encoding = serialization.Encoding.PEM
+    private = key.private_bytes(
+        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "server.pem").write_bytes(private + made.public_bytes(encoding))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(folder / "server.pem")
+    trusting = ssl.create_default_context(cadata=made.public_bytes(encoding).decode())
+    return server, trusting
+
+
+@pytest.mark.check("SEC-15")
+async def test_the_certificate_is_that_of_the_name_not_of_the_address(tmp_path: Path) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        content = msgspec.json.encode(JWKS)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content)
+        await writer.drain()
+        writer.close()
+
+    for name, fits in (("keys.example.org", True), ("other.example.org", False)):
+        serving, trusting = certificate(tmp_path, name)
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=serving)
+        port = server.sockets[0].getsockname()[1]
+
+        async def resolve(host: str, port: int) -> list[str]:
+            return ["127.0.0.1"]
+
+        url = f"https://keys.example.org:{port}/jwks"
+        inside = frozenset({f"keys.example.org:{port}"})
+        for verify in (True, trusting):
+            transport = httpx2.AsyncHTTPTransport(verify=verify)
+            fetcher = Fetcher(inside, resolve=resolve, transport=transport)
+            if fits and verify is trusting:
+                assert msgspec.json.decode((await fetcher.get(url)).body) == JWKS
+            else:
+                with pytest.raises(NotFetched):
+                    await fetcher.get(url)
+        server.close()
+        await server.wait_closed()
 
 
 async def test_a_name_that_leads_nowhere() -> None:

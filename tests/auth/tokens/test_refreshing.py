@@ -172,6 +172,7 @@ async def test_who_may_not_go_on(world: World) -> None:
 
 
 @pytest.mark.check("SEC-7")
+@pytest.mark.check("TOK-6")
 async def test_what_a_client_may_no_longer_have(world: World) -> None:
     client = await world.client(scopes=("openid", "offline_access", "fhirUser", "user/*.rs"))
     body = await world.tokens(client, await world.user())

@@ -161,8 +161,8 @@ class World:
     async def is_let_in(self, token: str) -> bool:
         """Whether the FHIR base takes an access token, whatever it then may do."""
         answer = await self.fhir("Patient/none", token)
-        assert ("www-authenticate" in answer.headers) <= (answer.status_code == 401)
-        return "www-authenticate" not in answer.headers
+        assert answer.status_code in (401, 403, 404)
+        return answer.status_code != 401
 
 
 def signing_ring() -> bytes:

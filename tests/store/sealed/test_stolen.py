@@ -83,6 +83,7 @@ SEARCHES = (
     ("Observation?code:text=oblong", 1),
     ("Observation?performer:identifier=urn:mrn|MRN-77001", 1),
     ("Patient?_has:Observation:patient:code=8480-6&family:exact=Quillfeather", 1),
+    ("Patient?_sort=family,-birthdate", 1),
     ("Patient?name=nobody", 0),
 )
 

@@ -1,0 +1,1 @@
+"""Administration over HTTP, in JSON: typed routes below `/auth/admin`."""

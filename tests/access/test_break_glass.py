@@ -1,0 +1,110 @@
+"""Break-glass: one patient, a reason, a fresh sign-in, four hours, a review."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from access.worlds import BY_NAME, POLICIES, World, observation, world
+
+from fhirserver.access.break_glass import LONGEST
+from fhirserver.access.grant import Grant, grant_of
+from fhirserver.audit.recorder import Event
+from fhirserver.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from fhirserver.interactions.dispatch import Gate
+from fhirserver.operations.break_glass import FRESH
+from fhirserver.operations.table import offered
+
+NURSE = BY_NAME["nurse"]
+pytestmark = pytest.mark.check("OPS-4")
+
+
+class Notes:
+    """A recorder that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def record(self, *events: Event) -> None:
+        self.events += events
+
+
+def fresh(place: World, age: int = 0) -> Grant:
+    at = place.clock[0] - age
+    return grant_of(replace(NURSE.principal, authenticated_at=at), POLICIES)
+
+
+async def open_glass(place: World, grant: Grant, patient: str = "cat", **given: Any) -> Any:
+    values = {"reason": "unconscious in the emergency room"} | given
+    kinds = {str: "valueString", bool: "valueBoolean", int: "valueInteger"}
+    parts = [{"name": name, kinds[type(value)]: value} for name, value in values.items()]
+    sent = {"resourceType": "Parameters", "parameter": parts}
+    return await place.client.ask(
+        "POST", f"Patient/{patient}/$break-glass", resource=sent, grant=grant
+    )
+
+
+async def test_a_record_is_open_for_a_while_and_then_closed(tmp_path: Path) -> None:
+    async with world(tmp_path / "fhir.db", NURSE, {}) as place:
+        notes = Notes()
+        place.client.gate = Gate(replace(place.context, recorder=notes), offered(expunges=False))
+        grant = fresh(place)
+        for url in ("Patient/cat", "Observation/o-cat"):
+            with pytest.raises(NotFound):
+                await place.client.get(url, grant=grant)
+        await open_glass(place, grant)
+        for url in ("Patient/cat", "Observation/o-cat"):
+            await place.client.get(url, grant=grant)
+        found = await place.client.get("Observation?subject=Patient/cat", grant=grant)
+        assert len(found["entry"]) == 1
+        with pytest.raises(NotFound):  # labels of others' records stay
+            await place.client.get("Observation/o-r", grant=grant)
+        with pytest.raises(Forbidden):  # it is for reading
+            await place.client.ask(
+                "PUT", "Observation/o-cat", resource=observation("o-cat", "cat"), grant=grant
+            )
+        with pytest.raises(NotFound):  # and for the one who asked
+            await place.client.get("Patient/cat", grant=BY_NAME["doctor"].grant)
+        (event,) = notes.events
+        assert (event.kind, event.patient, event.purposes) == ("emergency-started", "cat", ("BTG",))
+        review = await place.client.get("Task?subject=Patient/cat")
+        assert review["entry"][0]["resource"]["status"] == "requested"
+        place.clock[0] += LONGEST - 1
+        await place.client.get("Patient/cat", grant=grant)
+        place.clock[0] += 1
+        with pytest.raises(NotFound):
+            await place.client.get("Patient/cat", grant=grant)
+
+
+async def test_it_can_be_shorter_and_ended_and_never_longer(tmp_path: Path) -> None:
+    async with world(tmp_path / "fhir.db", NURSE, {}) as place:
+        grant = fresh(place)
+        await open_glass(place, grant, minutes=10)
+        await place.client.get("Patient/cat", grant=grant)
+        await open_glass(place, grant, end=True)
+        with pytest.raises(NotFound):
+            await place.client.get("Patient/cat", grant=grant)
+        await open_glass(place, grant, minutes=60 * 24 * 365)
+        place.clock[0] += LONGEST
+        with pytest.raises(NotFound):
+            await place.client.get("Patient/cat", grant=grant)
+
+
+async def test_what_it_asks_for(tmp_path: Path) -> None:
+    async with world(tmp_path / "fhir.db", NURSE, {}) as place:
+        for stale in (NURSE.grant, fresh(place, FRESH)):
+            with pytest.raises(Unauthenticated) as refused:
+                await open_glass(place, stale)
+            assert "insufficient_user" in refused.value.headers["WWW-Authenticate"]
+        with pytest.raises(Invalid):
+            await open_glass(place, fresh(place), reason="why not")
+        with pytest.raises(NotFound):
+            await open_glass(place, fresh(place), patient="nope")
+        for name in ("patient", "support"):
+            who = replace(BY_NAME[name].principal, authenticated_at=place.clock[0])
+            with pytest.raises(Forbidden):
+                await open_glass(place, grant_of(who, POLICIES))
+        with pytest.raises(NotFound):
+            await place.client.get("Patient/cat", grant=fresh(place))
