@@ -22,7 +22,6 @@ from fhirserver.model.json import Resource, decode
 from fhirserver.settings import DEFAULT_TENANT as TENANT
 from fhirserver.settings import Settings
 
-TENANT = "default"
 BASE = "http://example.org/fhir"
 DOCTOR = Principal(
     "account-1",
