@@ -60,9 +60,9 @@ async def sources(settings: Settings) -> list[Source]:
     found = [Source(DEFAULT_TENANT, settings.database, settings.data)]
     async with tenant_table(settings) as table:
         async for tenant in table.all():
-            own = tenant.settings_by(settings)
-            if tenant.state in ("active", "suspended") and own.database.exists():
-                found.append(Source(tenant.name, own.database, own.data))
+            folder = tenant_folder(settings.data, tenant.name)
+            if tenant.state in ("active", "suspended") and (folder / "fhir.db").exists():
+                found.append(Source(tenant.name, folder / "fhir.db", folder))
     return found
 
 

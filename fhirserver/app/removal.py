@@ -8,7 +8,7 @@ import shutil
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -90,9 +90,12 @@ async def remove_tenant(settings: Settings, name: str) -> None:
     `settings` are the server's. Raises `NotFound` and `Conflict`.
     """
     async with tenant_table(settings) as table:
-        tenant = await table.to_state(name, "deleting", "active", "suspended", "deleting")
+        await table.to_state(name, "deleting", "active", "suspended", "deleting")
         await asyncio.sleep(_NOTICED)
-        await shred_keys(tenant.settings_by(settings))
+        place: dict[str, Any] = {"data": tenant_folder(settings.data, name)}
+        if not settings.is_mongodb:
+            place["store"] = ""
+        await shred_keys(settings.of_tenant(name, place))  # whether or not its own ones fit
         if settings.is_mongodb:
             await _remove_documents(settings, name)
         folder = tenant_folder(settings.data, name)
