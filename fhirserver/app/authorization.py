@@ -79,12 +79,16 @@ class Authorization:
                 registration=settings.client_registration,
             )
         )
+        self._brands = Brands(dispatch, self.server.addresses, settings.brand, tenant)
         cookies = "" if tenant == DEFAULT_TENANT else tenant
         self.place = place_of(settings, self.identity, recorder, fhir_base, tenant, cookies)
         self.interaction = interaction_of(
             settings, self.server, self.place.browser, dispatch, access, definitions
         )
-        self._brands = Brands(dispatch, self.server.addresses, settings.brand, tenant)
+        self.edge = self._pages(settings, store)
+
+    def _pages(self, settings: Settings, store: ServerStore) -> Application:
+        """What apps call, and what people see."""
         states = AppStates(store.records, now=now, new_id=new_id)
         routes = [
             *endpoints(self.server),
@@ -93,7 +97,7 @@ class Authorization:
             *brand_routes(self._brands),
             *sign_in_edge(settings, store, self.place),
         ]
-        self.edge: Application = Starlette(routes=routes)
+        return Starlette(routes=routes)
 
     async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
         """What the sender of a request may do. Raises `Unauthenticated`, `Forbidden`."""

@@ -14,8 +14,9 @@ import msgspec
 from fhirserver.app.audit import verification_of
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import now
-from fhirserver.app.opening import tenant_settings, tenant_table, whole_store
+from fhirserver.app.opening import open_recorder, tenant_settings, tenant_table, whole_store
 from fhirserver.app.tenants import tenant_folder
+from fhirserver.audit.recorder import Event
 from fhirserver.backup.manifest import Manifest, NotRestorable, make_durable
 from fhirserver.backup.restore import Place, differences, restore
 from fhirserver.backup.write import Source, backup
@@ -32,6 +33,7 @@ NOT_OF_MONGODB: Final = (
 MASTER: Final = "master.key"
 """The name of the master key among those of a backup. It lies outside of the data folder."""
 
+_BY_COMMAND: Final = (("by", "command"),)
 _KEYS: Final = "*.key"
 _FILE: Final = "file:"
 
@@ -82,8 +84,11 @@ def _master_file(settings: Settings) -> Path | None:
 
 async def back_up(settings: Settings, folder: Path, told: Callable[[str], None]) -> Manifest:
     """A backup of all tenants; keys are not in it. Raises `FileExistsError`, `FhirError`."""
+    found = await sources(settings)
+    async with open_recorder(settings) as recorder:
+        await recorder.record(Event("backup", detail=_BY_COMMAND))
     names = list(keys_of(settings))
-    return await asyncio.to_thread(backup, folder, await sources(settings), names, now, told)
+    return await asyncio.to_thread(backup, folder, found, names, now, told)
 
 
 def restore_into(
@@ -120,6 +125,12 @@ def _put_master(settings: Settings, key: bytes) -> None:
     path.touch(mode=0o600)
     path.write_bytes(key)
     make_durable(path)
+
+
+async def record_restore(settings: Settings) -> None:
+    """Says in the trail of the restored server that it was restored."""
+    async with open_recorder(settings) as recorder:
+        await recorder.record(Event("restore", detail=_BY_COMMAND))
 
 
 async def drill(

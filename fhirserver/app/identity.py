@@ -48,6 +48,7 @@ def identity_of(settings: Settings, store: ServerStore) -> Identity:
             idle=settings.session_idle_minutes * MINUTE,
             absolute=settings.session_hours * 60 * MINUTE,
         ),
+        two_step_roles=frozenset(settings.two_step_roles),
     )
 
 

@@ -33,13 +33,12 @@ class Mounts:
 
 
 class _Below:
-    """An application under a prefix, as Starlette's Mount would call it."""
+    """An application that is told under which prefix it lies."""
 
     def __init__(self, prefix: str, edge: Application) -> None:
         self._prefix = prefix
         self._edge = edge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        before = scope.get("root_path", "")
-        inner = {**scope, "root_path": f"{before}{self._prefix}", "app_root_path": before}
-        await self._edge(inner, receive, send)
+        root = f"{scope.get('root_path', '')}{self._prefix}"
+        await self._edge({**scope, "root_path": root}, receive, send)

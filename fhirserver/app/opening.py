@@ -93,6 +93,13 @@ async def open_identity(settings: Settings) -> AsyncIterator[tuple[Identity, Rec
 
 
 @asynccontextmanager
+async def open_recorder(settings: Settings) -> AsyncIterator[Recorder]:
+    """What commands record with that concern the whole server, or a whole store."""
+    async with _recorded(settings) as (_, recorder):
+        yield recorder
+
+
+@asynccontextmanager
 async def _recorded(settings: Settings) -> AsyncIterator[tuple[ServerStore, Recorder]]:
     """The store of the settings' tenant, and what changes to it are recorded with."""
     store = await open_store(settings)

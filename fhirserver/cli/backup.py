@@ -60,14 +60,18 @@ def restore(
     data: Data = None,
 ) -> None:
     """Restore a backup of all tenants into an empty place."""
-    from fhirserver.app.backing import restore_into
+    import asyncio
+
+    from fhirserver.app.backing import record_restore, restore_into
 
     settings = settings_of(data=data)
     found = _read_keys(keys, passphrase)
     manifest = _told("Restoring", lambda told: restore_into(settings, path, found, told))
     typer.echo(f"{_summary(manifest)} are restored to {settings.data}.")
     if lacking := sorted(set(manifest.key_names) - found.keys()):
-        typer.echo(f"Keys that are not there: {', '.join(lacking)}. Page links given so far end.")
+        typer.echo(f"Keys that are not there: {', '.join(lacking)} (see docs/backup.md).")
+    else:
+        _told("Recording", lambda told: asyncio.run(record_restore(settings)))
 
 
 def _back_up(path: Path, keys: Path | None, passphrase: Path | None, settings: Settings) -> None:

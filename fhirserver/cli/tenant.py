@@ -41,7 +41,7 @@ def create(
         await table.create(Tenant(name, now(), title, settings=own))
         await (await open_store(settings_of_tenant(settings, name, own))).close()
 
-    _run(data, work)
+    _run(data, work, f"{name} created")
     typer.echo(f"Tenant '{name}' is there: /t/{name}/fhir")
 
 
@@ -63,7 +63,7 @@ def configure(name: Name, values: Values = None, data: Data = None) -> None:
 
         return await table.change(name, changed)
 
-    for key, value in sorted(_run(data, work).settings.items()):
+    for key, value in sorted(_run(data, work, f"{name} set" if values else "").settings.items()):
         typer.echo(f"{key} = {value}")
 
 
@@ -82,13 +82,21 @@ def list_tenants(data: Data = None) -> None:
 
 def suspend(name: Name, data: Data = None) -> None:
     """Stop serving a tenant: all its addresses answer as if it had never been."""
-    _run(data, lambda settings, table: table.to_state(name, "suspended", "active", "suspended"))
+    _run(
+        data,
+        lambda settings, table: table.to_state(name, "suspended", "active", "suspended"),
+        f"{name} suspended",
+    )
     typer.echo(f"Tenant '{name}' is suspended.")
 
 
 def resume(name: Name, data: Data = None) -> None:
     """Serve a suspended tenant again."""
-    _run(data, lambda settings, table: table.to_state(name, "active", "active", "suspended"))
+    _run(
+        data,
+        lambda settings, table: table.to_state(name, "active", "active", "suspended"),
+        f"{name} resumed",
+    )
     typer.echo(f"Tenant '{name}' is served.")
 
 
@@ -109,6 +117,7 @@ def export_all(
     async def work() -> int:
         return await export_tenant(await tenant_settings(server, name), folder)
 
+    _told(lambda: _recorded(server, f"{name} exported"))
     count = _told(work)
     typer.echo(f"{count:,} versions are in {folder}.")
 
@@ -130,6 +139,7 @@ def delete(
     if confirm != name:
         refuse("That is another name. Nothing was done.")
     _told(lambda: remove_tenant(server, name))
+    _told(lambda: _recorded(server, f"{name} deleted"))
     typer.echo(f"Tenant '{name}' is destroyed. Its name is not given again.")
 
 
@@ -143,17 +153,36 @@ def _pairs(values: list[str] | None) -> dict[str, str]:
     return pairs
 
 
-def _run(data: Path | None, work: Callable[[Settings, TenantTable], Coroutine[Any, Any, _T]]) -> _T:
-    """What the work gives, with the table of tenants."""
+def _run(
+    data: Path | None,
+    work: Callable[[Settings, TenantTable], Coroutine[Any, Any, _T]],
+    done: str = "",
+) -> _T:
+    """What the work gives, with the table of tenants; recorded as `NAME done` where that is
+    said."""
     from fhirserver.app import tenant_table
 
     settings = settings_of(data=data)
 
     async def run() -> _T:
         async with tenant_table(settings) as table:
-            return await work(settings, table)
+            found = await work(settings, table)
+        if done:
+            await _recorded(settings, done)
+        return found
 
     return _told(run)
+
+
+async def _recorded(settings: Settings, done: str) -> None:
+    """Records what became of a tenant in the trail of the default one."""
+    from fhirserver.app.opening import open_recorder
+    from fhirserver.audit.recorder import Event
+
+    name, _, what = done.partition(" ")
+    detail = (("by", "command"), ("change", what))
+    async with open_recorder(settings) as recorder:
+        await recorder.record(Event("tenant-changed", about=(f"tenant/{name}",), detail=detail))
 
 
 def _told(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:

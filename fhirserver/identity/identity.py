@@ -38,6 +38,7 @@ class Identity:
         hasher: Hasher | None = None,
         slowdown: Slowdown | None = None,
         lives: Lives | None = None,
+        two_step_roles: frozenset[str] = frozenset(),
     ) -> None:
         self.now = now
         self.random = random
@@ -62,6 +63,7 @@ class Identity:
             self.attempts,
             slowdown or Slowdown(),
             random=random,
+            two_step_roles=two_step_roles,
         )
 
     def close(self) -> None:

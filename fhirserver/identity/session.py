@@ -12,9 +12,9 @@ Method: TypeAlias = Literal["pwd", "otp", "hwk", "kba", "fed"]
 """How somebody signed in (RFC 8176): password, authenticator app, passkey, recovery code; `fed`:
 at another provider."""
 
-Stage: TypeAlias = Literal["factor", "password", "full"]
+Stage: TypeAlias = Literal["factor", "password", "enrol", "full"]
 """What a session is good for: nothing before the second factor; nothing but choosing another
-password; all."""
+password, or adding a second factor; all."""
 
 MINUTE: Final = 60_000_000
 

@@ -65,7 +65,10 @@ class Passed:
 
 
 class SignIn:
-    """The verbs. They raise `Throttled` for an address or a server that is too busy."""
+    """The verbs. They raise `Throttled` for an address or a server that is too busy.
+
+    Accounts with one of `two_step_roles` get in with a second factor only.
+    """
 
     def __init__(
         self,
@@ -78,7 +81,9 @@ class SignIn:
         slowdown: Slowdown,
         *,
         random: Callable[[int], bytes],
+        two_step_roles: frozenset[str] = frozenset(),
     ) -> None:
+        self._two_step_roles = two_step_roles
         self._accounts = accounts
         self._sessions = sessions
         self._credentials = credentials
@@ -158,6 +163,13 @@ class SignIn:
         await self._sessions.end(pending.session.key)
         return await self._let_in(account, pending.session.methods, None, who)
 
+    async def with_new_factor(
+        self, pending: SignedIn, account: Account, method: Method, who: Visitor
+    ) -> Passed:
+        """Goes on after a second factor was added, and used in that, by somebody who needs one."""
+        await self._sessions.end(pending.session.key)
+        return await self._let_in(account, (*pending.session.methods, method), None, who)
+
     async def _second(
         self, pending: SignedIn, method: Method, attempt: Attempt, who: Visitor
     ) -> Passed:
@@ -173,7 +185,7 @@ class SignIn:
         attempt: Attempt | None,
         who: Visitor,
     ) -> Passed:
-        stage = _stage(account, methods)
+        stage = self._stage(account, methods)
         if attempt is not None:
             await self._attempts.passed(attempt, wholly=stage != "factor")
         if stage != "full":
@@ -189,6 +201,15 @@ class SignIn:
         device = who.device or _text(self._random(_DEVICE_BYTES))
         await self._attempts.know(account.name, device)
         return Passed(account, begun, device)
+
+    def _stage(self, account: Account, methods: tuple[Method, ...]) -> Stage:
+        by_password_alone = methods == ("pwd",)
+        if by_password_alone and account.has_second_factor:
+            return "factor"
+        if "pwd" in methods and account.must_change:
+            return "password"
+        needs_two = not self._two_step_roles.isdisjoint(account.roles)
+        return "enrol" if by_password_alone and needs_two else "full"
 
     async def _answers(self, answer: Answer, account: Account, about: str, who: Visitor) -> bool:
         try:
@@ -213,12 +234,6 @@ def about_second(session: Session) -> str:
 def about_visit(who: Visitor) -> str:
     """What the challenge of a sign-in by passkey alone is bound to."""
     return f"visit {hashlib.sha256(who.visit.encode()).hexdigest()}"
-
-
-def _stage(account: Account, methods: tuple[Method, ...]) -> Stage:
-    if methods == ("pwd",) and account.has_second_factor:
-        return "factor"
-    return "password" if "pwd" in methods and account.must_change else "full"
 
 
 def _may(account: Account, who: Visitor) -> bool:

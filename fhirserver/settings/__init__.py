@@ -151,6 +151,11 @@ class Settings(Rules, Bounds):
         le=24,
         description="Hours after which a browser has to sign in again, however much it was used.",
     )
+    two_step_roles: Words = Field(
+        default=(),
+        description="Roles, such as `admin doctor`, whose accounts sign in with a second factor "
+        "only, and have to add one when they have none.",
+    )
     openid_providers: Path | None = Field(
         default=None,
         description="TOML file of other OpenID providers that people may sign in with, a table "
@@ -224,6 +229,7 @@ class Settings(Rules, Bounds):
     @field_validator(
         "allowed_hosts",
         "trusted_proxies",
+        "two_step_roles",
         "cors_origins",
         "inside_hosts",
         "encryption_fields",
@@ -232,6 +238,16 @@ class Settings(Rules, Bounds):
     @classmethod
     def _split_words(cls, value: Any) -> Any:
         return split(value)
+
+    @field_validator("two_step_roles")
+    @classmethod
+    def _known_roles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from fhirserver.identity.account import ROLES
+
+        for role in value:
+            if role not in ROLES:
+                raise ValueError(f"'{role}' is none of {', '.join(ROLES)}")
+        return value
 
     @field_validator("base_url")
     @classmethod

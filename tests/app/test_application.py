@@ -1,13 +1,11 @@
 import json
 import re
-import stat
 
 import httpx2
 import pytest
 from serving import client, started
 
 from fhirserver import Settings, create_app
-from fhirserver.app import NotRunnable, new_id, request_ids, sealing_key
 
 FHIR = {"Content-Type": "application/fhir+json"}
 PATCH = {"Content-Type": "application/json-patch+json"}
@@ -384,32 +382,3 @@ async def test_a_file_that_is_no_store(tmp_path):
     with pytest.raises(RuntimeError):
         async with started(app):
             pass
-
-
-def test_the_key_is_made_once_and_only_for_its_owner(tmp_path):
-    key = sealing_key(tmp_path)
-    assert len(key) == 32
-    assert sealing_key(tmp_path) == key
-    assert stat.S_IMODE((tmp_path / "sealing.key").stat().st_mode) == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == ["sealing.key"]
-
-
-def test_a_damaged_key_is_not_used(tmp_path):
-    (tmp_path / "sealing.key").write_bytes(b"short")
-    with pytest.raises(NotRunnable, match="remove it"):
-        sealing_key(tmp_path)
-
-
-def test_ids():
-    ids = [new_id() for _ in range(1000)]
-    assert len(set(ids)) == 1000
-    assert [id[:8] for id in ids] == sorted(id[:8] for id in ids)
-    for id in ids:
-        assert re.fullmatch(
-            r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", id
-        )
-
-
-def test_request_ids_of_two_workers_differ():
-    first, second = request_ids(), request_ids()
-    assert len({first(), first(), second(), second()}) == 4

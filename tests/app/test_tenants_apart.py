@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from fhirserver.app import open_gate, open_store, open_tenants, tenant_settings,
 from fhirserver.app.tenants import Tenant
 from fhirserver.auth.client import Client
 from fhirserver.identity.account import Account
+from fhirserver.identity.sessions import Sessions
 from fhirserver.interactions.request import Request
 from fhirserver.store.port import ServerStore
 
@@ -149,6 +151,26 @@ async def test_an_assertion_is_for_one_tenant(houses: dict[str, House]) -> None:
     assert (await asked(one, one)).status_code == 200
     assert (await asked(one, two)).status_code in (400, 401)
     assert (await asked(two, houses["default"])).status_code in (400, 401)
+
+
+async def test_a_session_is_of_one_tenant(houses: dict[str, House]) -> None:
+    """Even if the browser sent its cookie under the name of the other's."""
+    for name, house in houses.items():
+        sessions = Sessions(
+            house.world.store.records,
+            house.world.accounts,
+            now=house.world.clock,
+            random=secrets.token_bytes,
+        )
+        cookie = (await sessions.begin(house.user, ("pwd",))).cookie
+        suffixes = ("", *(f"-{other}" for other in houses))
+        sent = "; ".join(f"fhirserver-session{suffix}={cookie}" for suffix in suffixes)
+        for other in houses.values():
+            answer = await house.world.http.get(
+                f"{other.root}/auth/account", headers={"Cookie": sent}
+            )
+            assert (answer.status_code == 200) == (other.name == name), answer.text
+            assert answer.status_code == 200 or "sign-in" in answer.headers["location"]
 
 
 async def test_each_has_its_own_issuer_and_keys(houses: dict[str, House]) -> None:

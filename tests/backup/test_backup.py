@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 import msgspec
 import pytest
+from audit.conftest import opened
 
 from fhirserver.app import open_gate, tenant_settings, tenant_table, whole_store
 from fhirserver.app.backing import back_up, drill, keys_of, restore_into
@@ -302,3 +303,30 @@ def write_master(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b64encode(b"k" * 32))
     path.chmod(0o600)
+
+
+@pytest.mark.check("OPS-7")
+@pytest.mark.check("AUD-7")
+async def test_the_drill_verifies_the_audit_trail(tmp_path: Path) -> None:
+    """What was altered before the backup was taken is in it as it is; the chain tells."""
+    async with opened(tmp_path / "data") as world:
+        await world.put({"resourceType": "Patient", "id": "a"})
+        await world.events()
+        settings = world.settings
+    keys = keys_of(settings)
+    assert "audit.key" in keys
+    await back_up(settings, tmp_path / "whole", silent)
+    assert (await drill(settings, tmp_path / "whole", keys, silent)).wrong == ()
+    connection = apsw.Connection(str(settings.database))
+    connection.execute(
+        """UPDATE version SET body=CAST(replace(CAST(body AS TEXT), 'Dr. Example', 'Dr. Nobody')
+            AS BLOB) WHERE tid=(SELECT tid FROM type WHERE name='AuditEvent')
+            AND instr(CAST(body AS TEXT), 'Dr. Example')"""
+    )
+    assert connection.changes() > 0
+    connection.close()
+    await back_up(settings, tmp_path / "altered", silent)
+    found = await drill(settings, tmp_path / "altered", keys, silent)
+    assert found.wrong
+    assert all("event" in text for text in found.wrong)
+    assert (await drill(settings, tmp_path / "altered", {}, silent)).wrong == ()  # without its key

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from fhirserver.app import removal
 from fhirserver.cli import tenant
+from fhirserver.cli.audit import verify
+from fhirserver.cli.backup import backup, restore
 from fhirserver.cli.check import check
 from fhirserver.cli.export import export
 from fhirserver.cli.load import load
@@ -91,3 +93,17 @@ def test_a_tenant_that_is_not_there() -> None:
     assert "no tenant 'north'" in refused(load, "x.json", "--tenant", "north")
     assert "lower-case" in refused(tenant.create, "North")
     assert not Path("fhirserver-data/tenants").exists()
+
+
+def test_what_an_operator_does_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FHIRSERVER_AUDIT", "on")
+    done(tenant.create, "north")
+    done(tenant.suspend, "north")
+    done(tenant.delete, "north", "--confirm", "north")
+    done(backup, "kept", "--keys", "keys")
+    done(restore, "kept", "--data", "there", "--keys", "keys")
+    assert "is whole" in done(verify, "--data", "there")
+    done(export, "out", "--data", "there", "--type", "AuditEvent")
+    told = Path("out/AuditEvent.ndjson").read_text()
+    for text in ("tenant/north", "created", "suspended", "deleted", '"backup"', '"restore"'):
+        assert text in told, text

@@ -179,6 +179,13 @@ async def send_new_password(place: Place, request: Request) -> Response:
 
 
 @endpoint
+async def enrol(place: Place, request: Request) -> Response:
+    """`GET /sign-in/enrol`: a second factor has to be added before anything else."""
+    pending = await _pending(place, request, "enrol")
+    return place.browser.page(request, "enrol.html", account=pending.account)
+
+
+@endpoint
 async def sign_out(place: Place, request: Request) -> Response:
     """`POST /sign-out`; with `everywhere`, in all browsers."""
     form = await place.browser.form(request)

@@ -15,7 +15,7 @@ from fhirserver.auth.sign_in.place import Place, endpoint
 from fhirserver.errors import Invalid, NotFound
 from fhirserver.identity import totp
 from fhirserver.identity.account import Account
-from fhirserver.identity.session import SignedIn
+from fhirserver.identity.session import Method, SignedIn
 
 _ISSUER: Final = "FHIR server"
 _WRONG_CODE: Final = "The code is wrong. Check that the clock of your device is right."
@@ -75,14 +75,14 @@ async def send_password(place: Place, request: Request) -> Response:
 @endpoint
 async def authenticator(place: Place, request: Request) -> Response:
     """`GET /account/authenticator`: a secret for an app, to be confirmed by a code of it."""
-    signed_in = await place.just_signed_in(request)
+    signed_in = await place.enrolling(request)
     return await _authenticator_page(place, request, signed_in)
 
 
 @endpoint
 async def authenticator_picture(place: Place, request: Request) -> Response:
     """`GET /account/authenticator.svg`: the secret that waits, as a QR code."""
-    signed_in = await place.just_signed_in(request)
+    signed_in = await place.enrolling(request)
     secret = await place.identity.factors.waiting_totp(signed_in.account)
     if secret is None:
         raise NotFound("No authenticator app waits to be confirmed.")
@@ -98,7 +98,7 @@ async def authenticator_picture(place: Place, request: Request) -> Response:
 async def send_authenticator(place: Place, request: Request) -> Response:
     """`POST /account/authenticator`."""
     form = await place.browser.form(request)
-    signed_in = await place.just_signed_in(request)
+    signed_in = await place.enrolling(request)
     code = form.get("code")
     account = await place.identity.factors.confirm_totp(
         signed_in.account, code if isinstance(code, str) else ""
@@ -106,13 +106,13 @@ async def send_authenticator(place: Place, request: Request) -> Response:
     if account is None:
         return await _authenticator_page(place, request, signed_in, status=400, error=_WRONG_CODE)
     await _told(place, request, "second-factor-enrolled", account, "authenticator app")
-    return await _with_codes(place, request, signed_in, account, "authenticator")
+    return await _with_codes(place, request, signed_in, account, "otp")
 
 
 @endpoint
 async def passkey(place: Place, request: Request) -> Response:
     """`GET /account/passkey`: adds one."""
-    signed_in = await place.just_signed_in(request)
+    signed_in = await place.enrolling(request)
     return await _passkey_page(place, request, signed_in)
 
 
@@ -120,7 +120,7 @@ async def passkey(place: Place, request: Request) -> Response:
 async def send_passkey(place: Place, request: Request) -> Response:
     """`POST /account/passkey`."""
     form = await place.browser.form(request)
-    signed_in = await place.just_signed_in(request)
+    signed_in = await place.enrolling(request)
     answer, name = form.get("answer"), form.get("name")
     try:
         made = await place.identity.passkeys.made(
@@ -133,7 +133,7 @@ async def send_passkey(place: Place, request: Request) -> Response:
     except Invalid as error:
         return await _passkey_page(place, request, signed_in, status=400, error=error.text)
     await _told(place, request, "second-factor-enrolled", account, "passkey")
-    return await _with_codes(place, request, signed_in, account, "passkey")
+    return await _with_codes(place, request, signed_in, account, "hwk")
 
 
 @endpoint
@@ -164,15 +164,22 @@ async def new_codes(place: Place, request: Request) -> Response:
 
 
 async def _with_codes(
-    place: Place, request: Request, signed_in: SignedIn, account: Account, done: str
+    place: Place, request: Request, signed_in: SignedIn, account: Account, method: Method
 ) -> Response:
     """After the first factor was added, the recovery codes; after others the account."""
-    if account.recovery:
-        return await _changed(place, request, signed_in, account, done)
+    needed = signed_in.session.stage == "enrol"
+    if account.recovery and not needed:
+        return await _changed(place, request, signed_in, account, _ADDED[method])
     account, codes = await place.identity.factors.new_recovery_codes(account.id)
-    begun = await place.identity.sessions.renew(signed_in.session, account)
     page = place.browser.page(request, "recovery.html", codes=codes, next=_account(request))
-    place.browser.give(request, page, "session", begun.cookie, None)
+    if needed:
+        who = place.visitor(request)
+        passed = await place.identity.sign_in.with_new_factor(signed_in, account, method, who)
+        await place.trail.passed(request, passed)
+        place.let_in(request, page, passed)
+    else:
+        begun = await place.identity.sessions.renew(signed_in.session, account)
+        place.browser.give(request, page, "session", begun.cookie, None)
     return page
 
 
@@ -238,6 +245,7 @@ def _bytes(text: str) -> bytes:
         raise NotFound("There is no such passkey.") from error
 
 
+_ADDED: Final[dict[Method, str]] = {"otp": "authenticator", "hwk": "passkey"}
 _NOTES: Final = {
     "session": "That session has ended.",
     "password": "Your password was changed. All other sessions have ended.",

@@ -23,6 +23,7 @@ from fhirserver.identity.sign_in import Passed, Visitor
 PENDING: Final = "pending"
 """The cookie of somebody who is not in yet: a second factor or another password is due."""
 
+_STEPS: Final = {"factor": "second", "password": "password", "enrol": "enrol"}
 _DEVICE_SECONDS: Final = 180 * 24 * 3600
 _PENDING_SECONDS: Final = 600
 
@@ -76,23 +77,36 @@ class Place:
             raise NotRecent("Show again that it is you.")
         return found
 
+    async def enrolling(self, request: Request) -> SignedIn:
+        """Who may add a second factor: as `just_signed_in`, or who needs one to get in."""
+        pending = await self.pending(request, "enrol")
+        if pending is not None and await self.browser.signed_in(request) is None:
+            return pending
+        return await self.just_signed_in(request)
+
     async def enter(self, request: Request, passed: Passed, place: str) -> Response:
         """The answer to a step that succeeded: the next step, or the place that was wanted."""
-        again = quote(place, safe="")
-        if passed.stage != "full":
-            page = "second" if passed.stage == "factor" else "password"
-            answer: Response = redirect(f"{root_of(request)}/sign-in/{page}?next={again}")
-            self.browser.give(request, answer, PENDING, passed.begun.cookie, _PENDING_SECONDS)
-            return answer
         old = await self.browser.signed_in(request)
+        if passed.stage != "full":
+            address = f"{root_of(request)}/sign-in/{_STEPS[passed.stage]}"
+            answer: Response = redirect(f"{address}?next={quote(place, safe='')}")
+            self.browser.give(request, answer, PENDING, passed.begun.cookie, _PENDING_SECONDS)
+            if old is not None and passed.stage == "enrol":  # whose account it is must be plain
+                await self.identity.sessions.end(old.session.key)
+                self.browser.take(request, answer, "session")
+            return answer
         if old is not None and old.session.key != passed.begun.session.key:
             await self.identity.sessions.end(old.session.key)
         answer = go_on(self.browser, request, place)
+        self.let_in(request, answer, passed)
+        return answer
+
+    def let_in(self, request: Request, answer: Response, passed: Passed) -> None:
+        """Gives the browser the cookies of somebody who is in."""
         self.browser.give(request, answer, "session", passed.begun.cookie, None)
         self.browser.take(request, answer, PENDING)
         if passed.device:
             self.browser.give(request, answer, "device", passed.device, _DEVICE_SECONDS)
-        return answer
 
     def refusal(self, request: Request, error: FhirError) -> Response:
         """A refusal as a page, or as the way to sign in."""

@@ -20,6 +20,7 @@ _ROWS: Final[tuple[tuple[str, str, Callable[[Place], Endpoint]], ...]] = (
     ("POST", "/sign-in/passkey", door.send_passkey),
     ("GET", "/sign-in/password", door.new_password),
     ("POST", "/sign-in/password", door.send_new_password),
+    ("GET", "/sign-in/enrol", door.enrol),
     ("GET", "/reauthenticate", door.reauthenticate),
     ("POST", "/reauthenticate", door.send_again),
     ("POST", "/sign-out", door.sign_out),

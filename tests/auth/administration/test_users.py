@@ -60,8 +60,8 @@ async def test_an_account_from_its_beginning_to_its_end(
     shown = (await client.get(address)).json()
     assert (shown["password"], shown["sessions"], shown["roles"]) == ("chosen", 1, ["doctor"])
 
-    changed = await client.patch(address, json={"roles": ["nurse", "support"]})
-    assert changed.json()["roles"] == ["nurse", "support"]
+    changed = await client.patch(address, json={"roles": ["doctor", "nurse"]})
+    assert changed.json()["roles"] == ["doctor", "nurse"]
     await browser.go("/auth/account")
     assert browser.title == "Sign in"
     locked = await client.patch(address, json={"state": "locked"})

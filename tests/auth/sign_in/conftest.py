@@ -51,6 +51,7 @@ def identity(store: ServerStore, clock: Clock) -> Iterator[Identity]:
         random=secrets.token_bytes,
         hasher=Hasher(random=secrets.token_bytes, cost=Cost(time=1, memory=8, lanes=1)),
         slowdown=Slowdown(),
+        two_step_roles=frozenset({"support"}),
     )
     yield found
     found.hasher.close()

@@ -193,6 +193,22 @@ async def test_a_code_that_comes_again_ends_everything(world: World) -> None:
     assert error_of(answer) == (400, "invalid_grant")
 
 
+@pytest.mark.check("OAU-1")
+@pytest.mark.parametrize("wrong", ["verifier", "redirect", "client"])
+async def test_a_used_code_in_other_hands_ends_everything(world: World, wrong: str) -> None:
+    client, other = await world.client(), await world.client("other", kind="symmetric")
+    granted = await world.grant(client, await world.user())
+    token = (await world.redeem(client, granted.code)).json()["access_token"]
+    changed = {
+        "verifier": {"code_verifier": "w" * 64},
+        "redirect": {"redirect_uri": "https://evil.test/cb"},
+        "client": {},
+    }[wrong]
+    thief = other if wrong == "client" else client
+    assert error_of(await world.redeem(thief, granted.code, **changed)) == (400, "invalid_grant")
+    assert not await world.is_let_in(token)
+
+
 @pytest.mark.check("BKS-1")
 @pytest.mark.check("OAU-7")
 @pytest.mark.parametrize("grant_type", ["not_a_grant_type", "password", "implicit"])

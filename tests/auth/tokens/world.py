@@ -47,16 +47,16 @@ JWKS = {"keys": [RSA.as_dict(private=False), EC.as_dict(private=False)]}
 
 
 class Clock:
-    """The real time, moved on by `move` seconds."""
+    """The time at which it was made, moved on by `move` seconds and by nothing else."""
 
     def __init__(self) -> None:
-        self.ahead = 0.0
+        self._now = time.time_ns() // 1000
 
     def move(self, seconds: float) -> None:
-        self.ahead += seconds
+        self._now += int(seconds * SECOND)
 
     def __call__(self) -> int:
-        return time.time_ns() // 1000 + int(self.ahead * SECOND)
+        return self._now
 
 
 class World:
