@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -30,21 +31,27 @@ def checks() -> tuple[dict[str, dict[str, str]], dict[str, str]]:
 
 
 def marks() -> dict[str, list[str]]:
-    """The tests that are marked to show a check, by its id."""
+    """The tests that are marked to show a check, by its id; a file, where all of its tests are."""
     found: dict[str, list[str]] = defaultdict(list)
     for path in sorted(TESTS.rglob("test_*.py")):
+        file = path.relative_to(TESTS).as_posix()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                place = f"{path.relative_to(TESTS).as_posix()}::{node.name}"
-                for id in _marked(node):
-                    found[id].append(place)
+            match node:
+                case ast.FunctionDef() | ast.AsyncFunctionDef():
+                    place, marked = f"{file}::{node.name}", node.decorator_list
+                case ast.Assign(targets=[ast.Name(id="pytestmark")]):
+                    place, marked = file, list(ast.walk(node.value))
+                case _:
+                    continue
+            for id in _marked(marked):
+                found[id].append(place)
     return found
 
 
-def _marked(test: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+def _marked(nodes: Sequence[ast.AST]) -> list[str]:
     return [
         argument.value
-        for call in test.decorator_list
+        for call in nodes
         if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.check"
         for argument in call.args
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
