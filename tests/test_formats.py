@@ -79,6 +79,7 @@ def plain(value):
     text = re.sub(r'(_cursor=)[^&"]+', r"\1?", text)
     text = re.sub(r"(?<=request id )[\w-]+", "?", text)
     text = re.sub(r"Line \d+, column \d+: |[\d-]+T[\d:.]+Z", "", text)
+    text = re.sub(r'(issue-(line|col)", "valueInteger": )\d+', r"\1?", text)
     return re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}", "new", text)
 
 

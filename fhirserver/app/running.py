@@ -102,7 +102,9 @@ class Running:
             recorder=self.recorder,
         )
         operations = offered(
-            expunges=settings.expunge, terminology=store.concepts is not NO_CONCEPTS
+            expunges=settings.expunge,
+            terminology=store.concepts is not NO_CONCEPTS,
+            emergencies=not self.is_open,
         )
         accesses: Accesses | Tallied | None = self._tallied
         if accesses is None and self._trail is not None:

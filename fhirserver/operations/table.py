@@ -118,11 +118,16 @@ TERMINOLOGY: Final = frozenset(
 """Those that need the concepts of code systems."""
 
 
-def offered(*, expunges: bool, terminology: bool = True) -> tuple[OperationRow, ...]:
-    """The operations of a server; what takes versions out for good is there only if wanted, and
-    terminology where the store keeps concepts."""
+def offered(
+    *, expunges: bool, terminology: bool = True, emergencies: bool = True
+) -> tuple[OperationRow, ...]:
+    """The operations of a server; what takes versions out for good is there only if wanted,
+    terminology where the store keeps concepts, and break-glass where anything is closed."""
+    without = set() if expunges else {expunge.run}
+    if not emergencies:
+        without.add(break_glass.run)
     return tuple(
         row
         for row in OPERATIONS
-        if (expunges or row.run is not expunge.run) and (terminology or row not in TERMINOLOGY)
+        if row.run not in without and (terminology or row not in TERMINOLOGY)
     )

@@ -44,7 +44,9 @@ async def context(tmp_path: Path, each_store: str) -> AsyncIterator[Context]:
 
 @pytest.fixture
 def client(context: Context) -> Client:
-    return Client(context, offered(expunges=True, terminology=keeps_concepts(context)))
+    return Client(
+        context, offered(expunges=True, terminology=keeps_concepts(context), emergencies=False)
+    )
 
 
 def keeps_concepts(context: Context) -> bool:
