@@ -14,6 +14,7 @@ import pytest
 from e2e.server import FHIR_JSON, Server, pages, serving
 
 WRITERS = 8
+FEW = 20  # changes that do not make a test yet
 STABLE = 150
 MOVED = 40
 WALKS = ("_count=17", "_count=40&_sort=_id", "_count=23&_sort=-birthdate", "_count=31&gender=male")
@@ -75,6 +76,11 @@ class Writers:
                 if number % 5 == writer % 5:
                     self._ask(client, "DELETE", moved)
 
+    @property
+    def fewest(self) -> int:
+        """How many changes there were of the rarer kind."""
+        return min(self.done[method] for method in ("PUT", "DELETE"))
+
     def _ask(self, client: httpx2.Client, method: str, id: str, body: Any = None) -> None:
         answer = client.request(method, f"Patient/{id}", json=body)
         self.done[method] += 1
@@ -86,7 +92,9 @@ class Writers:
 def test_a_walk_gives_what_stays_once_and_nothing_that_comes_later(server: Server) -> None:
     stays = {f"stays-{n}" for n in range(STABLE)}
     with Writers(server) as writers, httpx2.Client(timeout=60) as client:
-        for _ in range(2):
+        rounds = 0
+        while rounds < 2 or (writers.fewest <= FEW and rounds < 20):
+            rounds += 1
             for order in WALKS:
                 walk = pages(client, f"{server.base}/Patient?{order}")
                 found = Counter(one["id"] for one in next(walk))
@@ -98,5 +106,5 @@ def test_a_walk_gives_what_stays_once_and_nothing_that_comes_later(server: Serve
                 new = [int(id.removeprefix("new-")) for id in found if id.startswith("new-")]
                 assert [number for number in new if number > later] == [], order
     assert writers.failures == []
-    assert min(writers.done[method] for method in ("PUT", "DELETE")) > 20
+    assert writers.fewest > FEW
     assert server.count("Patient?_id=" + ",".join(sorted(stays))) == STABLE
