@@ -75,7 +75,7 @@ async def fill(gate: Gate, patients: int, consents: int) -> None:
                 for item in entries
             ],
         }
-        await gate.dispatch(Request("transaction", BASE, resource=bundle))
+        await gate.dispatch(Request("transaction", BASE, resource=bundle, grant=OPEN))
 
 
 def requests(grant: Grant) -> dict[str, Request]:
@@ -122,7 +122,9 @@ async def run(patients: int, rounds: int, consents: int) -> None:
         gate = Gate(context, offered(expunges=False))
         await fill(gate, patients, consents)
         doctor = {"resourceType": "Practitioner", "id": "doc"}
-        await gate.dispatch(Request("update", BASE, "Practitioner", "doc", resource=doctor))
+        await gate.dispatch(
+            Request("update", BASE, "Practitioner", "doc", resource=doctor, grant=OPEN)
+        )
         app = ("fhirUser", "patient/*.rs", "user/Practitioner.rs")
         grants = {
             "open": OPEN,

@@ -34,6 +34,7 @@ import population
 from search_shapes import PAGES, SHAPES, Asked, World
 from shown_plan import told
 
+from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate, whole_store
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError
@@ -137,6 +138,7 @@ def request(url: str) -> Request:
         at.id,
         parameters=query_pairs(query),
         compartment=at.compartment,
+        grant=OPEN,
     )
 
 

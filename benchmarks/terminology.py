@@ -18,6 +18,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+from fhirserver.access.grant import OPEN
 from fhirserver.app import new_id, now
 from fhirserver.app.warm import collect_garbage_seldom, warm_up
 from fhirserver.definitions.packaged import packaged
@@ -117,7 +118,7 @@ async def main(count: int, folder: Path) -> None:
         "content": "not-present",
         "property": [{"code": "chapter", "type": "code"}],
     }
-    await gate.dispatch(Request("update", BASE, "CodeSystem", "large", resource=system))
+    await gate.dispatch(Request("update", BASE, "CodeSystem", "large", resource=system, grant=OPEN))
     size = (folder / "fhir.db").stat().st_size / 1e6
     print(
         f"load {loaded} concepts: {time.process_time() - cpu:.1f} s CPU, "
@@ -136,7 +137,7 @@ async def _answers(dispatch: Callable[[Request], Awaitable[object]], count: int)
         return f"C{dice.randrange(count)}"
 
     def ask(type: str, name: str, *pairs: tuple[str, str]) -> Request:
-        return Request(f"${name}", BASE, type, parameters=pairs)
+        return Request(f"${name}", BASE, type, parameters=pairs, grant=OPEN)
 
     everything = ("url", f"{URL}?fhir_vs")
     rows: list[tuple[str, float, Callable[[], Request]]] = [

@@ -23,6 +23,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate
 from fhirserver.definitions import packaged
 from fhirserver.interactions.request import Answer, Request
@@ -122,7 +123,9 @@ async def dispatch_all(
         some = resources[first : first + 16]
         await asyncio.gather(
             *(
-                dispatch(Request("create", "http://h", item["resourceType"], resource=item))
+                dispatch(
+                    Request("create", "http://h", item["resourceType"], resource=item, grant=OPEN)
+                )
                 for item in some
             )
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from fhirserver.access.grant import SERVER
 from fhirserver.cli.configuration import refuse, settings_of
 from fhirserver.cli.demo_people import SignIn, people, sample_app
 
@@ -140,13 +141,17 @@ async def fill(settings: Settings, patients: int, seed: int, done: Callable[[int
 
     base = f"http://{settings.host}:{settings.port}/fhir"
     async with open_gate(settings) as dispatch:
-        count = Request("search-type", base, "Patient", parameters=(("_summary", "count"),))
+        count = Request(
+            "search-type", base, "Patient", parameters=(("_summary", "count"),), grant=SERVER
+        )
         there = decode((await dispatch(count)).body or b"{}")["total"]
         if there:
             return int(there)
 
         async def store(bundle: Resource) -> None:
-            await dispatch(Request("transaction", base, resource=bundle, prefer="minimal"))
+            await dispatch(
+                Request("transaction", base, resource=bundle, prefer="minimal", grant=SERVER)
+            )
 
         made = bundles(patients, seed, datetime.now().astimezone().date())
         await store(next(made))  # the hospital

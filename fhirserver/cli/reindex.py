@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from fhirserver.access.grant import SERVER
 from fhirserver.cli.configuration import TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ async def _reindex(settings: Settings, types: list[str], parameters: list[str]) 
     sent += [{"name": "parameter", "valueUri": item} for item in parameters]
     body = {"resourceType": "Parameters", **({"parameter": sent} if sent else {})}
     async with open_jobs(settings.model_copy(update={"job_share": 1.0})) as running:
-        answer = await running.dispatch(Request("$reindex", await running.base(), resource=body))
+        answer = await running.dispatch(
+            Request("$reindex", await running.base(), resource=body, grant=SERVER)
+        )
         id = answer.headers["Content-Location"].rpartition("/")[2]
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
         with Progress(*columns, console=Console(stderr=True)) as progress:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from fhirserver.access.grant import OPEN, Grant
+from fhirserver.access.grant import ANONYMOUS, Grant
 from fhirserver.audit.recorder import NOWHERE, Origin
 from fhirserver.model.json import Json, Resource
 
@@ -49,7 +49,7 @@ class Request:
     kept: Pairs = ()
     handling: Handling = "strict"
     prefer: Return | None = None
-    grant: Grant = OPEN
+    grant: Grant = ANONYMOUS
     languages: str | None = None
     origin: Origin = NOWHERE
 

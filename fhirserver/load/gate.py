@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from fhirserver.access.grant import SERVER
 from fhirserver.errors import FhirError
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.load.answer import denied_entries
@@ -21,7 +22,9 @@ class GateTarget:
 
     async def send(self, bundle: Resource) -> list[Denied]:
         """See `Target.send`."""
-        request = Request(bundle["type"], self._base, resource=bundle, prefer="minimal")
+        request = Request(
+            bundle["type"], self._base, resource=bundle, prefer="minimal", grant=SERVER
+        )
         try:
             answer = await self._dispatch(request)
         except FhirError as error:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from fhirserver.access.grant import SERVER
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Conflict, Gone, NotFound
 from fhirserver.interactions.request import Answer, Request
@@ -58,7 +59,9 @@ class Outcome(NamedTuple):
 async def installed(dispatch: Dispatch) -> list[Installed]:
     """The packages, by name and version."""
     pairs = (("identifier", f"{SYSTEM}|"), ("_count", str(_PAGE)))
-    bundle = await _answer(dispatch, Request("search-type", BASE, "Library", parameters=pairs))
+    bundle = await _answer(
+        dispatch, Request("search-type", BASE, "Library", parameters=pairs, grant=SERVER)
+    )
     found = [_installed(entry["resource"]) for entry in bundle.get("entry", ())]
     return sorted(found, key=lambda item: (item.name, item.version))
 
@@ -131,7 +134,7 @@ async def remove(dispatch: Dispatch, name: str, version: str | None = None) -> l
 
 async def _transact(dispatch: Dispatch, entries: list[Resource]) -> None:
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-    await dispatch(Request("transaction", BASE, resource=bundle, prefer="minimal"))
+    await dispatch(Request("transaction", BASE, resource=bundle, prefer="minimal", grant=SERVER))
 
 
 async def _id(dispatch: Dispatch, resource: Resource) -> str:
@@ -139,7 +142,7 @@ async def _id(dispatch: Dispatch, resource: Resource) -> str:
     type, id = resource["resourceType"], resource["id"]
     url, version = resource.get("url"), resource.get("version")
     try:
-        there = await _answer(dispatch, Request("read", BASE, type, id))
+        there = await _answer(dispatch, Request("read", BASE, type, id, grant=SERVER))
     except (NotFound, Gone):
         return str(id)
     if there.get("url") == url and there.get("version") == version:

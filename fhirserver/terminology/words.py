@@ -47,7 +47,9 @@ class Query:
 @lru_cache(maxsize=4096)
 def fold(text: str) -> str:
     """The text without case, accents and superfluous space."""
-    flat = unicodedata.normalize("NFKD", text.casefold())
+    # Taken apart first: a mathematical letter has no case of its own, its plain letter has.
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    flat = unicodedata.normalize("NFKD", folded)
     return " ".join("".join(c for c in flat if not unicodedata.combining(c)).split())
 
 

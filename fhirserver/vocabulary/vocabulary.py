@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fhirserver.access.grant import SERVER
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource
 from fhirserver.store.concepts import ConceptStore
@@ -44,7 +45,7 @@ async def import_(
     if not count:
         raise NotReadable("The files have no concepts in them.")
     resource = {**system, "date": date, "count": count}
-    request = Request("update", BASE, "CodeSystem", system["id"], resource=resource)
+    request = Request("update", BASE, "CodeSystem", system["id"], resource=resource, grant=SERVER)
     await dispatch(request)
     return count
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import stores
 
+from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate, removal, tenant_settings, tenant_table, whole_store
 from fhirserver.app.removal import export_tenant, remove_tenant
 from fhirserver.app.tenants import Tenant
@@ -65,7 +66,9 @@ async def fill(settings: Settings) -> None:
         ):
             resource = {"resourceType": type, "id": id, **more}
             sent = resource if interaction == "update" else None
-            await dispatch(Request(interaction, "http://x/fhir", type, id, resource=sent))
+            await dispatch(
+                Request(interaction, "http://x/fhir", type, id, resource=sent, grant=OPEN)
+            )
     async with whole_store(settings) as store:
         await store.records.put("identity.account", "u", b'{"name":"u"}')
         await store.records.put("identity.session", "s", b'{"secret":"s"}')

@@ -16,6 +16,7 @@ from serving import started
 from stores import url_of
 
 from fhirserver import Settings, create_app
+from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate, open_store, open_tenants, tenant_settings, tenant_table
 from fhirserver.app.tenants import Tenant
 from fhirserver.auth.client import Client
@@ -69,7 +70,9 @@ class House:
 async def fill(settings: Settings) -> None:
     async with open_gate(settings) as dispatch:
         resource = {"resourceType": "Patient", "id": "a", "name": [{"family": settings.tenant}]}
-        await dispatch(Request("update", "http://x/fhir", "Patient", "a", resource=resource))
+        await dispatch(
+            Request("update", "http://x/fhir", "Patient", "a", resource=resource, grant=OPEN)
+        )
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from audit.conftest import opened
 
+from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate, tenant_settings, tenant_table, whole_store
 from fhirserver.app.backing import back_up, drill, keys_of, restore_into
 from fhirserver.app.tenants import Tenant
@@ -41,9 +42,11 @@ async def fill(settings: Settings, number: int) -> None:
         for n in range(number):
             resource = {"resourceType": "Patient", "id": f"p{n}", "name": [{"text": "å" * (n + 1)}]}
             await dispatch(
-                Request("update", "http://x/fhir", "Patient", f"p{n}", resource=resource)
+                Request(
+                    "update", "http://x/fhir", "Patient", f"p{n}", resource=resource, grant=OPEN
+                )
             )
-        await dispatch(Request("delete", "http://x/fhir", "Patient", "p0"))
+        await dispatch(Request("delete", "http://x/fhir", "Patient", "p0", grant=OPEN))
     async with whole_store(settings) as store:
         await store.records.put("identity.account", "u", b'{"name":"u"}')
 

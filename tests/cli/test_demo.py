@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate
 from fhirserver.cli.demo import EXAMPLES, fill
 from fhirserver.interactions.request import Request
@@ -26,7 +27,11 @@ async def test_each_example_address_finds_something(tmp_path: Path) -> None:
             if not query:
                 continue
             request = Request(
-                "search-type", "http://x/fhir", path, parameters=query_pairs(query.encode())
+                "search-type",
+                "http://x/fhir",
+                path,
+                parameters=query_pairs(query.encode()),
+                grant=OPEN,
             )
             found = decode((await dispatch(request)).body or b"{}")
             assert found["entry"], title

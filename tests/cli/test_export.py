@@ -14,6 +14,7 @@ from click.testing import Result
 from store.making import walk_history
 from typer.testing import CliRunner
 
+from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate, whole_store
 from fhirserver.cli.export import export
 from fhirserver.cli.load import load
@@ -47,7 +48,9 @@ async def fill() -> None:
         ):
             resource = {"resourceType": type, "id": id, **more}
             sent = resource if interaction == "update" else None
-            await dispatch(Request(interaction, "http://x/fhir", type, id, resource=sent))
+            await dispatch(
+                Request(interaction, "http://x/fhir", type, id, resource=sent, grant=OPEN)
+            )
 
 
 def history(folder: str, **settings: Any) -> list[Version]:

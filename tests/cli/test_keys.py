@@ -13,6 +13,7 @@ from click.testing import Result
 from store.making import walk_history
 from typer.testing import CliRunner
 
+from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate, whole_store
 from fhirserver.cli.backup import backup
 from fhirserver.cli.export import export
@@ -51,7 +52,9 @@ async def fill() -> None:
     async with open_gate(Settings()) as dispatch:
         for n in range(3):
             sent = {"resourceType": "Patient", "id": f"{n}", "name": [{"family": "Quill"}]}
-            await dispatch(Request("update", "http://x/fhir", "Patient", f"{n}", resource=sent))
+            await dispatch(
+                Request("update", "http://x/fhir", "Patient", f"{n}", resource=sent, grant=OPEN)
+            )
 
 
 def history() -> list[Version]:

@@ -9,6 +9,7 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
+from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate
 from fhirserver.cli.load import load
 from fhirserver.errors import FhirError
@@ -43,7 +44,9 @@ def ask(interaction: str, type: str, **more: Any) -> Any:
 
     async def asked() -> Any:
         async with open_gate(Settings(data=Path("data"))) as dispatch:
-            answer = await dispatch(Request(interaction, "http://x/fhir", type, **more))
+            answer = await dispatch(
+                Request(interaction, "http://x/fhir", type, **{"grant": OPEN} | more)
+            )
             return decode(answer.body or b"null")
 
     return asyncio.run(asked())

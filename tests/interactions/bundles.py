@@ -8,6 +8,7 @@ from typing import Any
 
 from interactions.client import BASE, Client
 
+from fhirserver.access.grant import OPEN
 from fhirserver.interactions.request import Request
 from fhirserver.model.json import Json, Resource, decode
 
@@ -47,7 +48,9 @@ def _bundle(type: str, entries: tuple[Json, ...]) -> Resource:
 
 async def send(client: Client, bundle: Resource, **more: Any) -> list[Resource]:
     """The entries of the response to a batch or transaction. Raises what the gate raises."""
-    answer = await client.gate.dispatch(Request(bundle["type"], BASE, resource=bundle, **more))
+    answer = await client.gate.dispatch(
+        Request(bundle["type"], BASE, resource=bundle, **{"grant": OPEN} | more)
+    )
     assert answer.status == 200
     assert answer.body is not None
     response = decode(answer.body)

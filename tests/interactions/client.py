@@ -14,6 +14,7 @@ from typing import Any
 from stores import open_store
 
 from fhirserver.access.authority import Authority
+from fhirserver.access.grant import OPEN
 from fhirserver.definitions.packaged import packaged
 from fhirserver.interactions.context import Context, Policy
 from fhirserver.interactions.dispatch import Gate
@@ -85,7 +86,7 @@ class Client:
             version=found.version,
             compartment=found.compartment,
             parameters=query_pairs(query),
-            **more,
+            **{"grant": OPEN} | more,
         )
         return await self.gate.dispatch(request)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from interactions.bundles import batch, entry, quick_folder, send, transaction
 from interactions.client import BASE, Client, open_context
 
+from fhirserver.access.grant import OPEN
 from fhirserver.errors import FhirError
 from fhirserver.interactions.request import Request
 from fhirserver.model.json import Json, Resource
@@ -139,6 +140,6 @@ def test_odd_bundles(entries: Json, other: Json, type: str) -> None:
     bundle = {"resourceType": "Bundle", "type": type, "entry": entries, "x": other}
 
     async def ask(client: Client) -> None:
-        await client.gate.dispatch(Request(type, BASE, resource=bundle))
+        await client.gate.dispatch(Request(type, BASE, resource=bundle, grant=OPEN))
 
     run(ask, validation="off")

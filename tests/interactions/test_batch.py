@@ -6,6 +6,7 @@ import pytest
 from interactions.bundles import address, batch, entry, send, statuses
 from interactions.client import BASE, Client
 
+from fhirserver.access.grant import OPEN
 from fhirserver.errors import FhirError, Invalid, TooLarge, Unprocessable
 from fhirserver.interactions.context import Policy
 from fhirserver.interactions.request import Request
@@ -173,7 +174,7 @@ async def test_a_failure_of_the_server_stays_with_its_entry(client: Client) -> N
 
     context = replace(client.context, dispatch=dispatch)
     bundle = batch(entry("GET", "Patient/anna"), entry("GET", "Patient"))
-    answer = await interaction.run(context, Request("batch", BASE, resource=bundle))
+    answer = await interaction.run(context, Request("batch", BASE, resource=bundle, grant=OPEN))
     assert answer.body is not None
     assert b"500 Internal Server Error" in answer.body
     assert b"200 OK" in answer.body
@@ -183,4 +184,4 @@ async def test_a_failure_of_the_server_stays_with_its_entry(client: Client) -> N
 async def test_only_a_bundle_is_a_batch(client: Client) -> None:
     for body in (None, [], {}, ANNA, {"resourceType": "Bundle", "type": "message"}):
         with pytest.raises(FhirError):
-            await client.gate.dispatch(Request("batch", BASE, resource=body))
+            await client.gate.dispatch(Request("batch", BASE, resource=body, grant=OPEN))

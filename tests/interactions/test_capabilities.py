@@ -7,6 +7,7 @@ from importlib.metadata import version
 import pytest
 from interactions.client import BASE, Client
 
+from fhirserver.access.grant import OPEN
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import Invalid
 from fhirserver.interactions.context import Context, Policy
@@ -50,7 +51,9 @@ async def test_full_is_the_default_and_asking_again_gives_the_same_bytes(client:
 
 
 async def test_another_base_url_changes_the_addresses_only(client: Client) -> None:
-    there = await client.gate.dispatch(Request("capabilities", 'https://else.where/"fhir"'))
+    there = await client.gate.dispatch(
+        Request("capabilities", 'https://else.where/"fhir"', grant=OPEN)
+    )
     here = await client.ask("GET", "metadata")
     assert there.body is not None
     assert here.body is not None

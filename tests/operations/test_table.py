@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 
+from fhirserver.access.grant import OPEN
 from fhirserver.definitions.packaged import packaged
 from fhirserver.interactions.operation import OperationRow
 from fhirserver.interactions.request import Request
@@ -24,5 +25,5 @@ def test_a_request_is_for_one_row_at_the_most() -> None:
     for row in OPERATIONS:
         for type, id in product(("Patient", "Encounter", "Observation", None), ("1", None)):
             if type is not None or id is None:
-                request = Request(f"${row.code}", "", type, id)
+                request = Request(f"${row.code}", "", type, id, grant=OPEN)
                 assert len([one for one in OPERATIONS if one.serves(request)]) <= 1

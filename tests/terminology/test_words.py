@@ -1,7 +1,7 @@
 """Words of names, their order by closeness, and mistakes in spelling."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fhirserver.terminology.concept import Concept
@@ -48,6 +48,7 @@ def test_a_text_without_words_is_no_query() -> None:
 
 
 @given(st.text(max_size=40))
+@example("\N{MATHEMATICAL ITALIC CAPITAL A}")
 def test_folding_is_final(text: str) -> None:
     assert fold(fold(text)) == fold(text)
     assert words_of(fold(text)) == words_of(text)
