@@ -28,11 +28,13 @@ _FAULT = "failCommand"
 @pytest.fixture
 async def store(mongo_database: str, clock: Clock) -> AsyncIterator[MongoStore]:
     opened = await MongoStore.open(mongo_database, clock=clock, tenant=uuid.uuid4().hex)
-    needs_transactions(opened)
-    await opened.commit([put("Patient", "0")])
-    yield opened
-    await _fails(opened, "off")
-    await opened.close()
+    try:
+        needs_transactions(opened)
+        await opened.commit([put("Patient", "0")])
+        yield opened
+        await _fails(opened, "off")
+    finally:
+        await opened.close()
 
 
 async def _fails(store: MongoStore, mode: Any, *commands: str, **how: Any) -> None:
