@@ -164,12 +164,13 @@ class Gate:
     ) -> Context:
         """The context with the store as the caller may see it; what it gives goes to `seen`."""
         context = await self._permitted(row, request)
-        if seen is None:
+        if is_bare(request):
             return context
-        store: Store = Observed(context.store, seen)
+        store = context.store if seen is None else Observed(context.store, seen)
+        # Also without a trail now: there may be one of earlier times.
         if not request.grant.is_administrator:
             store = Masked(store)
-        return replace(context, store=store)
+        return context if store is context.store else replace(context, store=store)
 
     async def _permitted(self, row: Interaction | OperationRow, request: Request) -> Context:
         """The context with the store as the caller may see it."""

@@ -83,7 +83,7 @@ async def opened(data: Path, **more: Any) -> AsyncIterator[World]:
     url = stores.url_of(data)
     if url:
         more["store"] = url
-    settings = Settings(auth="none", audit="on", data=data, **more)
+    settings = Settings(auth="none", data=data, **{"audit": "on"} | more)
     running = Running(settings, await open_store(settings))
     try:
         await running.start(BASE)

@@ -1,11 +1,13 @@
 """What passes the gate is in the trail, before it is answered."""
 
 from base64 import b64decode
+from pathlib import Path
 
 import pytest
-from audit.conftest import World, about, observation, opened, patient
+from audit.conftest import TENANT, World, about, observation, opened, patient
 
 from fhirserver.access.grant import Grant
+from fhirserver.access.principal import Principal
 from fhirserver.audit.masked import Masked
 from fhirserver.errors import FhirError, MethodNotAllowed, NotFound, Unavailable
 from fhirserver.interactions.request import Request
@@ -330,6 +332,23 @@ async def test_who_is_no_auditor_does_not_see_what_was_searched_for(world: World
     assert len(versions) == 3
     assert b"query" in b"".join(item.body or b"" for item in versions)
     assert b'"query":"' not in b"".join(item.body or b"" for item in versions)
+
+
+@pytest.mark.parametrize("audit", ["on", "off"])
+async def test_patients_see_who_looked_and_not_for_what(
+    audit: str, tmp_path: Path, each_store: str
+) -> None:
+    async with opened(tmp_path) as world:
+        await world.put(patient("p1"))
+        await world.ask("search-type", "Patient", parameters=(("gender:not", "male"), ("_id", "p1")))
+        await world.events()
+    async with opened(tmp_path, audit=audit) as world:
+        me = Principal("account-2", TENANT, ("patient",), fhir_user="Patient/p1")
+        grant = world.running.access.grant_of(me)
+        body = (await world.ask("search-type", "AuditEvent", grant=grant)).body or b""
+    assert decode(body)["entry"]
+    assert b"masked" in body
+    assert b'"query":"' not in body
 
 
 async def test_an_anonymous_refusal_is_not_recorded(world: World) -> None:
