@@ -38,7 +38,7 @@ from fhirserver.interactions.prefer import preferred
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.outcome import Issue
 from fhirserver.store.concepts import NO_CONCEPTS
-from fhirserver.store.port import Outdated, Store
+from fhirserver.store.port import Outdated
 
 
 @dataclass(frozen=True, slots=True)

@@ -340,7 +340,9 @@ async def test_patients_see_who_looked_and_not_for_what(
 ) -> None:
     async with opened(tmp_path) as world:
         await world.put(patient("p1"))
-        await world.ask("search-type", "Patient", parameters=(("gender:not", "male"), ("_id", "p1")))
+        await world.ask(
+            "search-type", "Patient", parameters=(("gender:not", "male"), ("_id", "p1"))
+        )
         await world.events()
     async with opened(tmp_path, audit=audit) as world:
         me = Principal("account-2", TENANT, ("patient",), fhir_user="Patient/p1")
