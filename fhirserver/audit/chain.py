@@ -47,10 +47,6 @@ def place_of(id: str) -> Place | None:
     return Place(int(found[1], 16), int(found[2], 16)) if found else None
 
 
-def first_id(lane: int) -> str:
-    return Place(lane, 0).id
-
-
 def genesis(key: bytes, tenant: str, lane: int) -> bytes:
     """What the first event of a lane is linked to; no other tenant's lane has it."""
     return hmac.digest(key, b"lane|%d|" % lane + tenant.encode(), "sha256")

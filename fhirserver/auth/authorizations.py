@@ -274,11 +274,6 @@ class Authorizations:
                 continue
             return True
 
-    async def revoke_all(self, user: str, reason: str) -> int:
-        """Ends all authorizations of a user; gives their number."""
-        ended = [await self.revoke(found.id, reason) for found in await self.of_user(user)]
-        return sum(ended)
-
     async def _put(
         self, authorization: Authorization, expected: int, *, expires: int | None = None
     ) -> None:
