@@ -29,6 +29,12 @@ LINGER_SECONDS: Final = 2.0
 
 _WHOLE: Final = 64 * 1024  # bytes of a body that are worth copying behind the headers
 
+_BODILESS: Final = frozenset({204, 304})
+_LENGTH: Final = b"content-length"
+_FRAMING: Final = frozenset(
+    {_LENGTH, b"transfer-encoding", b"connection"}
+)  # in lower case, as ASGI has them
+
 # Whether this uvicorn keeps a response as `WholeResponse` needs it; else it stays unused.
 _IS_KNOWN: Final = {
     "access_log",
@@ -65,13 +71,14 @@ class WholeResponse(RequestResponseCycle):
         start = self._start
         if start is None:
             await super().send(message)
-        elif _says_length(start) and self._fits(message):
-            self._start = None
-            self._send_whole(start["status"], start["headers"], message["body"])
-        else:
-            self._start = None
+            return
+        self._start = None
+        head = self._head(start, message["body"]) if self._fits(message) else None
+        if head is None:
             await super().send(start)
             await super().send(message)
+        else:
+            self._send_whole(head + message["body"])
 
     def _fits(self, message: Any) -> bool:
         return (
@@ -84,28 +91,33 @@ class WholeResponse(RequestResponseCycle):
             and len(message["body"]) <= _WHOLE
         )
 
-    def _send_whole(self, status: int, headers: Any, body: bytes) -> None:
+    def _head(self, start: Any, body: bytes) -> bytes | None:
+        """Status line and headers; None where uvicorn has to see to what they say."""
+        status = start["status"]
+        headers = [*self.default_headers, *start["headers"]]
+        says_length = status in _BODILESS
         lines = [STATUS_LINE[status]]
-        for name, value in self.default_headers:
-            lines += (name, b": ", value, b"\r\n")
         for name, value in headers:
+            if name in _FRAMING:
+                if name != _LENGTH or value != b"%d" % len(body):
+                    return None
+                says_length = True
             lines += (name, b": ", value, b"\r\n")
+        if not says_length:
+            return None
         lines.append(b"\r\n")
         head = b"".join(lines)
-        count = len(self.default_headers) + len(headers) + 2
+        count = len(headers) + 2
         if head.count(b"\n") != count or head.count(b"\r") != count:
             raise RuntimeError("a header has a line break")
-        self.transport.write(head + body)
+        return head
+
+    def _send_whole(self, response: bytes) -> None:
+        self.transport.write(response)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         self.message_event.set()
         self.on_response()
-
-
-def _says_length(start: Any) -> bool:
-    # `reply.send_reply` puts the length last; who does it otherwise is served all the same.
-    headers = start["headers"]
-    return start["status"] in (204, 304) or (headers and headers[-1][0] == b"content-length")
 
 
 class FhirProtocol(HttpToolsProtocol):

@@ -19,9 +19,15 @@ from fhirserver.rest.body import BodyLimits
 
 
 @contextmanager
-def serving(app):
+def serving(app, protocol=wire.FhirProtocol):
     config = uvicorn.Config(
-        app, port=0, http=wire.FhirProtocol, loop="uvloop", lifespan="off", log_level="critical"
+        app,
+        port=0,
+        http=protocol,
+        loop="uvloop",
+        lifespan="off",
+        log_level="critical",
+        access_log=False,
     )
     server = uvicorn.Server(config)
     listening = config.bind_socket()
@@ -112,6 +118,55 @@ async def test_responses_of_several_pieces_or_many_bytes():
     assert (await sent(application)).endswith(b"\r\n\r\n" + b"x" * 200_000)
     unsaid = await sent(application, READ.replace(b"p1 ", b"p1?unsaid "))
     assert unsaid.endswith(b"\r\n\r\n5\r\nthree\r\n0\r\n\r\n")
+
+
+class Counting:
+    """A transport that counts what is written to it."""
+
+    writes: list[bytes] = []  # noqa: RUF012
+
+    def __init__(self, transport):
+        self._transport = transport
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+    def write(self, data):
+        self.writes.append(data)
+        self._transport.write(data)
+
+
+class CountingProtocol(wire.FhirProtocol):
+    def connection_made(self, transport):
+        super().connection_made(Counting(transport))
+
+
+async def written(*headers):
+    """What is written for an answer of five bytes with those headers, a write each."""
+
+    async def application(scope, receive, send):
+        await send(start(*headers))
+        await send(body(b"hello"))
+
+    Counting.writes.clear()
+    with serving(application, CountingProtocol) as place:
+        await asyncio.to_thread(exchange, place, READ + b"\r\n")
+    return [*Counting.writes]
+
+
+LENGTH = (b"content-length", b"5")
+
+
+async def test_a_response_goes_out_in_one_write_wherever_its_length_stands():
+    for headers in ([LENGTH, (b"x", b"y")], [(b"x", b"y"), LENGTH]):
+        (whole,) = await written(*headers)
+        assert whole.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert whole.endswith(b"\r\n\r\nhello")
+
+
+async def test_what_headers_say_of_the_connection_is_uvicorns():
+    assert len(await written(LENGTH, (b"connection", b"close"))) == 2
+    assert b"hello" not in b"".join(await written((b"content-length", b"4")))
 
 
 async def test_a_line_break_in_a_header_is_not_sent():
