@@ -7,6 +7,7 @@ OperationOutcome. The application itself runs on any ASGI server.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -17,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from fhirserver.model.json import encode
 from fhirserver.model.outcome import Issue, operation_outcome
+from fhirserver.rest.outgoing import Outgoing, outgoing_of
 
 MAX_HEAD: Final = 64 * 1024
 """Most bytes of request line and headers."""
@@ -58,10 +60,13 @@ _NOT_HTTP = "This is not a request of HTTP/1.1."
 class WholeResponse(RequestResponseCycle):
     """A request whose response goes out in one piece, when it comes in one piece.
 
-    That is most of all responses, and twice as fast; any other goes uvicorn's own way.
+    That is most of all responses, and twice as fast; any other goes uvicorn's own way. While
+    others are answered as well, it goes out together with theirs.
     """
 
     _start: Any = None
+    outgoing: Outgoing
+    tasks: Collection[object]
 
     async def send(self, message: Any) -> None:
         """Sends a message of the application; holds its start back until there is a body."""
@@ -113,7 +118,10 @@ class WholeResponse(RequestResponseCycle):
         return head
 
     def _send_whole(self, response: bytes) -> None:
-        self.transport.write(response)
+        if len(self.tasks) > 1:
+            self.outgoing.add(self.transport, response)
+        else:
+            self.transport.write(response)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         self.message_event.set()
@@ -130,6 +138,7 @@ class FhirProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to wait for a request, but not for ever."""
         super().connection_made(transport)
+        self._outgoing = outgoing_of(self.loop)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -152,6 +161,15 @@ class FhirProtocol(HttpToolsProtocol):
             self._stop_waiting()
             self._head_size = 0
 
+    def eof_received(self) -> None:
+        """The client sends nothing more: the connection is closed after this."""
+        self._outgoing.flush()
+
+    def shutdown(self) -> None:
+        """Ends the connection, when a request under way is answered."""
+        self._outgoing.flush()
+        super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP, and closes."""
         self._refuse(400, "structure", _NOT_HTTP)
@@ -159,6 +177,8 @@ class FhirProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if _IS_KNOWN:
             cycle.__class__ = WholeResponse
+            assert isinstance(cycle, WholeResponse)
+            cycle.outgoing, cycle.tasks = self._outgoing, self.tasks
         super()._start_asgi_task(cycle, app)
 
     def _is_in_head(self) -> bool:
@@ -179,6 +199,7 @@ class FhirProtocol(HttpToolsProtocol):
         ]
         self._is_refused = True
         self._stop_waiting()
+        self._outgoing.flush()
         self.transport.write(b"".join(lines))
         # Closed at once, with bytes still coming in, the answer would be lost on its way.
         self.transport.write_eof()
@@ -194,5 +215,6 @@ class FhirProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self._deadline = None
+        self._outgoing.flush()
         if not self.transport.is_closing():
             self.transport.close()
