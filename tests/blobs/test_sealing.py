@@ -7,8 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-
 from blobs.conftest import KEYS
+
 from fhirserver.blobs.keys import ContentKeys, content_keys
 from fhirserver.blobs.sealing import HEAD, SEALED, TAIL, Altered, layout_of
 from fhirserver.blobs.store import ShelfBlobs, open_blobs
