@@ -1,1 +1,1 @@
-"""DICOM as data: data sets to DICOM JSON (PS3.18 F), character sets, Part 10 files. No I/O."""
+"""DICOM as data: data sets to DICOM JSON (PS3.18 F), files, character sets, matching. No I/O."""
