@@ -84,5 +84,3 @@ def _inflated(data: bytes, *, whole: bool) -> tuple[bytes, bool]:
     if inflate.unconsumed_tail:
         return header, False  # more than a header may be; fails only if the header is not over
     return header, whole
-
-

@@ -231,9 +231,7 @@ class Reader:
         level.dataset[name] = self._named(level, name, vr, value, size)
         self.pixels = self.bulk[name]
 
-    def _read_long(
-        self, level: _Level, tag: int, vr: str, at: int, length: int, end: int
-    ) -> int:
+    def _read_long(self, level: _Level, tag: int, vr: str, at: int, length: int, end: int) -> int:
         """A sequence, or fragments of pixel data in an item. The place behind it."""
         name = f"{tag:08X}"
         if length != _UNDEFINED:
