@@ -1,4 +1,4 @@
-"""What a data set is: the UIDs that every composite instance has (PS3.3 C.7.2.1, C.7.3.1, C.12.1)."""
+"""What a data set is: the UIDs that every composite instance has (PS3.3 C.7, C.12.1)."""
 
 from __future__ import annotations
 
