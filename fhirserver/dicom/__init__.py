@@ -1,0 +1,1 @@
+"""DICOM without I/O: headers as DICOM JSON, names, times, and what they mean in FHIR."""
