@@ -1,1 +1,1 @@
-"""DICOM without I/O: headers as DICOM JSON, names, times, and what they mean in FHIR."""
+"""DICOM as data: headers, names, dates, matching, mapping. No I/O."""
