@@ -45,7 +45,8 @@ def backup(
 
     Blobs are copied after the store that names them, and they are written before it does: what
     the store names is there. Audit checkpoints are copied before the store whose events they
-    tell of: what they tell of is there. When it ends early, nothing of it stays. Raises `FileExistsError`.
+    tell of: that is there, too. When it ends early, nothing of it stays. Raises
+    `FileExistsError`.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):

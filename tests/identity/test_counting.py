@@ -86,32 +86,36 @@ async def test_failures_are_counted_together_by_all_workers(redis: Service) -> N
 
 
 @pytest.mark.check("OPS-9")
-@pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/fhir/Patient/1"), ("POST", "/auth/token")]
-)
+@pytest.mark.parametrize(("method", "path"), [("GET", "/fhir/Patient/1"), ("POST", "/auth/token")])
 async def test_requests_are_counted_together_by_all_workers(
     redis: Service, method: str, path: str
 ) -> None:
-    async with throttles(redis, 2) as (one, other):
-        async with client_of(one) as first, client_of(other) as second:
-            statuses = [
-                (await client.request(method, path)).status_code
-                for client in (first, second, first, second, first, second)
-            ]
-            refused = await second.request(method, path)
+    async with (
+        throttles(redis, 2) as (one, other),
+        client_of(one) as first,
+        client_of(other) as second,
+    ):
+        statuses = [
+            (await client.request(method, path)).status_code
+            for client in (first, second, first, second, first, second)
+        ]
+        refused = await second.request(method, path)
     assert statuses == [200, 200, 200, 200, 429, 429]
     assert 1 <= int(refused.headers["retry-after"]) <= 15 * 60
 
 
 @pytest.mark.check("OPS-9")
 async def test_made_up_tokens_count_for_all_workers(redis: Service) -> None:
-    async with throttles(redis, 2) as (one, other):
-        async with client_of(one) as first, client_of(other) as second:
-            statuses = []
-            for number in range(6):
-                headers = {"authorization": f"Bearer made-up-{number}"}
-                client = (first, second)[number % 2]
-                statuses.append((await client.get("/fhir/Patient/1", headers=headers)).status_code)
+    async with (
+        throttles(redis, 2) as (one, other),
+        client_of(one) as first,
+        client_of(other) as second,
+    ):
+        statuses = []
+        for number in range(6):
+            headers = {"authorization": f"Bearer made-up-{number}"}
+            client = (first, second)[number % 2]
+            statuses.append((await client.get("/fhir/Patient/1", headers=headers)).status_code)
     assert statuses == [401, 401, 401, 401, 429, 429]
 
 
@@ -121,30 +125,33 @@ async def test_made_up_tokens_count_for_all_workers(redis: Service) -> None:
 async def test_redis_goes_and_comes_back(
     redis: Service, clock: Callable[[float], None], fault: str
 ) -> None:
-    async with throttles(redis, 1) as (throttle,), slowdowns(redis, 1) as (slowdown,):
-        async with client_of(throttle) as client:
-            for _ in range(4):
-                assert (await client.get("/fhir/Patient/1")).status_code == 200
-            assert (await client.get("/fhir/Patient/1")).status_code == 429
-            await slowdown.failed("192.0.2.7")
+    async with (
+        throttles(redis, 1) as (throttle,),
+        slowdowns(redis, 1) as (slowdown,),
+        client_of(throttle) as client,
+    ):
+        for _ in range(4):
+            assert (await client.get("/fhir/Patient/1")).status_code == 200
+        assert (await client.get("/fhir/Patient/1")).status_code == 429
+        await slowdown.failed("192.0.2.7")
 
-            getattr(redis, fault)()
-            refused = await client.post("/auth/token")
-            assert (refused.status_code, refused.headers["retry-after"]) == (503, "30")
-            for ask in (slowdown.check, slowdown.failed):
-                with pytest.raises(Unavailable):
-                    await ask("192.0.2.7")
-            # by this worker's own counts, which begin now
-            statuses = [(await client.get("/fhir/Patient/1")).status_code for _ in range(5)]
-            assert statuses == [200] * 4 + [429]
-            assert (await client.get("/fhir/Patient/1", headers=TOKEN)).status_code == 200
+        getattr(redis, fault)()
+        refused = await client.post("/auth/token")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "30")
+        for ask in (slowdown.check, slowdown.failed):
+            with pytest.raises(Unavailable):
+                await ask("192.0.2.7")
+        # by this worker's own counts, which begin now
+        statuses = [(await client.get("/fhir/Patient/1")).status_code for _ in range(5)]
+        assert statuses == [200] * 4 + [429]
+        assert (await client.get("/fhir/Patient/1", headers=TOKEN)).status_code == 200
 
-            redis.start() if fault == "kill" else redis.go_on()
-            clock(2)
-            assert (await client.post("/auth/token")).status_code == 200
-            await slowdown.check("192.0.2.7")
-            forgotten = 200 if fault == "kill" else 429  # what a killed one has counted is lost
-            assert (await client.get("/fhir/Patient/1")).status_code == forgotten
+        redis.start() if fault == "kill" else redis.go_on()
+        clock(2)
+        assert (await client.post("/auth/token")).status_code == 200
+        await slowdown.check("192.0.2.7")
+        forgotten = 200 if fault == "kill" else 429  # what a killed one has counted is lost
+        assert (await client.get("/fhir/Patient/1")).status_code == forgotten
 
 
 async def test_what_did_not_answer_is_left_alone_for_a_moment(
