@@ -80,9 +80,10 @@ INTERACTIONS = {row.code: row for row in _ROWS}
 class Gate:
     """Runs requests against an unguarded context that nobody else holds.
 
-    `operations` is the table of operations that it serves beside the interactions; `registry`
-    tells which search parameters are in effect, if these can change. `accesses` writes the
-    audit trail; without it nothing is recorded.
+    `operations` is the table of operations that it serves beside the interactions, `imaging`
+    what it does with DICOM instances, which edges of imaging ask for and the FHIR base does not
+    show; `registry` tells which search parameters are in effect, if these can change.
+    `accesses` writes the audit trail; without it nothing is recorded.
     """
 
     def __init__(
@@ -91,7 +92,9 @@ class Gate:
         operations: Sequence[OperationRow] = (),
         registry: Registry | None = None,
         accesses: Accesses | Tallied | None = None,
+        imaging: Sequence[Interaction] = (),
     ) -> None:
+        self._interactions = INTERACTIONS | {row.code: row for row in imaging}
         self._registry = registry
         self._accesses = accesses
         self._context = replace(
@@ -228,7 +231,7 @@ class Gate:
         )
 
     def _row(self, request: Request) -> Interaction | OperationRow:
-        row = INTERACTIONS.get(request.interaction)
+        row = self._interactions.get(request.interaction)
         if row is not None:
             if request.type == AUDIT_EVENT and row.scope in WRITING and self._accesses:
                 raise refuse_trail()
