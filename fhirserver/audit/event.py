@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from fhirserver.audit.agents import REASON, Agents, Caller, agents
+from fhirserver.audit.imaging import ImagingEvent, StudyAccess, study_entities, study_entries
 from fhirserver.audit.kinds import BALP_ENTITY, EVENT_TYPE, KINDS, OWN, Action, Code
 from fhirserver.audit.recorder import SUCCESS, Event, Outcome
 from fhirserver.model.json import encode
@@ -64,7 +65,8 @@ class Access:
     `subtype` is a code of http://hl7.org/fhir/restful-interaction, `operation` that of an
     operation (`$everything`). `data` is the type, id and version (0: not known) of the resource
     that it was about, `query` the raw request of a search. `classes` are the types of what was
-    disclosed about the patient, each with how many.
+    disclosed about the patient, each with how many. `imaging` is the event of DICOM that it is
+    instead, and `studies` are what it was about.
     """
 
     subtype: str
@@ -79,11 +81,13 @@ class Access:
     patient: str | None = None
     classes: tuple[tuple[str, int], ...] = ()
     reads_log: bool = False
+    imaging: ImagingEvent | None = None
+    studies: tuple[StudyAccess, ...] = ()
 
 
 def access_content(access: Access, now: int) -> Made:
     """The event of an interaction at `now` (microseconds since 1970)."""
-    opening = _opening(_LOG_USED if access.reads_log else _REST, _subtypes(access), access.action)
+    opening = _opening(_type(access), _subtypes(access), access.action)
     entities = []
     if access.request_id:
         entities.append(_REQUEST % encode(access.request_id))
@@ -93,6 +97,7 @@ def access_content(access: Access, now: int) -> Made:
         entities.append(_QUERY % b64encode(access.query))
     if access.patient is not None:
         entities.append(_PATIENT % access.patient.encode())
+    entities += study_entities(access.studies)
     for name, count in access.classes:
         entities.append(_CLASS % (name.encode(), count))
     end = b',"entity":[%s]}' % b",".join(entities) if entities else b"}"
@@ -100,7 +105,15 @@ def access_content(access: Access, now: int) -> Made:
     return Made((opening, happened, agents(access.caller, access.action).json, end), access, now)
 
 
+def _type(access: Access) -> Code:
+    if access.imaging is not None:
+        return access.imaging.type
+    return _LOG_USED if access.reads_log else _REST
+
+
 def _subtypes(access: Access) -> _Codes:
+    if access.imaging is not None:
+        return ((OWN, access.imaging.code),)
     if access.operation:
         return ((_INTERACTION, access.subtype), (OWN, access.operation))
     return ((_INTERACTION, access.subtype),)
@@ -122,8 +135,11 @@ def _access_entries(access: Access, at: int) -> Entries:
     who = agents(access.caller, access.action)
     entries = _entries(at, access.outcome, _subtypes(access), who)
     targets: list[Entry] = []
+    references, identifiers = study_entries(access.studies)
     if access.request_id:
-        entries["entity:identifier"] = (Token("", access.request_id),)
+        identifiers.insert(0, Token("", access.request_id))
+    if identifiers:
+        entries["entity:identifier"] = tuple(dict.fromkeys(identifiers))
     if access.data is not None:
         type, id, version = access.data
         targets.append(Reference(type, id))
@@ -131,6 +147,7 @@ def _access_entries(access: Access, at: int) -> Entries:
             targets.append(Reference(type, f"{id}/_history/{version}"))
     if access.patient is not None:
         targets.append(Reference("Patient", access.patient))
+    targets += references
     _add_targets(entries, targets)
     _add_patients(entries, targets, who)
     return entries

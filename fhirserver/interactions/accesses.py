@@ -8,7 +8,7 @@ https://profiles.ihe.net/ITI/BALP/content.html
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from fhirserver.audit.agents import Caller
 from fhirserver.audit.chain import TYPE
 from fhirserver.audit.event import Access, access_content
+from fhirserver.audit.imaging import IMAGING, StudyAccess
 from fhirserver.audit.kinds import Action
 from fhirserver.audit.observed import Seen
 from fhirserver.audit.patients import PATIENT, Patients
@@ -118,6 +119,9 @@ class Accesses:
         found: list[Access] = []
         for change in seen.changes:
             found += self._written(request, change, seen)
+        if request.interaction in IMAGING:
+            await self._append([*found, *_of_studies(request, answer.studies)])
+            return
         code, action = _CODES.get(request.interaction, ("operation", "E"))
         if request.interaction in _OF_ENTRIES or (found and action in _WRITES):
             await self._append(found)
@@ -200,11 +204,27 @@ class Accesses:
 
 
 def _access(request: Request) -> Access:
-    code, action = _CODES.get(request.interaction, ("operation", "E"))
-    operation = request.interaction if code == "operation" else ""
     origin = request.origin
     caller = Caller(request.grant.principal, origin.address, origin.server)
+    imaging = IMAGING.get(request.interaction)
+    if imaging is not None:
+        return Access("", imaging.action, caller, origin.request_id, imaging=imaging)
+    code, action = _CODES.get(request.interaction, ("operation", "E"))
+    operation = request.interaction if code == "operation" else ""
     return Access(code, action, caller, origin.request_id, operation=operation)
+
+
+def _of_studies(request: Request, studies: Sequence[StudyAccess]) -> list[Access]:
+    """One for each patient whose studies it was about; else one, with what was asked."""
+    access = _access(request)
+    if request.parameters or not studies:
+        access.query = _query(request)
+    by_patient: dict[str | None, list[StudyAccess]] = {}
+    for study in studies:
+        by_patient.setdefault(study.patient, []).append(study)
+    return [
+        replace(access, patient=patient, studies=tuple(of)) for patient, of in by_patient.items()
+    ] or [access]
 
 
 def _for_each(access: Access, patients: tuple[str, ...]) -> list[Access]:

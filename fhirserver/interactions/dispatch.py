@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from fhirserver.access.guard import GuardedStore
 from fhirserver.audit.chain import TYPE as AUDIT_EVENT
+from fhirserver.audit.imaging import IMAGING, IMAGING_STUDY
 from fhirserver.audit.masked import Masked
 from fhirserver.audit.observed import Observed, Seen, refuse_trail
 from fhirserver.errors import Conflict, FhirError, Forbidden, NotFound, NotSupported
@@ -38,7 +40,7 @@ from fhirserver.interactions.prefer import preferred
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.outcome import Issue
 from fhirserver.store.concepts import NO_CONCEPTS
-from fhirserver.store.port import Outdated
+from fhirserver.store.port import Outdated, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,10 @@ INTERACTIONS = {row.code: row for row in _ROWS}
 class Gate:
     """Runs requests against an unguarded context that nobody else holds.
 
-    `operations` is the table of operations that it serves beside the interactions; `registry`
-    tells which search parameters are in effect, if these can change. `accesses` writes the
-    audit trail; without it nothing is recorded.
+    `operations` is the table of operations that it serves beside the interactions, `imaging`
+    what it does with DICOM instances, which edges of imaging ask for and the FHIR base does not
+    show; `registry` tells which search parameters are in effect, if these can change.
+    `accesses` writes the audit trail; without it nothing is recorded.
     """
 
     def __init__(
@@ -91,7 +94,9 @@ class Gate:
         operations: Sequence[OperationRow] = (),
         registry: Registry | None = None,
         accesses: Accesses | Tallied | None = None,
+        imaging: Sequence[Interaction] = (),
     ) -> None:
+        self._interactions = INTERACTIONS | {row.code: row for row in imaging}
         self._registry = registry
         self._accesses = accesses
         self._context = replace(
@@ -176,7 +181,7 @@ class Gate:
         """The context with the store as the caller may see it."""
         context, grant = self._context, request.grant
         if grant.unrestricted:
-            return context
+            return _of_all_studies(context) if row.code in IMAGING else context
         if context.access is None:  # only what is public comes here
             return replace(context, concepts=NO_CONCEPTS)
         rights = context.access.rights(grant, context.definitions)
@@ -188,6 +193,8 @@ class Gate:
             context.base or request.base,
             writes=writes,
         )
+        if row.code in IMAGING:
+            context = _of_all_studies(context, store)
         knows_all = writes or rights.sees_terminology()
         return replace(
             context, store=store, concepts=context.concepts if knows_all else NO_CONCEPTS
@@ -228,7 +235,7 @@ class Gate:
         )
 
     def _row(self, request: Request) -> Interaction | OperationRow:
-        row = INTERACTIONS.get(request.interaction)
+        row = self._interactions.get(request.interaction)
         if row is not None:
             if request.type == AUDIT_EVENT and row.scope in WRITING and self._accesses:
                 raise refuse_trail()
@@ -242,6 +249,14 @@ class Gate:
             text = f"This server has no operation {request.interaction} here."
             raise NotFound(text, issues=[Issue("error", "not-supported", "", text)])
         raise NotSupported(f"This server has no interaction '{request.interaction}'.")
+
+
+def _of_all_studies(context: Context, store: Store | None = None) -> Context:
+    """The context with the letters that the caller is allowed for all ImagingStudies."""
+    letters = frozenset("rsd")
+    if isinstance(store, GuardedStore):
+        letters = frozenset(item for item in letters if store.shows_all(IMAGING_STUDY, item))
+    return replace(context, all_studies=letters)
 
 
 _ATTEMPTS = 50

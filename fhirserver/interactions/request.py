@@ -6,10 +6,12 @@ make the same `Request`, so that they cannot differ in what they mean.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from fhirserver.access.grant import ANONYMOUS, Grant
+from fhirserver.audit.imaging import StudyAccess
 from fhirserver.audit.recorder import NOWHERE, Origin
 from fhirserver.model.json import Json, Resource
 
@@ -31,6 +33,8 @@ class Request:
     links to other pages carry on. `if_match` and `if_none_match` are header values.
     `if_none_exist` holds the pairs of that header; for update, patch and delete without an id,
     the condition is in `parameters`. `compartment` is (code, id) of a compartment search.
+    `imaging` is what the rows of imaging are asked, in words of `fhirserver.archive`; their
+    `type` is ImagingStudy, their `id` a Study Instance UID, `parameters` the matching keys.
     """
 
     interaction: str
@@ -52,6 +56,7 @@ class Request:
     grant: Grant = ANONYMOUS
     languages: str | None = None
     origin: Origin = NOWHERE
+    imaging: object | None = None
 
 
 @dataclass(slots=True)
@@ -61,6 +66,7 @@ class Answer:
     `type`, `id`, `version`, `last_updated` (microseconds) name the version answered, for
     Location, ETag and Last-Modified. `location` is relative to the base. `content_type` is
     that of a body which is no resource. `outcome` tells what a write did beside what it says.
+    `imaging` is what a row of imaging found or did, and `studies` whose, for the audit trail.
     """
 
     status: int
@@ -73,3 +79,5 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str | None = None
     outcome: bytes | None = None
+    imaging: object | None = None
+    studies: Sequence[StudyAccess] = ()

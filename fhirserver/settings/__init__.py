@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from fhirserver.settings.bounds import Bounds
+from fhirserver.settings.imaging import Imaging
 from fhirserver.settings.rules import Rules
 from fhirserver.settings.words import Words, split
 
@@ -39,7 +40,7 @@ DEFAULT_TENANT: Final = "default"
 _SQLITE = "sqlite:///"
 
 
-class Settings(Rules, Bounds):
+class Settings(Rules, Imaging, Bounds):
     """The settings. Raises pydantic's `ValidationError`, which names every wrong one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)

@@ -10,6 +10,7 @@ from fhirserver.access.principal import Principal
 from fhirserver.audit.agents import Caller
 from fhirserver.audit.chain import chained
 from fhirserver.audit.event import KEPT, Access, Made, access_content, event_content
+from fhirserver.audit.imaging import IMAGING, StudyAccess
 from fhirserver.audit.kinds import KINDS
 from fhirserver.audit.recorder import Event, Origin
 from fhirserver.definitions.packaged import packaged
@@ -73,6 +74,17 @@ accesses = st.builds(
     patient=st.none() | st.sampled_from(["p1", "p2"]),
     classes=st.sampled_from([(), (("Observation", 12),), (("Patient", 1), ("Condition", 2))]),
     reads_log=st.booleans(),
+    imaging=st.none() | st.sampled_from(list(IMAGING.values())),
+    studies=st.lists(
+        st.builds(
+            StudyAccess,
+            st.sampled_from(["1.2.840.1", "2.25.7"]),
+            st.none() | st.sampled_from(["1.2.840.1", "s1"]),
+            st.none(),
+            st.integers(0, 3),
+        ),
+        max_size=2,
+    ).map(tuple),
 )
 
 
