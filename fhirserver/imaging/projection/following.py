@@ -46,7 +46,8 @@ class Following:
             return []
         since = await self._begin()
         found: list[str] = []
-        newest, seen = since, set()
+        newest = since
+        seen: set[tuple[str, str, int]] = set()
         async for version in self._store.log(LogQuery(_TYPES, since=since)):
             key = (version.type, version.id, version.version)
             if version.last_updated > newest:

@@ -30,7 +30,8 @@ class Gate:
             answer = await self._dispatch(Request("read", self.base, type, id, grant=SERVER))
         except NotFound:
             return None
-        return decode(answer.body or b"{}")
+        found: Resource = decode(answer.body or b"{}")
+        return found
 
     async def identified(self, type: str, system: str, value: str) -> list[Resource]:
         """The resources with that identifier."""
@@ -71,7 +72,8 @@ class Gate:
                 answer = await self._dispatch(request)
             except (Conflict, PreconditionFailed):
                 continue
-            return decode(answer.body or b"{}")
+            written: Resource = decode(answer.body or b"{}")
+            return written
         raise Conflict(f"{type} changes all the time.")
 
 

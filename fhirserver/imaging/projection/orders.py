@@ -46,4 +46,4 @@ async def _only(gate: Gate, type: str, identifier: Resource, subject: Resource) 
 
 def _is_of(resource: Resource, subject: Resource, base: str) -> bool:
     url = str(resource.get("subject", {}).get("reference", ""))
-    return url.removeprefix(f"{base}/") == subject["reference"]
+    return bool(url.removeprefix(f"{base}/") == subject["reference"])
