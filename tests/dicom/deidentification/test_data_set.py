@@ -71,6 +71,8 @@ def plant(data: Dataset) -> None:
             item.add_new(0x00100010, "PN", "Zebulon^Quirinius")
             item.add_new(0x0040A160, "UT", "Zebulon77")
             data.add_new(int(tag, 16), vr, Sequence([item]))
+        elif tag == "00340007":  # Frame Origin Timestamp: a time in bytes
+            data.add_new(int(tag, 16), vr, b"19770707")
         elif vr in _PLANTED and dictionary_VM(int(tag, 16)):
             data.add_new(int(tag, 16), vr, _PLANTED[vr])
 
