@@ -20,7 +20,6 @@ from fhirserver.dicom.deidentification.options import MODIFIED, Options
 from fhirserver.dicom.deidentification.profile import action
 from fhirserver.dicom.deidentification.pseudonyms import Pseudonyms
 from fhirserver.dicom.deidentification.traces import Traces, texts
-from fhirserver.errors import Unprocessable
 
 _TEXT: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 """Representations in which traces are looked for; numbers, dates and UIDs are judged alone."""
@@ -41,36 +40,14 @@ _DUMMIES: Final[dict[str, Any]] = {
     **dict.fromkeys(("LO", "LT", "PN", "SH", "ST", "UC", "UT"), "REMOVED"),
     **dict.fromkeys(("FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"), 0),
 }
-_PIXELS_THAT_SHOW: Final = frozenset({"US", "SC", "XC", "ES", "GM", "OT", "OP", "DOC"})
-"""Modalities that write into their pictures, or that take pictures of faces and papers."""
-
 _DAY: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(.*)", re.ASCII | re.DOTALL)
 _WORD: Final = re.compile(r"[^\W\d_]+")
-
-
-def refuse_pixels(data: Dataset, *, unknown: bool = False) -> None:
-    """Raises `Unprocessable` where the pixels may name the patient, as nobody cleans them here.
-
-    `unknown`: pictures that do not say whether something is burned in are taken, by the word of
-    the caller; those that say so never are.
-    """
-    if data.get("EncapsulatedDocument") is not None:
-        raise Unprocessable("An encapsulated document cannot be de-identified.")
-    if str(data.get("BurnedInAnnotation", "")).upper() == "YES":
-        raise Unprocessable("Annotations are burned into the pixels of an instance.")
-    if str(data.get("RecognizableVisualFeatures", "")).upper() == "YES":
-        raise Unprocessable("The pixels of an instance show who it is.")
-    says = str(data.get("BurnedInAnnotation", "")).upper() == "NO"
-    if not says and not unknown and str(data.get("Modality", "")) in _PIXELS_THAT_SHOW:
-        raise Unprocessable(
-            "An instance does not say whether annotations are burned into its pixels."
-        )
 
 
 def deidentify(data: Dataset, options: Options, key: bytes) -> Pseudonyms:
     """Changes the data set as the profile says; the pseudonyms that were given.
 
-    File meta information is the caller's to write anew. Call `refuse_pixels` before.
+    File meta information is the caller's to write anew, `pixels.refuse` the caller's to ask.
     """
     _drop_unreadable(data)
     issuer = str(data.get("IssuerOfPatientID", "") or "")

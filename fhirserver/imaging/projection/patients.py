@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from fhirserver.dicom.mapping.attributes import Attributes, text
+from fhirserver.dicom.mapping.attributes import Attributes, code, text
 from fhirserver.dicom.mapping.issuers import Issuers, token
 from fhirserver.dicom.mapping.patient import conflicts, patient
 from fhirserver.dicom.mapping.person_name import shown_name
@@ -21,6 +21,10 @@ from fhirserver.model.json import Resource
 TAG: Final = {"system": "urn:fhirserver:imaging", "code": "unverified-patient"}
 """The mark of Patients that were made from a header and that nobody has looked at."""
 
+DE_IDENTIFIED: Final = {"system": "urn:fhirserver:imaging", "code": "de-identified"}
+"""The mark of Patients that stand for nobody."""
+
+_NOT_PEOPLE: Final = {(tag["system"], tag["code"]) for tag in (TAG, DE_IDENTIFIED)}
 _LINKS: Final = 5  # merges of merges that are followed
 
 
@@ -35,6 +39,8 @@ async def subject(gate: Gate, study_uid: str, data: Attributes, issuers: Issuers
     """The reference to the Patient of a study, who is made if need be, with a Task for review."""
     identifier = issuers.patient_identifier(data)
     system, value = token(identifier or {})
+    if code(data, "00120062") == "YES":
+        return await _nobody(gate, study_uid, data, issuers, value)
     known: list[Resource] = []
     if system and value:
         known = await _current(gate, await gate.identified("Patient", system, value))
@@ -55,6 +61,17 @@ async def subject(gate: Gate, study_uid: str, data: Attributes, issuers: Issuers
     if _is_verified(found):
         return {"reference": f"Patient/{id}"}
     await _ask(gate, id, study_uid, _reason(data, system, value, verified))
+    return {"reference": f"Patient/{id}"}
+
+
+async def _nobody(
+    gate: Gate, study_uid: str, data: Attributes, issuers: Issuers, value: str
+) -> Resource:
+    """The Patient of a de-identified study (Patient Identity Removed): never somebody known."""
+    name = shown_name(data, "00100010")
+    id = _hashed("nobody", value, name, "" if value and name else study_uid)
+    made = patient(data, issuers) | {"meta": {"tag": [DE_IDENTIFIED]}}
+    await gate.write("Patient", id, lambda present: present or made)
     return {"reference": f"Patient/{id}"}
 
 
@@ -82,9 +99,7 @@ def _replaced_by(patient: Resource) -> str | None:
 
 def _is_verified(patient: Resource) -> bool:
     tags = patient.get("meta", {}).get("tag", ())
-    return not any(
-        (tag.get("system"), tag.get("code")) == (TAG["system"], TAG["code"]) for tag in tags
-    )
+    return not any((tag.get("system"), tag.get("code")) in _NOT_PEOPLE for tag in tags)
 
 
 def _own(data: Attributes, issuers: Issuers) -> Resource:
@@ -99,7 +114,11 @@ def _own_id(study_uid: str, data: Attributes, system: str, value: str) -> str:
     of = [system, value, name, *who]
     if not (value and name and who[0]):
         of.append(study_uid)
-    return f"dicom-{sha256(chr(0).join(of).encode()).hexdigest()[:40]}"
+    return _hashed(*of)
+
+
+def _hashed(*parts: str) -> str:
+    return f"dicom-{sha256(chr(0).join(parts).encode()).hexdigest()[:40]}"
 
 
 def _reason(data: Attributes, system: str, value: str, verified: Sequence[Resource]) -> Reason:

@@ -16,9 +16,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
 from fhirserver.definitions.packaged import dicom_table
-from fhirserver.dicom.deidentification.data_set import deidentify, refuse_pixels
+from fhirserver.dicom.deidentification.data_set import deidentify
 from fhirserver.dicom.deidentification.options import Options
-from fhirserver.errors import Unprocessable
 
 KEY = bytes(range(32))
 _PLANTED: dict[str, Any] = {
@@ -184,32 +183,6 @@ def test_clean_descriptors_keep_plain_words() -> None:
     data.StudyDescription = "CT Chest of Dr. Gruber with contrast"
     deidentify(data, Options(descriptors=True), KEY)
     assert data.StudyDescription == "CT Chest of with contrast"
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"BurnedInAnnotation": "YES"},
-        {"RecognizableVisualFeatures": "YES", "BurnedInAnnotation": "NO"},
-        {"Modality": "US"},
-        {"EncapsulatedDocument": b"%PDF"},
-    ],
-)
-def test_pixels_that_may_tell_are_refused(more: dict[str, Any]) -> None:
-    data = dcmread(get_testdata_file("CT_small.dcm"))
-    for name, value in more.items():
-        setattr(data, name, value)
-    with pytest.raises(Unprocessable):
-        refuse_pixels(data)
-
-
-def test_pixels_that_do_not_say_are_taken_by_word() -> None:
-    data = dcmread(get_testdata_file("CT_small.dcm"))
-    data.Modality = "US"
-    refuse_pixels(data, unknown=True)
-    data.BurnedInAnnotation = "YES"
-    with pytest.raises(Unprocessable):
-        refuse_pixels(data, unknown=True)
 
 
 @given(st.text(alphabet="ABCDEFGHJKLMNPQRSTUVWXYZ", min_size=5, max_size=12), st.data())
