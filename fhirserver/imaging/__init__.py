@@ -1,0 +1,1 @@
+"""The edge of imaging: DIMSE, DICOMweb, and the projection of studies to ImagingStudies."""
