@@ -35,7 +35,7 @@ logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
 _config.LOG_HANDLER_LEVEL = "none"
 _config.LOG_REQUEST_IDENTIFIERS = False
 _config.LOG_RESPONSE_IDENTIFIERS = False
-_config.STORE_SEND_CHUNKED_DATASET = True
+_config.STORE_RECV_CHUNKED_DATASET = True  # to a file, not into memory
 
 
 class PeerSocket(AssociationSocket):
@@ -189,7 +189,8 @@ def serve(
     theirs.address_info = AddressInformation.from_tuple(connection.getpeername()[:2])
 
     def negotiate(event: evt.Event) -> None:
-        proposed = event.assoc.requestor.primitive.presentation_context_definition_list
+        asked = event.assoc.requestor.primitive
+        proposed = asked.presentation_context_definition_list if asked else []
         roles = event.assoc.requestor.role_selection
         ours.supported_contexts = supported(session.peer, proposed, roles, stores=stores)
 

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pynetdicom import evt
 
 from fhirserver.archive.query import Found, Level, Question
 from fhirserver.errors import FhirError
@@ -44,7 +43,7 @@ COMBINED_DATE_TIME: Final = 1
 FUZZY: Final = 2
 
 
-def extended_negotiation(event: evt.Event) -> dict[Any, bytes]:
+def extended_negotiation(event: Any) -> dict[Any, bytes]:
     """What is accepted of relational queries, combined dates and times, fuzzy names (C.5.1.1)."""
     accepted = {}
     for sop_class, information in event.app_info.items():
@@ -53,14 +52,14 @@ def extended_negotiation(event: evt.Event) -> dict[Any, bytes]:
     return accepted
 
 
-def negotiated(event: evt.Event, option: int) -> bool:
+def negotiated(event: Any, option: int) -> bool:
     """Whether the requestor negotiated an option for the SOP class of its request."""
     sop_class = event.request.AffectedSOPClassUID
     information = event.assoc.requestor.sop_class_extended.get(sop_class, b"")
     return len(information) > option and information[option] == 1
 
 
-def find(session: Session, event: evt.Event) -> Iterator[Result]:
+def find(session: Session, event: Any) -> Iterator[Result]:
     """Pending answers with matches, and the final one if it is no success."""
     try:
         yield from _found(session, event)
@@ -71,7 +70,7 @@ def find(session: Session, event: evt.Event) -> Iterator[Result]:
         yield UNABLE, None
 
 
-def _found(session: Session, event: evt.Event) -> Iterator[Result]:
+def _found(session: Session, event: Any) -> Iterator[Result]:
     syntax = UID(event.context.transfer_syntax)
     data = read(event.request.Identifier, syntax, session.peer.character_set)
     relational = negotiated(event, RELATIONAL)

@@ -238,12 +238,10 @@ def _questions(
     if not values or any(mark in one for one in values for mark in "*?"):
         raise Invalid("A retrieval names what it wants by unique keys.")
     if level == "patient":
-        for study in _studies_of(session, data):
-            yield Wanted(study, transferred=transferred)
-        return
-    if level == "study":
-        for study in values:
-            yield Wanted(study, transferred=transferred)
+        values = _studies_of(session, data)
+    if level in ("patient", "study"):
+        for one in values:
+            yield Wanted(one, transferred=transferred)
         return
     study = one_of(data, "study") or None
     series = values if level == "series" else tuple(list_of(data, "series"))
