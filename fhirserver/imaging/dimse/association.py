@@ -21,11 +21,9 @@ from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from fhirserver.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from fhirserver.imaging.dimse.contexts import supported
-from fhirserver.imaging.dimse.session import Session
-
-IMPLEMENTATION_CLASS: Final = "1.2.826.0.1.3680043.10.1698.1"
-IMPLEMENTATION_VERSION: Final = "FHIRSERVER"
+from fhirserver.imaging.dimse.session import Limits, Session
 
 Handlers = list[tuple[Any, Callable[..., Any]]]
 
@@ -37,20 +35,23 @@ logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
 _config.LOG_HANDLER_LEVEL = "none"
 _config.LOG_REQUEST_IDENTIFIERS = False
 _config.LOG_RESPONSE_IDENTIFIERS = False
-_config.STORE_SEND_CHUNKED_DATASET = True
+_config.STORE_RECV_CHUNKED_DATASET = True  # to a file, not into memory
 
 
 class PeerSocket(AssociationSocket):
     """A socket that has `held` to be read first. A PDU longer than `longest` ends it."""
 
     def __init__(
-        self, assoc: Association, connection: socket.socket, held: bytes, longest: int
+        self,
+        assoc: Association,
+        connection: socket.socket | None,
+        held: bytes,
+        longest: int,
+        address: AddressInformation | None = None,
     ) -> None:
-        super().__init__(assoc, client_socket=connection)
+        super().__init__(assoc, client_socket=connection, address=address)
         self._held = bytearray(held)
         self._longest = longest
-        self._poll = select.poll()
-        self._poll.register(connection, select.POLLIN)
 
     @property
     def ready(self) -> bool:
@@ -59,8 +60,10 @@ class PeerSocket(AssociationSocket):
             return False
         if self._held or (isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()):
             return True
+        poll = select.poll()
         try:
-            return bool(self._poll.poll(0))
+            poll.register(self.socket, select.POLLIN)
+            return bool(poll.poll(0))
         except (OSError, ValueError):
             self.event_queue.put("Evt17")
             return False
@@ -91,11 +94,29 @@ class PeerSocket(AssociationSocket):
         return found
 
 
-def application_entity(title: str, *, pdu: int, silence: float) -> AE:
+class Entity(AE):
+    """An application entity whose own associations use a `PeerSocket` as well."""
+
+    def _create_socket(
+        self,
+        assoc: Association,
+        address: AddressInformation,
+        tls_args: tuple[ssl.SSLContext, str] | None,
+    ) -> AssociationSocket:
+        found = PeerSocket(assoc, None, b"", self.maximum_pdu_size + 6, address)
+        if found.socket is not None:
+            found.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        found.tls_args = tls_args
+        assoc.dul._run_loop_delay = _POLL
+        return found
+
+
+def application_entity(title: str, limits: Limits) -> Entity:
     """The application entity as pynetdicom has it; `title` is ours."""
-    entity = AE(ae_title=title)
-    entity.implementation_class_uid = IMPLEMENTATION_CLASS
-    entity.implementation_version_name = IMPLEMENTATION_VERSION
+    entity = Entity(ae_title=title)
+    pdu, silence = limits.pdu, limits.silence
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.maximum_pdu_size = pdu
     entity.maximum_associations = 100_000  # whoever accepts the connections limits them
     entity.acse_timeout = min(silence, 30)
@@ -154,7 +175,7 @@ def serve(
     connection.settimeout(limits.silence)
     with suppress(OSError):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    entity = application_entity(session.called.title, pdu=limits.pdu, silence=limits.silence)
+    entity = application_entity(session.called.title, limits)
     association = Served(entity, operations)
     association._server = _Owner()  # type: ignore[assignment]
     association.name = f"association-{session.origin.request_id}"
@@ -168,7 +189,8 @@ def serve(
     theirs.address_info = AddressInformation.from_tuple(connection.getpeername()[:2])
 
     def negotiate(event: evt.Event) -> None:
-        proposed = event.assoc.requestor.primitive.presentation_context_definition_list
+        asked = event.assoc.requestor.primitive
+        proposed = asked.presentation_context_definition_list if asked else []
         roles = event.assoc.requestor.role_selection
         ours.supported_contexts = supported(session.peer, proposed, roles, stores=stores)
 

@@ -51,7 +51,11 @@ def is_storage(sop_class: str) -> bool:
 
 
 def supported(
-    peer: Peer, proposed: Iterable[PresentationContext], roles: Mapping[UID, object], *, stores: bool
+    peer: Peer,
+    proposed: Iterable[PresentationContext],
+    roles: Mapping[UID, object],
+    *,
+    stores: bool,
 ) -> list[PresentationContext]:
     """What is supported of the proposed contexts, for that peer.
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from fhirserver.access.grant import Grant
+from fhirserver.access.authority import Authority
+from fhirserver.access.grant import OPEN, Grant
 from fhirserver.audit.recorder import Origin
-from fhirserver.imaging.dimse.peers import Peer, Peers
+from fhirserver.errors import Forbidden, Invalid
+from fhirserver.imaging.dimse.admission import Rejection, admitted
+from fhirserver.imaging.dimse.peers import Peer, Peers, title_of
 from fhirserver.interactions.request import Answer, Request
 
 _T = TypeVar("_T")
@@ -33,7 +36,8 @@ class Limits:
 class Called:
     """A tenant as it is called by its AE title.
 
-    `dispatch` is its gate's, and runs on `loop`. `tls` is what peers with TLS are called with.
+    `dispatch` is its gate's, and runs on `loop`, as `peers` do. `access` makes grants; None on
+    an open server. `tls` is what peers with TLS are called with.
     """
 
     tenant: str
@@ -42,8 +46,20 @@ class Called:
     peers: Peers
     dispatch: Callable[[Request], Awaitable[Answer]]
     loop: asyncio.AbstractEventLoop
+    access: Authority | None = None
     tls: ssl.SSLContext | None = None
     limits: Limits = Limits()
+
+    def wait(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """The result of a coroutine that runs on the loop; blocks, so not for the loop itself."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    def grant(self, peer: Peer) -> Grant:
+        """What a peer may do. Raises `Forbidden` for a role that there is no policy for."""
+        principal = peer.principal(self.tenant)
+        if self.access is None:
+            return replace(OPEN, principal=principal)
+        return self.access.grant_of(principal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +80,34 @@ class Session:
         return await self.called.dispatch(request)
 
     def wait(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        """The result of a coroutine that runs on the loop; blocks."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.called.loop).result()
+        """As `Called.wait`."""
+        return self.called.wait(coroutine)
+
+
+def admit(
+    called: Called,
+    calling: str,
+    address: str,
+    certificate: Collection[str] = (),
+    *,
+    server: str = "",
+    request_id: str = "",
+) -> Session | Rejection:
+    """The session of a peer that calls, or why it is rejected. Called in a thread; blocks.
+
+    `calling` is the calling AE title, `certificate` the names of its verified certificate,
+    `server` the host that it called.
+    """
+    try:
+        title = title_of(calling)
+    except Invalid:
+        return Rejection.CALLING_TITLE
+    known = called.wait(called.peers.get(title))
+    peer = admitted(known, title, address, certificate, is_open=called.access is None)
+    if isinstance(peer, Rejection):
+        return peer
+    try:
+        grant = called.grant(peer)
+    except Forbidden:
+        return Rejection.NO_REASON
+    return Session(called, peer, grant, Origin(address, server, request_id))
