@@ -1,0 +1,1 @@
+"""The imaging edge: DICOM over its own protocol and over HTTP, as requests to the gate."""
