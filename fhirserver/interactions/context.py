@@ -9,7 +9,9 @@ from typing import Literal, Protocol
 
 from fhirserver.access.authority import Authority
 from fhirserver.access.grant import Grant
+from fhirserver.archive.port import Archive
 from fhirserver.audit.recorder import Recorder
+from fhirserver.blobs.port import Blobs
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Fault
 from fhirserver.interactions.operation import OperationRow
@@ -77,7 +79,8 @@ class Context:
     `recorder` takes in what goes beyond the access itself. `unchanged` is what a
     commit states that was prepared by these definitions and this indexer. `jobs` are those of
     the server, if it does any. `base` is the service base URL that the store is indexed by, as
-    far as it is known.
+    far as it is known. `archive` and `blobs` hold DICOM instances, if the server keeps any; they are
+    not guarded: what the caller may see of them, the ImagingStudies in `store` tell.
     """
 
     store: Store
@@ -99,6 +102,8 @@ class Context:
     access: Authority | None = None
     rules: Store | None = None
     recorder: Recorder | None = None
+    archive: Archive | None = None
+    blobs: Blobs | None = None
 
     def may_name(self, grant: Grant, type: str) -> bool:
         """Whether the caller may create resources of a type under ids of its own choice."""

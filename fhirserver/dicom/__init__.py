@@ -1,0 +1,1 @@
+"""DICOM as data: headers, names, dates, matching, mapping. No I/O."""
