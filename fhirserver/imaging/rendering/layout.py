@@ -98,7 +98,10 @@ def layout() -> Generator[Piece, bytes, Layout]:
     if syntax == DEFLATED:
         return Layout(syntax, body, None)
     extended = None
-    walk = _Walk(file, explicit=syntax != IMPLICIT, order="big" if syntax == BIG_ENDIAN else "little")
+    vr = yield from file.at(body + 4, 2)
+    # As it is, not as it is said to be: some files are in implicit VR that should not be.
+    explicit = syntax == BIG_ENDIAN or (vr.isalpha() and vr.isupper())
+    walk = _Walk(file, explicit=explicit, order="big" if syntax == BIG_ENDIAN else "little")
     while True:
         element = yield from walk.element(position)
         if element is None or element.tag > _LAST:
