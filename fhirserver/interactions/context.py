@@ -79,7 +79,7 @@ class Context:
     `recorder` takes in what goes beyond the access itself. `unchanged` is what a
     commit states that was prepared by these definitions and this indexer. `jobs` are those of
     the server, if it does any. `base` is the service base URL that the store is indexed by, as
-    far as it is known. `archive` and `blobs` hold DICOM instances, if the server keeps any; they are
+    far as it is known. `archive` and `blobs` hold DICOM instances, where they are kept; they are
     not guarded: what the caller may see of them, the ImagingStudies in `store` tell.
     """
 
