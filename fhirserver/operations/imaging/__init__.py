@@ -1,0 +1,1 @@
+"""What the gate does with DICOM instances: the rows of `table`, a module each."""
