@@ -1,4 +1,8 @@
-"""Where each frame of an instance is (PS3.5, A.4 and 8.2; offset tables: PS3.3, C.7.6.3.1.8)."""
+"""Where each frame of an instance is (PS3.5, A.4 and 8.2; offset tables: PS3.3, C.7.6.3.1.8).
+
+`frames` is a generator that asks for pieces of the file: it yields a `Piece` and is sent the bytes
+there. So no file is read whole, however many frames it has.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,17 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from fhirserver.dicom.pixels import Pixels
+from fhirserver.dicom.transfer_syntax import EXPLICIT_BIG
 from fhirserver.errors import NotFound, Unprocessable
-from fhirserver.imaging.rendering.layout import (
-    BIG_ENDIAN,
-    END_OF_SEQUENCE,
-    ITEM,
-    Piece,
-    Pixels,
-)
+
+ITEM: Final = 0xFFFEE000
+END_OF_SEQUENCE: Final = 0xFFFEE0DD
 
 _MAX_FRAMES: Final = 10_000_000
 _MAX_FRAGMENTS: Final = 10_000_000
 _SMALL: Final = 64 * 1024
+_TABLE_HEAD: Final = 12  # tag, VR, two bytes and the length of an Extended Offset Table
 _JPEG_STARTS: Final = (b"\xff\xd8", b"\xff\x4f")  # SOI of JPEG and JPEG-LS, SOC of JPEG 2000
 
 
@@ -42,6 +45,13 @@ class Shape:
         return pixels * self.samples * self.bits_allocated
 
 
+class Piece(NamedTuple):
+    """Bytes from `start` on that are asked for; there are fewer only at the end of the file."""
+
+    start: int
+    length: int
+
+
 class Span(NamedTuple):
     """Bytes of a file. Of native frames of single bits, `shift` bits of the first are not its."""
 
@@ -63,6 +73,7 @@ class Frames:
     native_start: int = 0
     starts: Sequence[int] = ()
     end: int = 0
+    in_words: bool = False
 
     @property
     def is_encapsulated(self) -> bool:
@@ -92,14 +103,20 @@ class Frames:
         if self.shape.bits % 8 and data:
             mask = (1 << self.shape.bits % 8) - 1
             data = data[:-1] + bytes([data[-1] & mask])
-        if self.transfer_syntax == BIG_ENDIAN and self.shape.bits_allocated > 8:
-            swapped = array({16: "H", 32: "I", 64: "Q"}[self.shape.bits_allocated], data)
+        if self.transfer_syntax == EXPLICIT_BIG and (width := self._width(len(data))):
+            swapped = array(width, data)
             swapped.byteswap()
             return swapped.tobytes()
         return data
 
+    def _width(self, length: int) -> str | None:
+        """The words that are in big-endian order. Single bytes are kept in such, too (OW)."""
+        if self.shape.bits_allocated <= 8:
+            return "H" if self.in_words and length % 2 == 0 else None
+        return {16: "H", 32: "I", 64: "Q"}.get(self.shape.bits_allocated)
 
-def frames(pixels: Pixels, shape: Shape) -> Generator[Piece, bytes, Frames]:
+
+def frames(pixels: Pixels, transfer_syntax: str, shape: Shape) -> Generator[Piece, bytes, Frames]:
     """The frames of pixels. Raises `Unprocessable` where these are not what they are said to be."""
     if not 0 < shape.frames <= _MAX_FRAMES or shape.bits <= 0:
         raise Unprocessable("The instance does not tell how large its frames are.")
@@ -107,28 +124,49 @@ def frames(pixels: Pixels, shape: Shape) -> Generator[Piece, bytes, Frames]:
         needed = (shape.bits * shape.frames + 7) // 8
         if needed > pixels.length:
             raise Unprocessable("The instance has fewer pixels than its attributes say.")
-        return Frames(shape.frames, pixels.transfer_syntax, shape, native_start=pixels.value)
-    return (yield from _encapsulated(pixels, shape))
+        return Frames(
+            shape.frames,
+            transfer_syntax,
+            shape,
+            native_start=pixels.value,
+            in_words=pixels.vr == "OW",
+        )
+    starts, end = yield from _encapsulated(pixels, shape)
+    return Frames(shape.frames, transfer_syntax, shape, starts=starts, end=end)
 
 
-def _encapsulated(pixels: Pixels, shape: Shape) -> Generator[Piece, bytes, Frames]:
+def _encapsulated(
+    pixels: Pixels, shape: Shape
+) -> Generator[Piece, bytes, tuple[Sequence[int], int]]:
+    """The starts of all frames, and the end of the last."""
     head = yield Piece(pixels.value, 8)
     tag, length = _item(head)
     if tag != ITEM:
         raise _broken()
     first = pixels.value + 8 + length
-    starts: Sequence[int] | None = None
-    if pixels.extended is not None and pixels.extended[1] == 8 * shape.frames:
-        table = yield Piece(*pixels.extended)
-        starts = _offsets("Q", table, first, shape.frames)
-    elif length == 4 * shape.frames and shape.frames > 1:
+    starts = yield from _extended(pixels, first, shape.frames)
+    if starts is None and length == 4 * shape.frames and shape.frames > 1:
         table = yield Piece(pixels.value + 8, length)
         starts = _offsets("I", table, first, shape.frames)
-    if starts is not None:
-        end = yield from _end_from(starts[-1])
-        return Frames(shape.frames, pixels.transfer_syntax, shape, starts=starts, end=end)
-    starts, end = yield from _scanned(first, shape.frames)
-    return Frames(shape.frames, pixels.transfer_syntax, shape, starts=starts, end=end)
+    if starts is None:
+        return (yield from _scanned(first, shape.frames))
+    end = yield from _end_from(starts[-1])
+    return starts, end
+
+
+def _extended(
+    pixels: Pixels, first: int, count: int
+) -> Generator[Piece, bytes, Sequence[int] | None]:
+    """The Extended Offset Table, which stands before the pixels, followed by that of lengths."""
+    size = _TABLE_HEAD + 8 * count
+    for place in (pixels.element - 2 * size, pixels.element - size):
+        if count == 1 or place < 0:
+            return None
+        head = yield Piece(place, _TABLE_HEAD)
+        if head == b"\xe0\x7f\x01\x00OV\0\0" + (8 * count).to_bytes(4, "little"):
+            table = yield Piece(place + _TABLE_HEAD, 8 * count)
+            return _offsets("Q", table, first, count)
+    return None
 
 
 def _offsets(code: str, table: bytes, first: int, count: int) -> Sequence[int] | None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import io
 import warnings
 import zlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from fhirserver.dicom.part10 import read_file_meta
+from fhirserver.dicom.transfer_syntax import DEFLATED
+from fhirserver.dicom.transfer_syntax import EXPLICIT_LITTLE as EXPLICIT
+from fhirserver.dicom.transfer_syntax import IMPLICIT_LITTLE as IMPLICIT
 from fhirserver.errors import TooLarge, Unprocessable
-from fhirserver.imaging.rendering.layout import DEFLATED, EXPLICIT, IMPLICIT
 from fhirserver.imaging.rendering.pixels import dataset_of, decompressed, frame_of
 
 if TYPE_CHECKING:
@@ -116,7 +119,9 @@ _CHANGED: Final = (
 
 
 def _compressed(dataset: Dataset, target: str) -> None:
-    if dataset.file_meta.TransferSyntaxUID.is_compressed:
+    is_odd = dataset.get("PhotometricInterpretation") == "YBR_FULL_422"
+    is_odd = is_odd or dataset.get("PlanarConfiguration") == 1
+    if is_odd or dataset.file_meta.TransferSyntaxUID.is_compressed:
         decompressed(dataset)
     try:
         with warnings.catch_warnings():
@@ -172,9 +177,8 @@ def _pixel_element(dataset: Dataset, target: str, length: int) -> bytes:
 
 def _check_inflated(data: bytes) -> None:
     """Raises `TooLarge` for a deflated data set that becomes larger than what is held whole."""
-    start = _body(data)
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    size, rest = 0, data[start:]
+    size, rest = 0, data[read_file_meta(data).start :]
     try:
         while rest and not inflate.eof:
             size += len(inflate.decompress(rest, 1 << 20))
@@ -183,16 +187,3 @@ def _check_inflated(data: bytes) -> None:
                 raise TooLarge("The instance is larger than what is inflated here.")
     except zlib.error as error:
         raise Unprocessable("The deflated instance cannot be inflated.") from error
-
-
-def _body(data: bytes) -> int:
-    from fhirserver.imaging.rendering.layout import layout
-
-    asking = layout()
-    piece = next(asking)
-    while True:
-        try:
-            piece = asking.send(data[piece.start : piece.start + piece.length])
-        except StopIteration as stop:
-            found: Any = stop.value
-            return int(found.body)
