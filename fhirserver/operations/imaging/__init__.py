@@ -1,1 +1,1 @@
-"""What the gate does with DICOM instances: the rows of `table`, a module each."""
+"""What the gate does with DICOM instances. `table` has the rows."""
