@@ -80,6 +80,11 @@ class Frames:
         """Whether the frames are compressed."""
         return bool(self.starts)
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether native frames are stored as they are had: in little-endian order."""
+        return self.transfer_syntax != EXPLICIT_BIG
+
     def span(self, number: int) -> Span:
         """Where a frame is. Raises `NotFound` for a number that there is not."""
         if not 1 <= number <= self.count:
