@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from fhirserver.access.guard.keeping import Keeping
 from fhirserver.access.guard.reading import Reading
+from fhirserver.access.guard.reasons import Reasons
 from fhirserver.access.guard.searching import Searching
 from fhirserver.access.guard.writing import Writing
 from fhirserver.access.hops import Hops
@@ -18,7 +19,7 @@ from fhirserver.store.port import Store
 class GuardedStore(Parted):
     """`writes`: for a request that writes, which reads what it may write over.
 
-    `opened` are the ids of the patients whose record the caller opened in an emergency.
+    `reasons` tells the audit trail why something is shown or is not.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class GuardedStore(Parted):
         hops: Hops,
         judge: Judge,
         now: Callable[[], int],
+        reasons: Reasons,
         *,
         writes: bool = False,
     ) -> None:
@@ -39,7 +41,7 @@ class GuardedStore(Parted):
             Writing(store, restriction, hops, reading, now),
             Keeping(store, restriction),
         )
-        self.opened = restriction.opened
+        self.reasons = reasons
 
     async def close(self) -> None:
         """Nothing: a store is closed by who opened it."""
