@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from limits.errors import ConfigurationError
-
+from fhirserver.app.counting import counted_at
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import request_ids
 from fhirserver.app.open_tenants import OpenTenants
@@ -16,7 +15,6 @@ from fhirserver.app.tenants import TenantTable
 from fhirserver.app.warm import collect_garbage_seldom, warm_up
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Forbidden, Unavailable
-from fhirserver.identity.slowdown import IN_PROCESS
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.asked import wanted_format
 from fhirserver.rest.negotiation import refusal_type
@@ -38,13 +36,8 @@ def create_app(settings: Settings | None = None) -> Application:
 
 def _limited(application: Application, settings: Settings) -> Application:
     """The application for so many requests. Raises `NotRunnable` without a driver of Redis."""
-    storage = f"async+{settings.redis}" if settings.redis else IN_PROCESS
-    try:
-        return Throttle(
-            application, Limits(settings.limit_anonymous, settings.limit_client, storage)
-        )
-    except ConfigurationError as error:
-        raise NotRunnable("Redis needs its driver: pip install 'fhirserver[redis]'") from error
+    limits = Limits(settings.limit_anonymous, settings.limit_client, counted_at(settings))
+    return Throttle(application, limits)
 
 
 class _Application:

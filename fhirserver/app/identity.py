@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute
 
 from fhirserver.app.address import address_of
+from fhirserver.app.counting import counted_at
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.keys import identity_key
@@ -35,7 +36,7 @@ from fhirserver.store.port import ServerStore
 
 
 def identity_of(settings: Settings, store: ServerStore) -> Identity:
-    """The tenant's. Raises `NotRunnable` for a damaged key."""
+    """The tenant's. Raises `NotRunnable` for a damaged key, or without the driver of Redis."""
     return Identity(
         store.records,
         key=identity_key(settings.data),
@@ -43,7 +44,7 @@ def identity_of(settings: Settings, store: ServerStore) -> Identity:
         new_id=new_id,
         random=secrets.token_bytes,
         hasher=_hasher(),
-        slowdown=_slowdown(),
+        slowdown=_slowdown(counted_at(settings)),
         lives=Lives(
             idle=settings.session_idle_minutes * MINUTE,
             absolute=settings.session_hours * 60 * MINUTE,
@@ -118,5 +119,6 @@ def _hasher() -> Hasher:
 
 
 @cache
-def _slowdown() -> Slowdown:
-    return Slowdown()
+def _slowdown(storage: str) -> Slowdown:
+    """One for all tenants: it is the addresses that it counts."""
+    return Slowdown(storage)

@@ -3,6 +3,7 @@
 manifest.json            this
 stores/[tenant]/fhir.db  a store, as it was at one moment
 stores/[tenant]/blobs/   its blobs
+stores/[tenant]/audit/   the copies of its audit checkpoints
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ MANIFEST: Final = "manifest.json"
 STORES: Final = "stores"
 DATABASE: Final = "fhir.db"
 BLOBS: Final = "blobs"
+CHECKPOINTS: Final = "audit"
 FORMAT: Final = 1
 _CHUNK: Final = 1 << 20
 

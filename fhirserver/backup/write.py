@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from fhirserver.backup.manifest import (
     BLOBS,
+    CHECKPOINTS,
     DATABASE,
     FORMAT,
     STORES,
@@ -43,7 +44,9 @@ def backup(
     """Writes a backup to a new or empty folder; `told` hears how far it is.
 
     Blobs are copied after the store that names them, and they are written before it does: what
-    the store names is there. When it ends early, nothing of it stays. Raises `FileExistsError`.
+    the store names is there. Audit checkpoints are copied before the store whose events they
+    tell of: that is there, too. When it ends early, nothing of it stays. Raises
+    `FileExistsError`.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
@@ -76,14 +79,21 @@ def _part(
 ) -> Part:
     place = folder / STORES / source.tenant
     place.mkdir(mode=0o700, parents=True)
+    _copy_below(source.folder, CHECKPOINTS, folder, place, files)
     database = place / DATABASE
     copy(source.database, database, lambda part: told(f"{source.tenant}: {part:.0%} of the store"))
     make_durable(database)
     files.append(described(folder, database))
-    blobs = source.folder / BLOBS
-    for path in files_below(blobs):
-        target = place / BLOBS / path.relative_to(blobs)
-        copy_file(path, target)
-        files.append(described(folder, target))
+    _copy_below(source.folder, BLOBS, folder, place, files)
     told(f"{source.tenant}: digests")
     return Part(source.tenant, taken, content(database))
+
+
+def _copy_below(source: Path, name: str, folder: Path, place: Path, files: list[File]) -> None:
+    """Copies the files of one folder of a tenant; none where it is not there."""
+    for path in files_below(source / name):
+        if path.suffix == ".new":  # a checkpoint that is being written
+            continue
+        target = place / path.relative_to(source)
+        copy_file(path, target)
+        files.append(described(folder, target))

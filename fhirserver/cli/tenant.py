@@ -32,17 +32,25 @@ def create(
     values: Values = None,
     data: Data = None,
 ) -> None:
-    """Create a tenant; running servers have it at once, at /t/NAME/."""
+    """Create a tenant, and print how its first administrator signs in.
+
+    Running servers have it at once, at /t/NAME/.
+    """
     from fhirserver.app import now, open_store
     from fhirserver.app.tenants import Tenant, own_settings, settings_of_tenant
+    from fhirserver.cli.user import tell_first
 
-    async def work(settings: Settings, table: TenantTable) -> None:
+    async def work(settings: Settings, table: TenantTable) -> Settings:
         own = own_settings(_pairs(values), settings)
         await table.create(Tenant(name, now(), title, settings=own))
-        await (await open_store(settings_of_tenant(settings, name, own))).close()
+        made = settings_of_tenant(settings, name, own)
+        await (await open_store(made)).close()
+        return made
 
-    _run(data, work, f"{name} created")
+    made = _run(data, work, f"{name} created")
     typer.echo(f"Tenant '{name}' is there: /t/{name}/fhir")
+    if made.auth != "none":
+        tell_first(made)
 
 
 def configure(name: Name, values: Values = None, data: Data = None) -> None:

@@ -6,28 +6,21 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import Storage
-from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
-from limits.storage import storage_from_string
 
 from fhirserver.errors import Throttled, Unavailable
-
-IN_PROCESS: Final = "async+memory://"
-"""Counts of this worker alone; `async+redis://HOST` counts for all."""
+from fhirserver.identity.counting import IN_PROCESS, moving
 
 _LIMITS: Final = (parse("20/minute"), parse("200/hour"))  # a hospital is behind one address
 
 
 class Slowdown:
-    """`storage` is an address as the `limits` library reads it."""
+    """`storage` is an address as `counting.moving` takes it, and raises what that does."""
 
     def __init__(
         self, storage: str = IN_PROCESS, limits: tuple[RateLimitItem, ...] = _LIMITS
     ) -> None:
-        found = storage_from_string(storage, wrap_exceptions=True)
-        assert isinstance(found, Storage)
-        self._limiter = MovingWindowRateLimiter(found)
+        self._limiter = moving(storage)
         self._limits = limits
 
     async def check(self, address: str) -> None:
@@ -42,7 +35,7 @@ class Slowdown:
                         headers={"Retry-After": "60"},
                     )
         except StorageError as error:
-            raise Unavailable("Nobody can sign in at the moment. Try again later.") from error
+            raise _away() from error
 
     async def failed(self, address: str) -> None:
         """Counts a failure. Raises `Unavailable`."""
@@ -51,7 +44,13 @@ class Slowdown:
             for limit in self._limits:
                 await self._limiter.hit(limit, network)
         except StorageError as error:
-            raise Unavailable("Nobody can sign in at the moment. Try again later.") from error
+            raise _away() from error
+
+
+def _away() -> Unavailable:
+    return Unavailable(
+        "Nobody can sign in at the moment. Try again later.", headers={"Retry-After": "30"}
+    )
 
 
 def network_of(address: str) -> str:

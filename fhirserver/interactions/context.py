@@ -9,7 +9,9 @@ from typing import Literal, Protocol
 
 from fhirserver.access.authority import Authority
 from fhirserver.access.grant import Grant
+from fhirserver.archive.port import Archive
 from fhirserver.audit.recorder import Recorder
+from fhirserver.blobs.port import Blobs
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Fault
 from fhirserver.interactions.operation import OperationRow
@@ -77,7 +79,9 @@ class Context:
     `recorder` takes in what goes beyond the access itself. `unchanged` is what a
     commit states that was prepared by these definitions and this indexer. `jobs` are those of
     the server, if it does any. `base` is the service base URL that the store is indexed by, as
-    far as it is known.
+    far as it is known. `archive` and `blobs` hold DICOM instances, where they are kept; they are
+    not guarded: what the caller may see of them, the ImagingStudies in `store` tell, unless the
+    letter (`r`, `s`, `d`) is in `all_studies`: it is then allowed for all of them.
     """
 
     store: Store
@@ -99,6 +103,9 @@ class Context:
     access: Authority | None = None
     rules: Store | None = None
     recorder: Recorder | None = None
+    archive: Archive | None = None
+    blobs: Blobs | None = None
+    all_studies: frozenset[str] = frozenset()
 
     def may_search(self, grant: Grant, type: str) -> bool:
         """Whether there is anything of a type that the caller may search."""

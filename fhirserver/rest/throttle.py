@@ -13,13 +13,12 @@ from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
-from limits.storage import storage_from_string
 
 from fhirserver.errors import FhirError, Throttled, Unavailable
-from fhirserver.identity.slowdown import IN_PROCESS, network_of
+from fhirserver.identity.counting import IN_PROCESS, sliding
+from fhirserver.identity.slowdown import network_of
 from fhirserver.rest.asgi import Application, Message, Receive, Scope, Send
 from fhirserver.rest.peer import address_of
 from fhirserver.rest.reply import refused, send_reply
@@ -52,8 +51,8 @@ class Throttle:
 
     def __init__(self, inner: Application, limits: Limits) -> None:
         self._inner = inner
-        self._shared = _limiter(limits.storage)
-        self._local = _limiter(IN_PROCESS)
+        self._shared = sliding(limits.storage)
+        self._local = sliding(IN_PROCESS)
         anonymous, client = parse(limits.anonymous), parse(limits.client)
         self._limits: dict[Group, RateLimitItem] = {
             "sign-in": anonymous,
@@ -121,13 +120,6 @@ class Throttle:
             await self._shared.hit(limit, group, who)
         except StorageError:
             await self._local.hit(limit, group, who)
-
-
-def _limiter(storage: str) -> SlidingWindowCounterRateLimiter:
-    options = {"implementation": "redispy"} if "redis" in storage else {}
-    found = storage_from_string(storage, wrap_exceptions=True, **options)
-    assert isinstance(found, Storage)
-    return SlidingWindowCounterRateLimiter(found)
 
 
 async def _refuse(

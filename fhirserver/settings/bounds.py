@@ -42,8 +42,8 @@ class Bounds(BaseSettings):
     )
     redis: str | None = Field(
         default=None,
-        description="Where workers count requests together, such as `redis://HOST:6379/0`; needs "
-        "`fhirserver[redis]`. Unset: each counts by itself.",
+        description="Where workers count requests and failed sign-ins together, such as "
+        "`redis://HOST:6379/0`; needs `fhirserver[redis]`. Unset: each counts by itself.",
     )
     page_size: int = Field(
         default=50, ge=1, description="Entries of a page when `_count` is not given."

@@ -333,3 +333,33 @@ async def test_the_drill_verifies_the_audit_trail(tmp_path: Path) -> None:
     assert found.wrong
     assert all("event" in text for text in found.wrong)
     assert (await drill(settings, tmp_path / "altered", {}, silent)).wrong == ()  # without its key
+
+
+@pytest.mark.check("OPS-7")
+@pytest.mark.check("AUD-7")
+async def test_a_store_that_was_put_back_is_told_by_the_checkpoints(tmp_path: Path) -> None:
+    """An older state of a store is whole in itself: only the copies beside it know of more."""
+    async with opened(tmp_path / "data") as world:
+        await world.put({"resourceType": "Patient", "id": "a"})
+        await world.events()
+        settings = world.settings
+    keys = keys_of(settings)
+    shutil.copy(settings.database, tmp_path / "older")
+    async with opened(tmp_path / "data") as world:
+        await world.put({"resourceType": "Patient", "id": "b"})
+        await world.events()
+        await back_up(settings, tmp_path / "whole", silent)  # while it records
+    copies = sorted((tmp_path / "whole" / "stores/default/audit").iterdir())
+    assert [path.suffix for path in copies] == [".json"] * 3  # two servers, and the backup itself
+    assert (await drill(settings, tmp_path / "whole", keys, silent)).wrong == ()
+    there = settings.model_copy(update={"data": tmp_path / "there"})
+    restore_into(there, tmp_path / "whole", keys, silent)
+    restored = tmp_path / "there" / "audit"
+    assert [(path.name, path.read_bytes()) for path in sorted(restored.iterdir())] == [
+        (path.name, path.read_bytes()) for path in copies
+    ]
+    shutil.copy(tmp_path / "older", settings.database)
+    settings.database.with_name("fhir.db-wal").unlink(missing_ok=True)
+    await back_up(settings, tmp_path / "back", silent)
+    found = await drill(settings, tmp_path / "back", keys, silent)
+    assert any("cut off" in text or "no checkpoint" in text for text in found.wrong), found.wrong

@@ -12,7 +12,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from fhirserver.app import removal
-from fhirserver.cli import tenant
+from fhirserver.cli import tenant, user
 from fhirserver.cli.audit import verify
 from fhirserver.cli.backup import backup, restore
 from fhirserver.cli.check import check
@@ -72,6 +72,27 @@ def test_the_life_of_a_tenant() -> None:
     assert "no tenant" in done(tenant.list_tenants)
     assert "no tenant" in refused(export, "again", "--tenant", "north")
     assert "given before" in refused(tenant.create, "north")
+
+
+def test_the_first_administrator_of_a_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With authorization; each tenant's is its own, and recorded in its own trail."""
+    monkeypatch.setenv("FHIRSERVER_AUTH", "smart")
+    told = [done(tenant.create, name) for name in ("north", "south")]
+    words = []
+    for output in told:
+        assert "Administrator  admin\n" in output
+        words.append(output.partition("One-time password  ")[2].split()[0])
+    assert len(set(words)) == 2
+    for name in ("north", "south"):
+        shown = done(user.show, "admin", "--tenant", name)
+        assert "roles:          admin" in shown
+        assert "one-time" in shown
+        done(export, name, "--tenant", name, "--type", "AuditEvent")
+        assert "identity.account/" in Path(name, "AuditEvent.ndjson").read_text()
+    assert "no account with the name" in refused(user.show, "admin")  # that is the server's own
+    done(user.lock, "admin", "--tenant", "north")
+    assert "locked" in done(user.show, "admin", "--tenant", "north")
+    assert "active" in done(user.show, "admin", "--tenant", "south")
 
 
 def test_settings_of_a_tenant() -> None:

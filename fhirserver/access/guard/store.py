@@ -12,6 +12,7 @@ from fhirserver.access.guard.writing import Writing
 from fhirserver.access.hops import Hops
 from fhirserver.access.judge import Judge
 from fhirserver.access.restriction import Restriction
+from fhirserver.search.expression import EVERYTHING
 from fhirserver.store.parted import Parted
 from fhirserver.store.port import Store
 
@@ -42,6 +43,11 @@ class GuardedStore(Parted):
             Keeping(store, restriction),
         )
         self.reasons = reasons
+        self._restriction = restriction
+
+    def shows_all(self, type: str, letter: str) -> bool:
+        """Whether the letter is allowed for whatever there is of a type."""
+        return self._restriction.of(type, letter) == EVERYTHING
 
     async def close(self) -> None:
         """Nothing: a store is closed by who opened it."""

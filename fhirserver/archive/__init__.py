@@ -1,0 +1,1 @@
+"""The index of DICOM studies, series and instances: a port and the stores that have it."""
