@@ -14,7 +14,6 @@ from full_disk import Disk, small_disk
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.check("OPS-10")]
 
 
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     with small_disk(tmp_path / "disk") as found:

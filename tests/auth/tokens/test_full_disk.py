@@ -24,9 +24,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.fixture
-async def world(
-    disk: Disk, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[World]:
+async def world(disk: Disk, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     async with serving(disk.folder / "data", clock, monkeypatch) as found:
         yield found
 
