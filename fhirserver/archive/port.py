@@ -23,8 +23,9 @@ Conflicts: TypeAlias = Literal["keep", "replace"]
 Outcome: TypeAlias = Literal["new", "same", "kept", "replaced", "again"]
 """`new`: there was none with that SOP Instance UID. `same`: it is there with the same bytes and
 nothing was written. `kept`: it is there with other bytes, and stayed. `replaced`: the other ones
-made way. `again`: its blob was being deleted (a study was deleted in that moment): write the
-blob again and add again; nothing may be acknowledged."""
+made way. `again`: its blob was being deleted, or has been of late: look whether it is there
+(`Blobs.has`), write it again if not, and add it again as `verified`; nothing may be acknowledged
+before."""
 
 
 class Source(NamedTuple):
@@ -142,16 +143,25 @@ class Archive(Protocol):
     # --- writing -----------------------------------------------------------------------------
 
     async def add(
-        self, instances: Sequence[Instance], conflicts: Conflicts = "keep"
+        self,
+        instances: Sequence[Instance],
+        conflicts: Conflicts = "keep",
+        *,
+        verified: bool = False,
     ) -> Sequence[Outcome]:
         """Adds instances; what became of each. All that says `new` or `replaced` is durable.
 
         Adds that wait at the same time share a commit. An instance whose SOP Instance UID is
-        there with another study or series conflicts as well; replaced, it moves.
+        there with another study or series conflicts as well; replaced, it moves. `verified`:
+        after an outcome `again`, the caller has looked that the blobs are there (`Blobs.has`).
         """
 
     def add_soon(
-        self, instances: Sequence[Instance], conflicts: Conflicts = "keep"
+        self,
+        instances: Sequence[Instance],
+        conflicts: Conflicts = "keep",
+        *,
+        verified: bool = False,
     ) -> Future[Sequence[Outcome]]:
         """The same from any thread: `archive.add_soon([one]).result()`."""
 

@@ -110,7 +110,7 @@ class Blobs(Protocol):
         """The file that has exactly the plain bytes, where there can be one (not sealed, not
         remote), to be sent by the system or mapped. It may be missing: opening it tells."""
 
-    async def url(self, digest: str, expires: int, content_type: str = "") -> str | None:
+    async def url(self, digest: str, expires: int) -> str | None:
         """An address that gives the plain bytes to whoever has it, for so many seconds; None
         where the storage cannot sign, or the blob is sealed."""
 
@@ -124,6 +124,9 @@ class Blobs(Protocol):
 
     def name(self, digest: str) -> str:
         """What a listing calls the blob: its digest or, where blobs are sealed, a keyed hash."""
+
+    async def digest(self, name: str) -> str:
+        """The digest of a blob of a listing. Raises `NotFound`, `Altered`."""
 
     def list(self) -> AsyncIterator[Kept]:
         """All blobs, in no order; not what is still in the spool."""

@@ -53,3 +53,9 @@ def _lines(resource_type: str) -> Iterable[bytes]:
 def ucum_table() -> bytes:
     """The official table of the units of UCUM."""
     return (folder() / "terminology/ucum/ucum-essence.xml").read_bytes()
+
+
+def dicom_table(name: str) -> list[list[str]]:
+    """The rows of a table of `terminology/dicom`, without its heading."""
+    text = (folder() / f"terminology/dicom/{name}.tsv").read_text("utf-8")
+    return [line.split("\t") for line in text.splitlines()[1:]]

@@ -1,1 +1,1 @@
-"""DICOM as data: headers, names, dates, matching, mapping. No I/O."""
+"""DICOM as data: data sets to DICOM JSON (PS3.18 F), files, character sets, matching. No I/O."""

@@ -80,7 +80,8 @@ class Context:
     commit states that was prepared by these definitions and this indexer. `jobs` are those of
     the server, if it does any. `base` is the service base URL that the store is indexed by, as
     far as it is known. `archive` and `blobs` hold DICOM instances, where they are kept; they are
-    not guarded: what the caller may see of them, the ImagingStudies in `store` tell.
+    not guarded: what the caller may see of them, the ImagingStudies in `store` tell, unless the
+    letter (`r`, `s`, `d`) is in `all_studies`: it is then allowed for all of them.
     """
 
     store: Store
@@ -104,6 +105,7 @@ class Context:
     recorder: Recorder | None = None
     archive: Archive | None = None
     blobs: Blobs | None = None
+    all_studies: frozenset[str] = frozenset()
 
     def may_name(self, grant: Grant, type: str) -> bool:
         """Whether the caller may create resources of a type under ids of its own choice."""

@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from fhirserver.access.guard import GuardedStore
 from fhirserver.audit.chain import TYPE as AUDIT_EVENT
+from fhirserver.audit.imaging import IMAGING, IMAGING_STUDY
 from fhirserver.audit.masked import Masked
 from fhirserver.audit.observed import Observed, Seen, refuse_trail
 from fhirserver.errors import Conflict, FhirError, Forbidden, NotFound, NotSupported
@@ -38,7 +40,7 @@ from fhirserver.interactions.prefer import preferred
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.outcome import Issue
 from fhirserver.store.concepts import NO_CONCEPTS
-from fhirserver.store.port import Outdated
+from fhirserver.store.port import Outdated, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ class Gate:
         """The context with the store as the caller may see it."""
         context, grant = self._context, request.grant
         if grant.unrestricted:
-            return context
+            return _of_all_studies(context) if row.code in IMAGING else context
         if context.access is None:  # only what is public comes here
             return replace(context, concepts=NO_CONCEPTS)
         rights = context.access.rights(grant, context.definitions)
@@ -191,6 +193,8 @@ class Gate:
             context.base or request.base,
             writes=writes,
         )
+        if row.code in IMAGING:
+            context = _of_all_studies(context, store)
         knows_all = writes or rights.sees_terminology()
         return replace(
             context, store=store, concepts=context.concepts if knows_all else NO_CONCEPTS
@@ -245,6 +249,14 @@ class Gate:
             text = f"This server has no operation {request.interaction} here."
             raise NotFound(text, issues=[Issue("error", "not-supported", "", text)])
         raise NotSupported(f"This server has no interaction '{request.interaction}'.")
+
+
+def _of_all_studies(context: Context, store: Store | None = None) -> Context:
+    """The context with the letters that the caller is allowed for all ImagingStudies."""
+    letters = frozenset("rsd")
+    if isinstance(store, GuardedStore):
+        letters = frozenset(item for item in letters if store.shows_all(IMAGING_STUDY, item))
+    return replace(context, all_studies=letters)
 
 
 _ATTEMPTS = 50

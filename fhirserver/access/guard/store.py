@@ -11,7 +11,7 @@ from fhirserver.access.guard.writing import Writing
 from fhirserver.access.hops import Hops
 from fhirserver.access.judge import Judge
 from fhirserver.access.restriction import Restriction
-from fhirserver.search.expression import Query
+from fhirserver.search.expression import EVERYTHING, Query
 from fhirserver.store.port import (
     Change,
     Committed,
@@ -53,6 +53,11 @@ class GuardedStore:
         self.writing = Writing(store, restriction, hops, self.reading, now)
         self.keeping = Keeping(store, restriction)
         self.opened = restriction.opened
+        self._restriction = restriction
+
+    def shows_all(self, type: str, letter: str) -> bool:
+        """Whether the letter is allowed for whatever there is of a type."""
+        return self._restriction.of(type, letter) == EVERYTHING
 
     @property
     def atomic(self) -> bool:

@@ -1,0 +1,156 @@
+"""The spool: files that are being written, each locked by its writer.
+
+A lock ends with its process, however that ends. So what is not locked is a leftover.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from fhirserver.blobs.folder import translated
+from fhirserver.blobs.keys import ContentKeys
+from fhirserver.blobs.port import Bytes, Stored
+from fhirserver.blobs.sealing import Sealing, sealed_name
+from fhirserver.blobs.shelf import Shelf
+from fhirserver.errors import Unavailable
+
+SUFFIX: Final = ".part"
+_WAITING: Final = 1 << 17  # sealed bytes that are gathered before they are written
+
+
+class FileSpool:
+    """A `fhirserver.blobs.port.Spool` in a folder, for a shelf. With keys, blobs are sealed."""
+
+    def __init__(
+        self, folder: Path, shelf: Shelf, keys: ContentKeys | None, names: bytes | None
+    ) -> None:
+        self._folder = folder
+        self._shelf = shelf
+        self._keys = keys
+        self._names = names
+        with translated():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def open(self) -> SpoolFile:
+        sealing = None if self._keys is None else Sealing(self._keys)
+        path, descriptor = self._file()
+        return SpoolFile(self, path, descriptor, sealing)
+
+    def _file(self) -> tuple[Path, int]:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with translated():
+            while True:
+                path = self._folder / (secrets.token_hex(16) + SUFFIX)
+                descriptor = os.open(path, flags, 0o600)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:  # taken for a leftover before it was locked
+                    os.close(descriptor)
+                    continue
+                if os.fstat(descriptor).st_nlink:
+                    return path, descriptor
+                os.close(descriptor)
+
+    def name(self, digest: str) -> str:
+        """The name of a blob on the shelf."""
+        return digest if self._names is None else sealed_name(self._names, digest)
+
+    def keep(self, path: Path, descriptor: int, digest: str) -> None:
+        self._shelf.take(path, descriptor, self.name(digest))
+
+    def leftovers(self) -> list[Path]:
+        """Files that nobody writes any more."""
+        return [path for path, _ in self._unlocked()]
+
+    def sweep(self) -> int:
+        """Takes the leftovers away; how many they were."""
+        number = 0
+        for path, _ in self._unlocked():  # still locked by us
+            path.unlink(missing_ok=True)
+            number += 1
+        return number
+
+    def _unlocked(self) -> Iterator[tuple[Path, int]]:
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield path, descriptor
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(descriptor)
+
+
+class SpoolFile:
+    """A `fhirserver.blobs.port.Incoming`."""
+
+    def __init__(
+        self, spool: FileSpool, path: Path, descriptor: int, sealing: Sealing | None
+    ) -> None:
+        self._spool = spool
+        self._path = path
+        self._descriptor = descriptor
+        self._sealing = sealing
+        self._waiting = [sealing.head] if sealing else []
+        self._weight = 0
+        self._hash = sha256()
+        self.size = 0
+
+    def write(self, data: Bytes) -> None:
+        if self._descriptor < 0:
+            raise Unavailable("The object was given up.")
+        self._hash.update(data)
+        self.size += len(data)
+        if self._sealing is None:
+            self._out(data)
+            return
+        for chunk in self._sealing.seal(data):
+            self._waiting.append(chunk)
+            self._weight += len(chunk)
+        if self._weight >= _WAITING:
+            self._flush()
+
+    def commit(self) -> Stored:
+        try:
+            if self._sealing is not None:
+                self._waiting += self._sealing.end(self._hash.digest())
+                self._flush()
+            digest = self._hash.hexdigest()
+            self._spool.keep(self._path, self._descriptor, digest)
+        except BaseException:
+            self.abort()
+            raise
+        self._close()
+        return Stored(digest, self.size)
+
+    def abort(self) -> None:
+        if self._descriptor >= 0:
+            self._path.unlink(missing_ok=True)
+            self._close()
+
+    def _flush(self) -> None:
+        self._out(b"".join(self._waiting))
+        self._waiting.clear()
+        self._weight = 0
+
+    def _out(self, data: Bytes) -> None:
+        with translated():
+            written = os.write(self._descriptor, data)
+            if written < len(data):
+                view = memoryview(data)[written:]
+                while view:
+                    view = view[os.write(self._descriptor, view) :]
+
+    def _close(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1

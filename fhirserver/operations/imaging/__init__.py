@@ -1,0 +1,1 @@
+"""What the gate does with DICOM instances. `table` has the rows."""

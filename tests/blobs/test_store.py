@@ -1,0 +1,186 @@
+"""The blobs port on every kind of storage."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import urllib.error
+import urllib.request
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from blobs.conftest import KEYS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fhirserver.blobs.port import CHUNK, Stored
+from fhirserver.blobs.store import ShelfBlobs, open_blobs
+from fhirserver.errors import NotFound, Unavailable
+
+SIZES = [0, 1, 65_535, 65_536, 65_537, 131_072, 3 * CHUNK + 17]
+
+
+def content(size: int) -> bytes:
+    return (sha256(str(size).encode()).digest() * (size // 32 + 1))[:size]
+
+
+async def whole(blobs: ShelfBlobs, digest: str, start: int = 0, end: int | None = None) -> bytes:
+    chunks = [chunk async for chunk in blobs.read(digest, start, end)]
+    assert all(len(chunk) <= CHUNK for chunk in chunks)
+    return b"".join(chunks)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_is_written_in_pieces_is_read_back(blobs: ShelfBlobs, size: int) -> None:
+    data = content(size)
+    incoming = blobs.spool.open()
+    buffer = bytearray(1000)
+    for start in range(0, size, 1000):
+        piece = data[start : start + 1000]
+        buffer[: len(piece)] = piece
+        incoming.write(memoryview(buffer)[: len(piece)])
+    stored = await asyncio.to_thread(incoming.commit)
+    assert stored == Stored(sha256(data).hexdigest(), size)
+    assert await whole(blobs, stored.digest) == data
+    assert await blobs.size(stored.digest) == size
+    assert await blobs.leftovers() == 0
+
+
+async def test_the_loop_writes_the_same(blobs: ShelfBlobs) -> None:
+    data = content(3 << 20)
+    async with blobs.writing() as blob:
+        for start in range(0, len(data), 100_000):
+            await blob.write(data[start : start + 100_000])
+        assert blob.size == len(data)
+        stored = await blob.commit()
+    assert await blobs.get(stored.digest) == data
+    again = await blobs.put(data)
+    assert again == stored
+    assert [kept.name async for kept in blobs.list()] == [blobs.name(stored.digest)]
+
+
+async def test_any_range_is_read(blobs: ShelfBlobs) -> None:
+    data = content(300_000)
+    digest = (await blobs.put(data)).digest
+    for start, end in [
+        (0, 1), (65_535, 65_537), (65_536, 131_072), (1, 299_999), (299_999, 300_000),
+        (0, 10**9), (300_000, None), (5, 5), (200_000, None),
+    ]:  # fmt: skip
+        assert await whole(blobs, digest, start, end) == data[start:end], (start, end)
+        assert await blobs.get(digest, start, end) == data[start:end]
+
+
+async def test_what_is_given_up_is_gone(blobs: ShelfBlobs) -> None:
+    incoming = blobs.spool.open()
+    incoming.write(b"half")
+    incoming.abort()
+    incoming.abort()
+    async with blobs.writing() as blob:
+        await blob.write(content(2 << 20))
+    assert await blobs.leftovers() == 0
+    assert [kept async for kept in blobs.list()] == []
+
+
+async def test_leftovers_are_those_that_nobody_writes(blobs: ShelfBlobs) -> None:
+    written = blobs.spool.open()
+    written.write(b"going on")
+    left = blobs.spool.open()
+    os.close(left._descriptor)  # as the end of its process does
+    assert await blobs.leftovers() == 1
+    assert await blobs.sweep() == 1
+    assert await blobs.leftovers() == 0
+    assert await whole(blobs, written.commit().digest) == b"going on"
+
+
+async def test_what_is_deleted_is_not_found(blobs: ShelfBlobs) -> None:
+    stored = await blobs.put(b"one")
+    other = await blobs.put(b"two")
+    assert await blobs.digest(blobs.name(stored.digest)) == stored.digest
+    await blobs.delete(stored.digest)
+    await blobs.delete(stored.digest)
+    assert not await blobs.has(stored.digest)
+    assert await blobs.has(other.digest)
+    for asked in (blobs.get(stored.digest), blobs.size(stored.digest), whole(blobs, "0" * 64)):
+        with pytest.raises(NotFound):
+            await asked
+    await blobs.remove(blobs.name(other.digest))
+    assert [kept async for kept in blobs.list()] == []
+
+
+async def test_names_from_outside_are_no_paths(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"x")
+    blobs = open_blobs(f"file://{tmp_path}/blobs", tmp_path / "blobs" / "spool")
+    for name in ("../../secret", "../../../etc/passwd" + "0" * 45, "", "A" * 64):
+        with pytest.raises(NotFound):
+            await blobs.get(name)
+
+
+async def test_signed_addresses_give_the_bytes(
+    blobs: ShelfBlobs, request: pytest.FixtureRequest
+) -> None:
+    stored = await blobs.put(b"pixels")
+    address = await blobs.url(stored.digest, 60)
+    if "[s3]" not in request.node.name:
+        assert address is None
+        return
+    assert address is not None
+
+    def fetched() -> bytes:
+        with urllib.request.urlopen(address) as answer:
+            return bytes(answer.read())
+
+    assert await asyncio.to_thread(fetched) == b"pixels"
+
+
+async def test_plain_files_can_be_sent_by_the_system(tmp_path: Path) -> None:
+    blobs = open_blobs(f"file://{tmp_path}", tmp_path / "spool")
+    stored = await blobs.put(b"pixels")
+    path = blobs.path(stored.digest)
+    assert path is not None
+    assert path.read_bytes() == b"pixels"
+    assert open_blobs(f"file://{tmp_path}/s", tmp_path / "s" / "spool", KEYS).path("0" * 64) is None
+
+
+async def test_a_full_disk_is_unavailable_and_leaves_nothing(
+    blobs: ShelfBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incoming = blobs.spool.open()
+    incoming.write(content(10))
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(Unavailable, match="full"):
+            incoming.write(content(300_000))
+    incoming.abort()
+    assert await blobs.leftovers() == 0
+
+
+async def test_storage_that_cannot_be_reached_is_unavailable(tmp_path: Path) -> None:
+    options = {
+        "aws_endpoint": "http://127.0.0.1:9",
+        "aws_access_key_id": "a",
+        "aws_secret_access_key": "b",
+        "client_options": {"allow_http": True},
+        "retry_config": {"max_retries": 0},
+    }
+    blobs = open_blobs("s3://images/x", tmp_path, options=options)
+    with pytest.raises(Unavailable, match="FHIRSERVER_BLOBS"):
+        await blobs.put(b"pixels")
+    assert await blobs.leftovers() == 0
+    assert os.listdir(tmp_path) == []
+
+
+@given(size=st.integers(0, 200_000), cuts=st.lists(st.integers(0, 200_000), min_size=2, max_size=2))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+async def test_sealed_ranges_are_those_of_the_bytes(
+    tmp_path: Path, size: int, cuts: list[int]
+) -> None:
+    blobs = open_blobs(f"file://{tmp_path}", tmp_path / "spool", KEYS)
+    data = content(size)
+    digest = (await blobs.put(data)).digest
+    start, end = sorted(cuts)
+    assert await whole(blobs, digest, start, end) == data[start:end]
