@@ -100,7 +100,12 @@ def read_associate_request(body: bytes | bytearray | memoryview) -> AssociateReq
     if not contexts or len(contexts) > MOST_CONTEXTS or len(ids) < len(contexts):
         raise Malformed
     return AssociateRequest(
-        version, called, calling, application_context, tuple(contexts), **user  # type: ignore[arg-type]
+        version,
+        called,
+        calling,
+        application_context,
+        tuple(contexts),
+        **user,  # type: ignore[arg-type]
     )
 
 

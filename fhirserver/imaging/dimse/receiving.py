@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from fhirserver.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from fhirserver.dicom.transfer_syntax import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from fhirserver.dicom.transfer_syntax import (
+    DEFLATED,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+)
 from fhirserver.imaging.dimse import command, pdu
 from fhirserver.imaging.dimse.admission import Rejection
 from fhirserver.imaging.dimse.command import Command
@@ -61,9 +66,7 @@ class House(Protocol):
         self, request: AssociateRequest, connection: socket.socket
     ) -> Admission | Rejection: ...
 
-    def hand_over(
-        self, connection: socket.socket, held: bytes, admission: Admission
-    ) -> None:
+    def hand_over(self, connection: socket.socket, held: bytes, admission: Admission) -> None:
         """Serves the association to its end. `held`: what was read, from its first byte on."""
 
 

@@ -212,6 +212,3 @@ class Storage:
 
 def _request(code: str, study: str, imaging: object) -> Request:
     return Request(interaction=code, base="", type="ImagingStudy", id=study, imaging=imaging)
-
-
-

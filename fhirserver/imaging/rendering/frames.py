@@ -216,7 +216,9 @@ def _scanned(first: int, count: int) -> Generator[Piece, bytes, tuple[Sequence[i
         return fragments[:1], position
     if len(fragments) == count:
         return fragments, position
-    found = array("Q", (start for start, is_first in zip(fragments, begins, strict=True) if is_first))
+    found = array(
+        "Q", (start for start, is_first in zip(fragments, begins, strict=True) if is_first)
+    )
     if len(found) != count:
         raise Unprocessable("It cannot be told which fragments belong to which frame.")
     return found, position

@@ -122,7 +122,9 @@ def decompressed(dataset: Dataset) -> None:
 
 def _check_size(dataset: Dataset) -> None:
     try:
-        size = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel", 1) or 1)
+        size = (
+            int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel", 1) or 1)
+        )
         size *= max(1, int(dataset.BitsAllocated) // 8)
     except (AttributeError, TypeError, ValueError):
         raise Unprocessable("The instance does not tell how large its frames are.") from None
