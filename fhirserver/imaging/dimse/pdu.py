@@ -100,7 +100,12 @@ def read_associate_request(body: bytes | bytearray | memoryview) -> AssociateReq
     if not contexts or len(contexts) > MOST_CONTEXTS or len(ids) < len(contexts):
         raise Malformed
     return AssociateRequest(
-        version, called, calling, application_context, tuple(contexts), **user  # type: ignore[arg-type]
+        version,
+        called,
+        calling,
+        application_context,
+        tuple(contexts),
+        **user,  # type: ignore[arg-type]
     )
 
 
@@ -134,7 +139,8 @@ def _proposed(value: bytes) -> Proposed:
 
 def _user_information(value: bytes) -> dict[str, object]:
     found: dict[str, object] = {}
-    roles, extended = set(), set()
+    roles: set[str] = set()
+    extended: set[str] = set()
     for kind, item in _items(value):
         if kind == 0x51 and len(item) == 4:
             found["maximum_length"] = int.from_bytes(item)
