@@ -15,6 +15,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
+from pydicom.valuerep import PersonName
 from pynetdicom.dsutils import decode
 
 from fhirserver.dicom.matching import Item, Key, key
@@ -106,7 +107,7 @@ def text_of(element: DataElement) -> str:
     value = element.value
     if value is None or element.VR in _BINARY:
         return ""
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, str | PersonName) or not isinstance(value, Iterable):
         return str(value)
     return "\\".join("" if item is None else str(item) for item in value)
 
