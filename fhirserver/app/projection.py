@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
+from fhirserver.app.ids import now
 from fhirserver.archive.port import Archive
 from fhirserver.dicom.mapping.issuers import Issuers
 from fhirserver.imaging.dimse.peers import Peers
@@ -13,7 +14,6 @@ from fhirserver.imaging.projection.gate import Dispatch, Gate
 from fhirserver.imaging.projection.lease import Lease
 from fhirserver.imaging.projection.projector import Projector
 from fhirserver.imaging.projection.study import Assumed, Projection, Sender
-from fhirserver.app.ids import now
 from fhirserver.settings import Settings
 from fhirserver.store.port import ServerStore, Stale
 from fhirserver.store.records import ABSENT, Records
@@ -31,7 +31,12 @@ def projector_of(
     gate = Gate(dispatch, base)
     address = f"{base.removesuffix(_FHIR)}{_DICOM_WEB}"
     projection = Projection(
-        archive, store.records, gate, issuers_of(settings), sender_of(settings, store.records), address
+        archive,
+        store.records,
+        gate,
+        issuers_of(settings),
+        sender_of(settings, store.records),
+        address,
     )
     following = Following(archive, store, gate, now)
     lease = Lease(store.records, secrets.token_hex(8), now)
@@ -54,7 +59,7 @@ def sender_of(settings: Settings, records: Records) -> Sender:
     peers = Peers(records, now=now)
 
     async def assumed(title: str) -> Assumed:
-        peer = await peers.find(title) if title else None
+        peer = await peers.get(title) if title else None
         if peer is None:
             return Assumed("", settings.dicom_time_zone)
         return Assumed(peer.issuer or "", peer.time_zone or settings.dicom_time_zone)
@@ -74,8 +79,6 @@ class PseudonymKey:
             if record is not None:
                 return record.body
             try:
-                await self._records.put(
-                    COLLECTION, _KEY, secrets.token_bytes(32), expected=ABSENT
-                )
+                await self._records.put(COLLECTION, _KEY, secrets.token_bytes(32), expected=ABSENT)
             except Stale:
                 continue
