@@ -63,12 +63,12 @@ class Imaging(BaseSettings):
 
     @field_validator("dicom_issuers", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
+    def _split_issuers(cls, value: Any) -> Any:
         return split(value)
 
     @field_validator("dicom_issuers")
     @classmethod
-    def _pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _issuer_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for pair in value:
             issuer, equals, system = pair.partition("=")
             if not (issuer and equals and ":" in system):
