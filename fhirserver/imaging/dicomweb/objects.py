@@ -164,4 +164,3 @@ def _not_so(stored: str) -> NotAcceptable:
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
-

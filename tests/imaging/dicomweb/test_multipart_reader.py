@@ -18,7 +18,9 @@ from fhirserver.imaging.dicomweb.multipart_writer import MultipartWriter
 
 BOUNDARY = "b0undary"
 CONTENT = st.lists(
-    st.sampled_from([b"\r\n", b"--", b"\r", b"\n", b"-", b"--b0undar", b"\r\n--b0undar", b"x", b"\0"]),
+    st.sampled_from(
+        [b"\r\n", b"--", b"\r", b"\n", b"-", b"--b0undar", b"\r\n--b0undar", b"x", b"\0"]
+    ),
     max_size=12,
 ).map(b"".join)
 
