@@ -125,6 +125,19 @@ class Imaging(BaseSettings):
             raise ValueError("use an IANA name, such as Europe/Vienna") from None
         return value
 
+    dicomweb_body_limit: int = Field(
+        default=4 * 2**30,
+        gt=0,
+        description="Largest body in bytes that is stored over DICOMweb.",
+    )
+    picture_processes: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="Processes of each worker that decode, transcode and draw images; they start "
+        "when they are first needed.",
+    )
+
     @field_validator("blobs")
     @classmethod
     def _known_place(cls, value: str) -> str:
