@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from fhirserver.access.authority import Authority
 from fhirserver.app.audit import definitions_of, recorded, trail_of
 from fhirserver.app.identity import identity_of
 from fhirserver.app.ids import new_id, now
@@ -90,6 +91,15 @@ async def open_identity(settings: Settings) -> AsyncIterator[tuple[Identity, Rec
     """The accounts of the settings' tenant, and what changes to them are recorded with."""
     async with _recorded(settings) as (store, recorder):
         yield identity_of(settings, store), recorder
+
+
+@asynccontextmanager
+async def open_authority(settings: Settings) -> AsyncIterator[tuple[Authority, Recorder]]:
+    """The policies of the settings' tenant, and what changes to them are recorded with."""
+    async with _recorded(settings) as (store, recorder):
+        authority = Authority(store, store.records, now)
+        await authority.load()
+        yield authority, recorder
 
 
 @asynccontextmanager
