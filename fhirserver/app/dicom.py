@@ -97,7 +97,7 @@ async def serve(settings: Settings, listener: socket.socket, stops: asyncio.Even
     Raises `FhirError`, `NotRunnable`, `OSError` where it cannot start.
     """
     tls = tls_of(settings)
-    running = Running(settings, await open_store(settings))
+    running = await open_running(settings)
     try:
         await running.start(settings.base_url or "")
         tenants = OpenTenants(settings, TenantTable(running.store.records))

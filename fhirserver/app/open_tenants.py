@@ -70,9 +70,13 @@ class OpenTenant:
 
 
 class OpenTenants:
-    """`settings` are those of the server, `table` is that of its tenants."""
+    """`settings` are those of the server, `table` is that of its tenants, `pictures` the processes
+    that draw for all of them."""
 
-    def __init__(self, settings: Settings, table: TenantTable) -> None:
+    def __init__(
+        self, settings: Settings, table: TenantTable, pictures: Processes | None = None
+    ) -> None:
+        self._pictures = pictures
         self._settings = settings
         self._table = table
         self._open: dict[str, OpenTenant] = {}
@@ -134,7 +138,7 @@ class OpenTenants:
         except ValueError as error:
             _LOG.error("tenant %s cannot be opened: its settings do not fit", name)
             raise Unavailable("This server cannot serve now. Tell its operator.") from error
-        running = Running(settings, await open_store(settings))
+        running = await open_running(settings, pictures=self._pictures)
         try:
             await running.start(settings.base_url or "")
         except BaseException:

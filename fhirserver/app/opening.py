@@ -36,7 +36,7 @@ async def open_gate(
     The audit trail has two events about the command, however much it does.
     """
     tallied = Tallied()
-    running = Running(settings, await open_store(settings), tallied)
+    running = await open_running(settings, tallied)
     try:
         async with recorded(settings, running.store, "import", tallied.written):
             yield running.dispatch
@@ -47,7 +47,7 @@ async def open_gate(
 @asynccontextmanager
 async def open_jobs(settings: Settings) -> AsyncIterator[Running]:
     """What runs on the store of the settings, jobs included, for commands that wait for one."""
-    running = Running(settings, await open_store(settings), Tallied())
+    running = await open_running(settings, Tallied())
     try:
         await running.start(await running.base())
         yield running
