@@ -109,6 +109,12 @@ class Context:
     all_studies: frozenset[str] = frozenset()
     pseudonyms: Callable[[], Awaitable[bytes]] | None = None
 
+    def may_search(self, grant: Grant, type: str) -> bool:
+        """Whether there is anything of a type that the caller may search."""
+        if self.access is None or grant.unrestricted:
+            return grant.unrestricted
+        return self.access.rights(grant, self.definitions).allows(type, "s")
+
     def may_name(self, grant: Grant, type: str) -> bool:
         """Whether the caller may create resources of a type under ids of its own choice."""
         if self.access is None or grant.unrestricted:
