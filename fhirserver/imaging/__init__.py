@@ -1,1 +1,1 @@
-"""The imaging edge: DICOM over its own protocol and over HTTP, as requests to the gate."""
+"""The imaging edges: DICOM's services and DICOMweb as requests to the gate, and back."""
