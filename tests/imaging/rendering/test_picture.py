@@ -164,7 +164,7 @@ def test_groups_of_the_frame() -> None:
 
 def test_floats() -> None:
     values = np.linspace(-1, 1, 256, dtype=np.float32).reshape(16, 16)
-    dataset, pixels = gray(RAMP)
+    dataset, _ = gray(RAMP)
     del dataset.PixelRepresentation
     dataset.BitsAllocated = 32
     found = shown(dataset, values)
