@@ -9,12 +9,12 @@ from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import request_ids
 from fhirserver.app.open_tenants import OpenTenants
 from fhirserver.app.pages import send_page
-from fhirserver.app.running import Running
-from fhirserver.app.stores import open_store
+from fhirserver.app.running import Running, open_running
 from fhirserver.app.tenants import TenantTable
 from fhirserver.app.warm import collect_garbage_seldom, warm_up
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Forbidden, Unavailable
+from fhirserver.imaging.rendering.processes import Processes
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.asked import wanted_format
 from fhirserver.rest.negotiation import refusal_type

@@ -14,10 +14,11 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from fhirserver.app.ids import new_id, now
-from fhirserver.app.running import Running
+from fhirserver.app.running import Running, open_running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import Held, TenantTable
 from fhirserver.errors import FhirError, NotFound, Unavailable
+from fhirserver.imaging.rendering.processes import Processes
 from fhirserver.jobs.table import JobTable
 from fhirserver.settings import Settings
 

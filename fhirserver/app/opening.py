@@ -10,7 +10,7 @@ from fhirserver.access.authority import Authority
 from fhirserver.app.audit import definitions_of, recorded, trail_of
 from fhirserver.app.identity import identity_of
 from fhirserver.app.ids import new_id, now
-from fhirserver.app.running import Running
+from fhirserver.app.running import Running, open_running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
 from fhirserver.audit.recorder import NotRecorded, Recorder
