@@ -38,6 +38,7 @@ MOST_UNFILED: Final = 60_000
 _LOG = logging.getLogger("fhirserver.audit")
 _INTERVAL = 10.0  # seconds between checkpoints of a lane that grows
 _SHARE = 0.1  # of the time, at most, that filing takes from those who record meanwhile
+_GAP = 0.05  # seconds in which nobody recorded: then there is time to file
 _SPLIT = 8  # events from which on those who wait for a write are told in two parts
 _UNRECORDED = "The audit trail cannot be written, so nothing is answered. Try again later."
 
@@ -87,7 +88,6 @@ class Trail:
         self._waiting: list[_Waiting] = []
         self._unfiled: deque[tuple[Segment, list[Made]]] = deque()
         self._unfiled_events = 0
-        self._recorded = 0
         self._written = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._file_lock = asyncio.Lock()
@@ -186,7 +186,6 @@ class Trail:
             lane.number, lane.link = number, before
             self._unfiled.append((segment, some))
             self._unfiled_events += len(some)
-            self._recorded += len(some)
         if self._unfiled_events > MOST_UNFILED:
             await self._file_all()
         elif self._filing is None:
@@ -195,19 +194,26 @@ class Trail:
     # --- filing -------------------------------------------------------------------------
 
     async def _file_in_turns(self) -> None:
-        """Files what is recorded, and leaves most of the time to requests, if there are any."""
+        """Files what is recorded, and leaves most of the time to requests while there are any."""
         try:
             while self._unfiled:
-                begun, recorded = time.monotonic(), self._recorded
+                begun = time.monotonic()
                 async with self._file_lock:
                     await self._file_some()
-                took = time.monotonic() - begun
-                goes_on = self._unfiled_events > MANY_UNFILED or recorded == self._recorded
-                await asyncio.sleep(0 if goes_on else took * (1 / _SHARE - 1))
+                if self._unfiled_events <= MANY_UNFILED:
+                    await self._give_way((time.monotonic() - begun) * (1 / _SHARE - 1))
         except Exception as error:  # noqa: BLE001 - it is recorded and will be filed; logged
             _LOG.error("audit events cannot be filed yet: %s", type(error).__name__)
         finally:
             self._filing = None
+
+    async def _give_way(self, seconds: float) -> None:
+        """Waits so long, or until nobody records any more."""
+        end = time.monotonic() + seconds
+        while (now := time.monotonic()) < end:
+            await asyncio.sleep(min(end - now, _GAP))
+            if self._writing is None and self._written < now:
+                return
 
     async def _file_all(self) -> None:
         async with self._file_lock:  # what is being filed counts as not filed yet

@@ -8,7 +8,6 @@ request or a resource says.
 from __future__ import annotations
 
 import logging
-import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable
@@ -35,11 +34,10 @@ from fhirserver.rest.peer import address_of
 from fhirserver.rest.position import placed_answer, placed_refusal, tells_places
 from fhirserver.rest.prefer import NO_PREFERENCES, applied
 from fhirserver.rest.reply import Reply, answered, refused, send_reply
-from fhirserver.rest.shield import REQUEST_ID
+from fhirserver.rest.shield import request_id_of
 from fhirserver.rest.xml_body import written_xml
 
 _LOG = logging.getLogger("fhirserver.rest")
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _TOO_LITTLE = 'Bearer realm="fhir", error="insufficient_scope"'
 _PUBLIC = frozenset({"/metadata"})
 _NO_HEADERS: Headers = {}
@@ -100,12 +98,13 @@ class FhirApplication:
         headers = _NO_HEADERS
         request_id = b""
         try:
+            name = request_id_of(scope, self._new_request_id)
+            request_id = name.encode("ascii")
             headers = header_map(scope["headers"])
-            request_id = self._request_id(scope, headers)
             if scope["method"] == "OPTIONS":
                 reply = self._options(scope, headers)
             else:
-                origin = _origin(scope, headers, request_id)
+                origin = _origin(scope, headers, name)
                 reply = await self._reply(scope, headers, receive, origin)
         except FhirError as error:
             reply = self._refused(error, scope, headers)
@@ -237,20 +236,11 @@ class FhirApplication:
         if reply.status == 413 and b"expect" in headers:
             lines.append((b"connection", b"close"))  # else the body might come as a request
 
-    def _request_id(self, scope: Scope, headers: Headers) -> bytes:
-        known = scope.get(REQUEST_ID)
-        if known is not None:
-            return str(known).encode("ascii")
-        given = headers.get(b"x-request-id")
-        if given is not None and _REQUEST_ID.fullmatch(given):
-            return given
-        return self._new_request_id().encode("ascii")
 
-
-def _origin(scope: Scope, headers: Headers, request_id: bytes) -> Origin:
+def _origin(scope: Scope, headers: Headers, request_id: str) -> Origin:
     """Where the request came from, for the audit trail."""
     host = headers.get(b"host", b"").decode("latin-1")
-    return Origin(address_of(scope), host, request_id.decode("ascii"))
+    return Origin(address_of(scope), host, request_id)
 
 
 async def _packed(reply: Reply, accept_encoding: bytes) -> Reply:

@@ -28,6 +28,7 @@ _USUAL: Final = (
     (b"x-frame-options", b"DENY"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'"),
 )
+_NAMES: Final = frozenset(name for name, _ in _USUAL)
 _HSTS: Final = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 
 
@@ -37,6 +38,19 @@ class RequestIds(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.request = CURRENT.get()
         return True
+
+
+def request_id_of(scope: Scope, new_id: Callable[[], str]) -> str:
+    """The id of a request: as a layer around it found it, else what it brings, else a new one.
+
+    From here on the scope has it.
+    """
+    known: str | None = scope.get(REQUEST_ID)
+    if known is None:
+        given = (value for name, value in scope["headers"] if name == b"x-request-id")
+        fits = next((value for value in given if _GIVEN.fullmatch(value)), None)
+        known = scope[REQUEST_ID] = new_id() if fits is None else fits.decode("ascii")
+    return known
 
 
 class Shield:
@@ -53,11 +67,11 @@ class Shield:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        request_id = self._request_id(scope)
+        name = request_id_of(scope, self._new_id)
+        request_id = name.encode("ascii")
         is_secure = self._is_secure(scope)
         scope[ADDRESS] = forwarded_address(scope, self._proxies)
-        scope[REQUEST_ID] = request_id.decode("ascii")
-        CURRENT.set(scope[REQUEST_ID])
+        CURRENT.set(name)
 
         async def shielded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -65,12 +79,6 @@ class Shield:
             await send(message)
 
         await self._inner(scope, receive, shielded)
-
-    def _request_id(self, scope: Scope) -> bytes:
-        for name, value in scope["headers"]:
-            if name == b"x-request-id" and _GIVEN.fullmatch(value):
-                return bytes(value)
-        return self._new_id().encode("ascii")
 
     def _is_secure(self, scope: Scope) -> bool:
         if scope["scheme"] == "https":
@@ -86,9 +94,11 @@ def _with(
     headers: list[tuple[bytes, bytes]], request_id: bytes, is_secure: bool
 ) -> list[tuple[bytes, bytes]]:
     """The headers of an answer with those that it does not have yet."""
-    out = list(headers)
-    there = {name.lower() for name, _ in out}
-    out += [line for line in _USUAL if line[0] not in there]
+    there = {name.lower() for name, _ in headers}
+    if _NAMES.isdisjoint(there):  # as in most of all answers
+        out = [*headers, *_USUAL]
+    else:
+        out = [*headers, *(line for line in _USUAL if line[0] not in there)]
     if b"x-request-id" not in there:
         out.append((b"x-request-id", request_id))
     if is_secure and _HSTS[0] not in there:

@@ -12,7 +12,7 @@ from base64 import b32encode
 from binascii import b2a_base64
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from hmac import digest
+from hmac import HMAC, digest
 from typing import Final
 
 from fhirserver.errors import NotSupported
@@ -31,7 +31,7 @@ class Blind:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._fields: dict[str, bytes] = {}
+        self._fields: dict[str, HMAC] = {}
         self.token = lru_cache(_KEPT)(self._token)
         self.text = lru_cache(_KEPT)(self._text)
         self.word = lru_cache(_KEPT)(self._word)
@@ -69,10 +69,13 @@ class Blind:
 
     def _hash(self, param: str, kind: str, value: str) -> bytes:
         name = f"{kind}|{param}"
-        key = self._fields.get(name)
-        if key is None:
-            key = self._fields[name] = digest(self._key, name.encode(), "sha256")
-        return digest(key, value.encode(errors="surrogatepass"), "sha256")
+        keyed = self._fields.get(name)
+        if keyed is None:
+            key = digest(self._key, name.encode(), "sha256")
+            keyed = self._fields[name] = HMAC(key, digestmod="sha256")
+        made = keyed.copy()  # half the time of `digest`
+        made.update(value.encode(errors="surrogatepass"))
+        return made.digest()
 
 
 def wholes(start: int) -> list[tuple[int, int]]:
