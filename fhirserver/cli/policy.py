@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
 
@@ -141,7 +141,7 @@ def _run(
         refuse(str(error))
 
 
-COMMANDS: Final = {
+COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "list": list_policies,
     "show": show,
     "set": set_,
