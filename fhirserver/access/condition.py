@@ -31,6 +31,26 @@ from fhirserver.search.expression import (
 PATIENT: Final = "Patient"
 
 
+BY_CONTEXT: Final = Chain("securityContext", (), EVERYTHING)
+"""Stands for: a Binary whose securityContext names a resource that is seen. Which ones these are
+is told by the restriction; nothing but `settled` looks at it."""
+
+
+def settled(expression: Expression, *, by_context: bool) -> Expression:
+    """The expression with `BY_CONTEXT` decided."""
+    match expression:
+        case And(parts):
+            return all_of(settled(part, by_context=by_context) for part in parts)
+        case Or(parts):
+            return any_of(settled(part, by_context=by_context) for part in parts)
+        case Not(part):
+            return none_of(settled(part, by_context=by_context))
+        case _ if expression == BY_CONTEXT:
+            return EVERYTHING if by_context else NOTHING
+        case _:
+            return expression
+
+
 def all_of(parts: Iterable[Expression]) -> Expression:
     """Their conjunction, without what says nothing."""
     some = tuple(dict.fromkeys(part for part in parts if part != EVERYTHING))
