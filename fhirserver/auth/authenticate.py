@@ -100,6 +100,8 @@ def principal_of(live: Live) -> Principal:
         authorization=authorization.id,
         name=account.called if account else client.name,
         authenticated_at=authorization.authenticated or None,
+        methods=authorization.methods,
+        has_second_factor=account is not None and account.has_second_factor,
     )
 
 

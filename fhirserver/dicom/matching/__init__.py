@@ -15,11 +15,13 @@ from fhirserver.dicom.matching.condition import (
     Range,
     Wildcard,
 )
+from fhirserver.dicom.matching.match import DataSet, matches
 from fhirserver.dicom.matching.reading import key, sequence_key
 
 __all__ = [
     "AnyOf",
     "Condition",
+    "DataSet",
     "Exactly",
     "Item",
     "Key",
@@ -27,5 +29,6 @@ __all__ = [
     "Range",
     "Wildcard",
     "key",
+    "matches",
     "sequence_key",
 ]
