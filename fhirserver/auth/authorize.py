@@ -65,13 +65,12 @@ class Authorize:
             if client.pushes and not was_pushed:
                 raise OAuthError("invalid_request", "This client has to push its requests.")
             asked = checked(fields, client, addresses.fhir)
-            launch = await self._launch(asked)
+            held = await parts.pending.begin(asked, await self._launch(asked))
         except OAuthError as error:
             state = fields.get("state", "")
             return redirect(
                 error_response(redirect_uri, error, state=state, issuer=addresses.issuer)
             )
-        held = await parts.pending.begin(asked, launch)
         return parts.step(request, held)
 
     async def proceed(self, request: Request) -> Response:
