@@ -39,11 +39,28 @@ class _Element(msgspec.Struct, gc=False):
 _ELEMENT: Final = msgspec.json.Decoder(_Element)
 
 
+INDEXED: Final = frozenset(_TAGS) | {
+    *("0020000D", "0020000E", "00080016", "00080018"),
+    *("00080061", "00201206", "00201208", "00201209"),
+}
+"""Attributes of which rows tell: others are in headers only."""
+
+_BELOW_SERIES: Final = frozenset(_INSTANCE) | {"00080016", "00080018"}
+BELOW: Final = (
+    _BELOW_SERIES | frozenset(_SERIES) | {"0020000E", "00201209"},
+    _BELOW_SERIES,
+    frozenset[str](),
+)
+"""Attributes below studies, series and instances: asked of these, they are those of the instance
+that stands for them."""
+
+
 class StudyFacts(NamedTuple):
     """Of a study: two parts of JSON objects without braces, and what it is found by.
 
-    `date` and `time` are digits, empty where there is none; `names` are the folded component
-    groups of the patient's name, `words` its words, `referrer` the groups of the referrer's.
+    `date`, `time` and `birth_date` are digits, empty where there is none; `names` are the folded
+    component groups of the patient's name, `words` its words, `referrer` the groups of the
+    referrer's.
     """
 
     patient: bytes
@@ -125,13 +142,14 @@ def study_facts(uid: str, found: Any) -> StudyFacts:
     name = _groups(found, "00100010")
     referrer = _groups(found, "00080090")
     day = bounds("DA", _first(found, "00080020"))
+    birth = bounds("DA", _first(found, "00100030"))
     hour = bounds("TM", _first(found, "00080030"))
     return StudyFacts(
         patient=_part(found, _PATIENT),
         study=_joined(_uid("0020000D", uid), _part(found, _STUDY)),
         patient_id=_first(found, "00100020"),
         issuer=_first(found, "00100021"),
-        birth_date=_first(found, "00100030"),
+        birth_date=birth[0] if birth else "",
         sex=_first(found, "00100040"),
         date=day[0] if day else "",
         time=hour[0] if hour else "",

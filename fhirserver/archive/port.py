@@ -222,11 +222,15 @@ class Archive(Protocol):
 
     # --- blobs ---------------------------------------------------------------------------------
 
-    async def freed(self, limit: int = 1000) -> Sequence[str]:
-        """Digests that no row has any more, claimed: nobody else may use them until `dropped`."""
+    async def free(self, digests: Sequence[str]) -> None:
+        """Frees those that no row has: blobs whose row never came."""
+
+    async def freed(self, limit: int = 100) -> Sequence[str]:
+        """Digests that no row has any more, claimed: nobody adds a row with one until `dropped`,
+        and the caller deletes them at once. See `fhirserver.archive.freeing`."""
 
     async def dropped(self, digests: Sequence[str]) -> None:
-        """Says that these blobs are deleted. See `fhirserver.archive.freeing`."""
+        """Says that these blobs, which were claimed, are deleted."""
 
     def blobs(self) -> AsyncIterator[str]:
         """The digests of all instances: for the check of orphans."""

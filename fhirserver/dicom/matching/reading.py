@@ -17,6 +17,7 @@ from fhirserver.dicom.matching.condition import (
     Wildcard,
 )
 from fhirserver.dicom.matching.moments import split_range
+from fhirserver.dicom.matching.names import words_of
 from fhirserver.errors import Invalid
 
 MOMENTS: Final = frozenset({"DA", "DT", "TM"})
@@ -56,7 +57,8 @@ def condition_of(vr: str, text: str, *, fuzzy: bool = False) -> Condition | None
     if vr in MOMENTS:
         return Range(*split_range(vr, text))
     if vr == "PN":
-        return Person(text, fuzzy) if text.strip("*^= ") else None
+        words = words_of((text,)) if fuzzy else text.strip("*^= ")
+        return Person(text, fuzzy) if words else None
     if vr == "SQ":
         raise Invalid("A sequence is asked for by the attributes of its items.")
     values = [text] if vr in _WHOLE else [one.strip() for one in text.split("\\")]
