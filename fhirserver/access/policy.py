@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 ALL_OPERATIONS: Final = "*"
 AUDIT: Final = "AuditEvent"
-ROLES: Final = ("admin", "doctor", "nurse", "patient", "support")
+ROLES: Final = ("admin", "dicom", "doctor", "nurse", "patient", "support")
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,9 +17,12 @@ import msgspec
 
 from fhirserver.dicom.reader import Dataset, Place, Reader
 from fhirserver.dicom.transfer_syntax import encoding_of
-from fhirserver.dicom.unreadable import Unreadable
+from fhirserver.dicom.unreadable import NeedMore, Unreadable
 
+# Bounds: what a header may cost, whoever sends it (and see `reader`).
 _INFLATED: Final = 64 * 2**20  # bytes of header that a deflated data set may become
+_ELEMENT: Final = 64 * 2**20  # bytes of one element, such as a sequence
+_PIECE: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,88 @@ def read_header(
     return Header(dataset, written, reader.pixel_data, reader.pixels, reader.bulk)
 
 
+class HeaderScan:
+    """The same for a data set that comes in pieces; keeps no more of it than it must.
+
+    `feed` it every piece, then `finish`.
+    """
+
+    def __init__(self, transfer_syntax: str, assumed: tuple[str, ...] = ()) -> None:
+        encoding = encoding_of(transfer_syntax)
+        self._inflating = zlib.decompressobj(-zlib.MAX_WBITS) if encoding.deflated else None
+        self._reader = Reader(b"", 0, encoding, whole=False, assumed=assumed)
+        self._dataset: Dataset | None = None
+        self._held = bytearray()
+        self._size = 0
+        self._skips = 0  # bytes of a long value that are still to come, and not wanted
+        self._wants = 0  # so many bytes are needed to go on
+
+    def feed(self, piece: bytes | bytearray | memoryview) -> None:
+        """Takes in the next bytes, and keeps no reference to them. Raises `Unreadable`."""
+        self._size += len(piece)
+        if self._dataset is not None:
+            return
+        if self._inflating is None:
+            self._take(piece)
+            return
+        rest = bytes(piece)
+        while rest and self._dataset is None:
+            self._take(_inflate(self._inflating, rest, _PIECE))
+            rest = self._inflating.unconsumed_tail
+            if self._reader.base + len(self._held) > _INFLATED:
+                raise Unreadable("The header is larger than this server takes.")
+
+    def finish(self) -> Header:
+        """The header, when all has come. Raises `Unreadable`."""
+        if self._dataset is None:
+            self._read(whole=True)
+        assert self._dataset is not None
+        reader, pixels = self._reader, self._reader.pixels
+        written = msgspec.json.encode(self._dataset)
+        if self._inflating is not None:
+            return Header(self._dataset, written, None, None, {})
+        if pixels is not None and pixels.start + (pixels.length or 0) > self._size:
+            raise Unreadable("The data set ends before its pixel data do.")
+        return Header(self._dataset, written, reader.pixel_data, pixels, reader.bulk)
+
+    def _take(self, piece: bytes | bytearray | memoryview) -> None:
+        if self._skips:
+            skips = min(self._skips, len(piece))
+            self._skips -= skips
+            piece = piece[skips:]
+        self._held += piece
+        if not self._skips and len(self._held) >= self._wants:
+            self._read(whole=False)
+
+    def _read(self, *, whole: bool) -> None:
+        reader, held = self._reader, self._held
+        if self._skips:
+            raise Unreadable("The data set ends before its last element does.")
+        reader.go_on(held, whole=whole)
+        try:
+            self._dataset = reader.read()
+            self._held = bytearray()
+        except NeedMore as more:
+            done = reader.read_to
+            self._held = held[done:]
+            self._skips = max(0, done - len(held))
+            # Twice as much as before, so that a long sequence is not read over and over.
+            self._wants = max(more.size - reader.base - done, 2 * len(self._held))
+            if self._wants > _ELEMENT:
+                raise Unreadable("The header is larger than this server takes.") from None
+
+
 def _inflated(data: bytes, *, whole: bool) -> tuple[bytes, bool]:
     """The first bytes of a deflated data set, and whether they are all (PS3.5 A.5)."""
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+    header = _inflate(inflating, data, _INFLATED)
+    if inflating.unconsumed_tail:
+        return header, False  # more than a header may be; fails only if it is not over here
+    return header, whole
+
+
+def _inflate(inflating: zlib._Decompress, data: bytes, most: int) -> bytes:
     try:
-        header = inflate.decompress(data, _INFLATED)
+        return inflating.decompress(data, most)
     except zlib.error as error:
         raise Unreadable("The deflated data set cannot be inflated.") from error
-    if inflate.unconsumed_tail:
-        return header, False  # more than a header may be; fails only if the header is not over
-    return header, whole

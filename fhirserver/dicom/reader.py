@@ -52,12 +52,13 @@ class Place(NamedTuple):
 class _Level:
     """One data set, of the top or of an item, as far as it is read."""
 
-    __slots__ = ("dataset", "depth", "explicit", "in_order", "last", "path", "set", "signed")
+    __slots__ = ("at", "dataset", "depth", "explicit", "in_order", "last", "path", "set", "signed")
 
     def __init__(
         self, explicit: bool, set: CharacterSet, signed: bool, depth: int = 0, path: str = ""
     ) -> None:
         self.dataset: Dataset = {}
+        self.at = 0  # the element being read; all before it are in `dataset`
         self.explicit = explicit
         self.set = set
         self.signed = signed
@@ -87,7 +88,6 @@ class Reader:
         self._start = start
         self._size = len(data)
         self._whole = whole
-        self._explicit = encoding.explicit
         self._little = encoding.little
         order = "<" if encoding.little else ">"
         self._explicit_head = Struct(f"{order}HH2sH").unpack_from
@@ -95,6 +95,8 @@ class Reader:
         self._long = Struct(f"{order}I").unpack_from
         self._convert = _CONVERTERS[encoding.little]
         self._assumed = assumed
+        self._top = _Level(encoding.explicit, character_set(assumed), signed=False)
+        self._top.at = start
         self._elements = 0
         self._bytes = 0
         self.pixel_data: int | None = None
@@ -102,18 +104,40 @@ class Reader:
         self.bulk: dict[str, Place] = {}
 
     def read(self) -> Dataset:
-        """The data set up to its pixel data. Raises `NeedMore`, `Unreadable`."""
-        level = _Level(self._explicit, character_set(self._assumed), signed=False)
-        self._read_elements(level, self._start, self._size if self._whole else sys.maxsize)
+        """The data set up to its pixel data. Raises `NeedMore`, `Unreadable`.
+
+        After `NeedMore` it may be called again, when `go_on` has given it more.
+        """
+        level = self._top
+        self._read_elements(level, level.at, self._size if self._whole else sys.maxsize)
         if self._assumed and "00080005" not in level.dataset:
             level.dataset["00080005"] = _UTF8
             level.in_order = False
         return level.finished()
 
+    @property
+    def read_to(self) -> int:
+        """Up to here the bytes are done with; this may be beyond those that are there."""
+        return self._top.at
+
+    @property
+    def base(self) -> int:
+        """Where in the data set the bytes that are there begin."""
+        return -self._start
+
+    def go_on(self, data: bytes | bytearray | memoryview, *, whole: bool) -> None:
+        """Puts `data` in place of the bytes from `read_to` on."""
+        self._start -= self._top.at
+        self._top.at = 0
+        self._data = data
+        self._size = len(data)
+        self._whole = whole
+
     def _read_elements(self, level: _Level, at: int, end: int, *, delimited: bool = False) -> int:
         """Reads what an item or the top holds. The place behind it."""
         head = self._explicit_element if level.explicit else self._implicit_element
         while at < end:
+            level.at = at
             tag, vr, length, value = head(at, level)
             if tag == _ITEM_END and delimited:
                 return value
@@ -128,12 +152,13 @@ class Reader:
                 at = self._read_long(level, tag, vr, value, length, end)
                 continue
             at = value + length
-            if at > self._size:
+            if at > self._size and not (self._may_skip(level, vr, length)):
                 raise self._short(at)
             if at > end:
                 raise Unreadable("An element is longer than the item that it is in.")
             if tag & 0xFFFF:  # group lengths are left out: F.2.2
                 self._read_value(level, tag, vr, value, length)
+        level.at = at
         if delimited:
             raise Unreadable("An item of undefined length has no end.")
         if self._elements > _ELEMENTS or self._bytes > _VALUES:
@@ -171,6 +196,12 @@ class Reader:
         """The VR of an element that somebody on the way did not know (PS3.5 6.2.2)."""
         vr = implicit_vr(tag, signed=level.signed)
         return vr if self._little and vr in self._convert else "UN"
+
+    def _may_skip(self, level: _Level, vr: str, length: int) -> bool:
+        """Whether the value may be missing, since only its place will be told."""
+        if self._whole or level.depth:
+            return False
+        return length > (_INLINE if vr in BINARY else _LONG_TEXT)
 
     def _read_value(self, level: _Level, tag: int, vr: str, at: int, length: int) -> None:
         name = f"{tag:08X}"
