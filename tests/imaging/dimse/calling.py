@@ -15,7 +15,9 @@ from fhirserver.imaging.dimse.session import Called, admit
 
 
 @asynccontextmanager
-async def listening(called: Called, title: str, *, tls: ssl.SSLContext | None = None, held: int = 0):
+async def listening(
+    called: Called, title: str, *, tls: ssl.SSLContext | None = None, held: int = 0
+):
     """The port. Whoever calls is taken for the peer of that AE title."""
     listener = socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []

@@ -108,7 +108,9 @@ class Hospital:
 
 
 @asynccontextmanager
-async def opened(folder: Path, *, archive: Any = None, blobs: Any = None) -> AsyncIterator[Hospital]:
+async def opened(
+    folder: Path, *, archive: Any = None, blobs: Any = None
+) -> AsyncIterator[Hospital]:
     settings = Settings(data=folder)
     running = Running(settings, await open_store(settings))
     await running._trail.start()  # type: ignore[union-attr]

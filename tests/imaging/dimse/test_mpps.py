@@ -181,9 +181,7 @@ async def test_a_step_without_an_order_keeps_the_patient_as_it_was_named(hospita
     item = Dataset()
     item.StudyInstanceUID = "1.9.9"
     async with hospital.listening("CT1") as port:
-        (status,) = await tell(
-            port, ("create", beginning(ScheduledStepAttributesSequence=[item]))
-        )
+        (status,) = await tell(port, ("create", beginning(ScheduledStepAttributesSequence=[item])))
     assert status.Status == 0
     (task,) = [item for item in await hospital.all("Task") if item["id"] != "t1"]
     assert "basedOn" not in task
