@@ -9,6 +9,7 @@ from fhirserver.access.break_glass import BreakGlass
 from fhirserver.access.facts import FactSource
 from fhirserver.access.grant import Grant, grant_of
 from fhirserver.access.guard import GuardedStore
+from fhirserver.access.guard.reasons import Reasons
 from fhirserver.access.hops import Hops
 from fhirserver.access.judge import Judge
 from fhirserver.access.policy import Policies, packaged_policies
@@ -123,7 +124,8 @@ class Authority:
         """The guarded stores of requests that read, and of those that write."""
         restriction = Restriction(grant, definitions, facts)
         hops = Hops(restriction)
+        reasons = Reasons(self._store, restriction, facts, judge)
         return (
-            GuardedStore(self._store, restriction, hops, judge, self._now),
-            GuardedStore(self._store, restriction, hops, judge, self._now, writes=True),
+            GuardedStore(self._store, restriction, hops, judge, self._now, reasons),
+            GuardedStore(self._store, restriction, hops, judge, self._now, reasons, writes=True),
         )

@@ -10,7 +10,7 @@ one of them denies is denied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -68,10 +68,23 @@ class Provision:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """An active consent of a patient, by id."""
+    """An active consent: its id, its patient's, and its outermost provision."""
 
+    consent: str
     patient: str
     provision: Provision
+
+
+class Agreements:
+    """The active consents of a store, as of one moment; those of each patient."""
+
+    def __init__(self, agreements: Iterable[Agreement]) -> None:
+        self.of_patient: dict[str, list[Agreement]] = {}
+        self.by_provision: dict[Provision, list[str]] = {}
+        for item in agreements:
+            self.of_patient.setdefault(item.patient, []).append(item)
+            # Equal provisions are judged once, whoever's they are.
+            self.by_provision.setdefault(item.provision, []).append(item.patient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,32 +100,50 @@ class Viewer:
     cares_for: frozenset[str]
     now: int
 
+    @property
+    def organization(self) -> str | None:
+        """The organization for which the viewer acts, if it is one."""
+        found = [name for name in self.references if name.startswith("Organization/")]
+        return found[0] if len(found) == 1 else None
+
 
 class Consents:
     """What consents deny to one viewer."""
 
-    def __init__(self, agreements: Sequence[Agreement], viewer: Viewer) -> None:
-        self._viewer = viewer
-        self._patients: dict[Agreement, list[str]] = {}
-        for item in agreements:
-            # Equal provisions are judged once, whoever's they are.
-            spared = item.patient in viewer.cares_for
-            same = Agreement("spared" if spared else "", item.provision)
-            self._patients.setdefault(same, []).append(item.patient)
+    def __init__(self, agreements: Agreements, viewer: Viewer) -> None:
+        self._agreements = agreements
+        self.viewer = viewer
+
+    def of(self, patient: str) -> tuple[str, ...]:
+        """The ids of the consents of a patient."""
+        return tuple(item.consent for item in self._agreements.of_patient.get(patient, ()))
 
     def denied(
         self, definitions: Definitions, record: Record, type: str, letter: str
     ) -> Expression:
         """What of a type is withheld."""
-        by_denial: dict[Expression, list[str]] = {}
-        for item, patients in self._patients.items():
-            judge = _Judge(definitions, type, letter, self._viewer, spared=bool(item.patient))
-            denial = judge.outermost(item.provision)
-            if denial != NOTHING:
-                by_denial.setdefault(denial, []).extend(patients)
+        by_denial: dict[Expression, set[str]] = {}
+        cares_for = self.viewer.cares_for
+        for provision, patients in self._agreements.by_provision.items():
+            spared = [id for id in patients if id in cares_for]
+            for spares, some in ((False, set(patients).difference(spared)), (True, set(spared))):
+                if some:
+                    judge = _Judge(definitions, type, letter, self.viewer, spared=spares)
+                    by_denial.setdefault(judge.outermost(provision), set()).update(some)
         return any_of(
-            all_of((about(definitions, record, sorted(set(patients)), type), denial))
+            all_of((about(definitions, record, sorted(patients), type), denial))
             for denial, patients in by_denial.items()
+            if denial != NOTHING
+        )
+
+    def denied_of(
+        self, definitions: Definitions, patient: str, type: str, letter: str
+    ) -> Expression:
+        """What of a type is withheld that is about a patient."""
+        spared = patient in self.viewer.cares_for
+        judge = _Judge(definitions, type, letter, self.viewer, spared=spared)
+        return any_of(
+            judge.outermost(item.provision) for item in self._agreements.of_patient.get(patient, ())
         )
 
 
@@ -211,10 +242,11 @@ def agreement(consent: Resource) -> Agreement | None:
         return None
     opts_out = bool(_OPT_OUT.intersection(_codes(consent.get("policyRule"))))
     base = "deny" if opts_out else "permit"
-    return Agreement(patient.partition("/")[2], _provision(consent.get("provision") or {}, base))
+    provision = _provision(consent.get("provision") or {}, base)
+    return Agreement(str(consent.get("id")), patient.partition("/")[2], provision)
 
 
-def next_change(agreements: Iterable[Agreement], now: int) -> int:
+def next_change(provisions: Iterable[Provision], now: int) -> int:
     """The first instant after `now` at which a provision begins or ends."""
 
     def bounds(provision: Provision) -> Iterable[int]:
@@ -222,7 +254,7 @@ def next_change(agreements: Iterable[Agreement], now: int) -> int:
         for item in provision.exceptions:
             yield from bounds(item)
 
-    times = (time for item in agreements for time in bounds(item.provision) if time > now)
+    times = (time for item in provisions for time in bounds(item) if time > now)
     return min(times, default=ALWAYS.end)
 
 

@@ -12,7 +12,14 @@ from typing import Final
 
 from fhirserver.access.break_glass import BreakGlass
 from fhirserver.access.condition import PATIENT
-from fhirserver.access.consent import Agreement, Consents, Viewer, agreement, next_change
+from fhirserver.access.consent import (
+    Agreement,
+    Agreements,
+    Consents,
+    Viewer,
+    agreement,
+    next_change,
+)
 from fhirserver.access.grant import Grant
 from fhirserver.access.principal import Principal
 from fhirserver.access.restriction import Facts, assumed
@@ -42,7 +49,7 @@ class _Agreed:
 
     number: int
     until: int
-    agreements: tuple[Agreement, ...]
+    agreements: Agreements
 
 
 class FactSource:
@@ -55,7 +62,7 @@ class FactSource:
         self._break_glass = break_glass
         self._now = now
         self._known: dict[int, tuple[Grant, Facts]] = {}
-        self._agreed = _Agreed(-1, 0, ())
+        self._agreed = _Agreed(-1, 0, Agreements(()))
         self._viewers: dict[str, tuple[tuple[int, ...], Viewer]] = {}
         self._consents: dict[str, tuple[tuple[object, ...], Consents]] = {}
 
@@ -98,7 +105,7 @@ class FactSource:
 
     async def _consents_for(self, principal: Principal) -> Consents | None:
         agreed = await self._agreements()
-        if not agreed.agreements:
+        if not agreed.agreements.of_patient:
             return None
         viewer = await self._viewer(principal)
         state: tuple[object, ...] = (agreed, viewer)
@@ -123,7 +130,9 @@ class FactSource:
             agreed = agreement(consent)
             if agreed is not None:
                 found.append(agreed)
-        self._agreed = _Agreed(number, next_change(found, now), tuple(found))
+        agreements = Agreements(found)
+        until = next_change(agreements.by_provision, now)
+        self._agreed = _Agreed(number, until, agreements)
         return self._agreed
 
     async def _viewer(self, principal: Principal) -> Viewer:

@@ -16,7 +16,8 @@ class Principal:
     which no scope narrows. `scopes` are the granted ones. `patient` and `encounter` are the ids
     of the launch context. `authorization` names the grant document, `name` is what a reader of
     the audit trail knows the caller by. `authenticated_at` is when the user last gave a password
-    or a key, in microseconds since 1970; None where that is not known.
+    or a key, in microseconds since 1970; None where that is not known. `methods` are how
+    (RFC 8176), `has_second_factor` whether the account has more than a password.
     """
 
     subject: str
@@ -30,3 +31,5 @@ class Principal:
     authorization: str | None = None
     name: str | None = None
     authenticated_at: int | None = None
+    methods: tuple[str, ...] = ()
+    has_second_factor: bool = False

@@ -62,7 +62,6 @@ class Restriction:
         self._facts = facts
         self._record = grant.all_policies.record
         self._known: dict[tuple[str, str], Expression] = {}
-        self.opened = facts.opened
         self.types = tuple(sorted(definitions.resource_types))
 
     def of(self, type: str, letter: str) -> Expression:

@@ -140,6 +140,7 @@ def platform_of(
         far=settings.is_mongodb,
         lifetimes=lifetimes_of(settings),
         registration=settings.client_registration,
+        nonce_key=identity.nonce_key if settings.dpop_nonce else None,
     )
 
 

@@ -6,7 +6,9 @@ known, the user, with the authorization under which the client acted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from fhirserver.access.principal import Principal
@@ -18,6 +20,7 @@ from fhirserver.search.entry import Entry, Reference, Token
 
 ACCOUNT: Final = "urn:fhirserver:account"
 CLIENT: Final = "urn:fhirserver:client"
+TENANT: Final = "urn:fhirserver:tenant"
 ROLE: Final = "urn:fhirserver:CodeSystem:role"
 JTI: Final = "urn:ietf:params:oauth:jti:"
 PARTICIPATION: Final = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
@@ -85,7 +88,7 @@ def agents(caller: Caller, action: str) -> Agents:
         },
         {
             "type": _concept(as_server),
-            "who": {"type": "Device"},
+            "who": _DEVICE,
             "name": _OWN_PAGES,
             "requestor": False,
             "network": _network(caller.server, "1"),
@@ -100,7 +103,87 @@ def agents(caller: Caller, action: str) -> Agents:
             identifiers.append(Token(ACCOUNT, user["altId"]))
         else:
             references.append(reference)
-    source = {"observer": {"display": "fhirserver"}, "type": [_SOURCE]}
+    return _agents(found, references, identifiers)
+
+
+@lru_cache(maxsize=1024)
+def decision_agents(caller: Caller, organization: str | None) -> Agents:
+    """The agents of a decision by consent (IHE BALP, AuthZconsent), asked for by the caller.
+
+    `organization` is the user's, as a reference; where none is known, it is the tenant's own.
+    """
+    principal = caller.principal
+    assert principal is not None
+    client = principal.client or _OWN_PAGES
+    user, reference = _user(caller, (PARTICIPATION, "IRCP"))
+    account = user.pop("altId")
+    found: list[dict[str, Any]] = [
+        {
+            "type": _concept((DCM, "110150")),
+            "who": {"identifier": {"system": CLIENT, "value": client}},
+            "requestor": False,
+            "network": _network(caller.address, "2"),
+        },
+        user | {"type": _concept((PARTICIPATION, "IRCP"))},
+    ]
+    identifiers: list[Entry] = [Token(CLIENT, client)]
+    references: list[Entry] = [] if reference is None else [reference]
+    if reference is None:
+        identifiers.append(Token(ACCOUNT, account))
+    provider: dict[str, Any] = {"identifier": {"system": TENANT, "value": principal.tenant}}
+    if organization is not None:
+        provider = {"reference": organization}
+        references.append(Reference(*organization.split("/", 1)))
+    else:
+        identifiers.append(Token(TENANT, principal.tenant))
+    found.append({"type": _concept(_PROVIDER), "who": provider, "requestor": False})
+    found.append({"type": _concept(_AUTHORIZER), "who": _DEVICE, "requestor": False})
+    return _agents(found, references, identifiers, _DEVICE)
+
+
+@lru_cache(maxsize=1024)
+def disclosure_agents(caller: Caller) -> Agents:
+    """The agents of a disclosure (IHE BALP, PrivacyDisclosure.Source) to the caller's app.
+
+    A patient who let the app in is who authorized it; a related person does it for the patient.
+    """
+    principal = caller.principal
+    assert principal is not None and principal.client is not None
+    has_user = not principal.subject.startswith("client/")
+    found: list[dict[str, Any]] = [
+        {
+            "type": _concept((DCM, "110153")),
+            "who": _DEVICE,
+            "requestor": False,
+            "network": _network(caller.server, "1"),
+        },
+        {
+            "type": _concept((DCM, "110152")),
+            "who": {"identifier": {"system": CLIENT, "value": principal.client}},
+            "requestor": not has_user,
+            "network": _network(caller.address, "2"),
+        },
+    ]
+    identifiers: list[Entry] = [Token(CLIENT, principal.client)]
+    references: list[Entry] = []
+    if has_user:
+        is_patients = (principal.fhir_user or "").startswith(_NAMELESS)
+        user, reference = _user(caller, _ADVOCATE if is_patients else (PARTICIPATION, "IRCP"))
+        found.append(user)
+        if reference is None:
+            identifiers.append(Token(ACCOUNT, user["altId"]))
+        else:
+            references.append(reference)
+    return _agents(found, references, identifiers, _DEVICE)
+
+
+def _agents(
+    found: list[dict[str, Any]],
+    references: list[Entry],
+    identifiers: list[Entry],
+    observer: Mapping[str, str] = MappingProxyType({"display": "fhirserver"}),
+) -> Agents:
+    source = {"observer": dict(observer), "type": [_SOURCE]}
     json = b',"agent":' + encode(found) + b',"source":' + encode(source)
     of_patient = tuple(
         item for item in references if isinstance(item, Reference) and item.type == "Patient"
@@ -146,4 +229,11 @@ def _network(address: str, kind: str) -> dict[str, str]:
     return {"address": "urn:fhirserver:this-process", "type": "5"}
 
 
+_DEVICE: Final = {"type": "Device"}
+_PROVIDER: Final = ("http://terminology.hl7.org/CodeSystem/v3-RoleClass", "PROV")
+_AUTHORIZER: Final = (
+    "http://terminology.hl7.org/CodeSystem/extra-security-role-type",
+    "authserver",
+)
+_ADVOCATE: Final = ("http://snomed.info/sct", "429577009")
 _SOURCE = {"system": "http://terminology.hl7.org/CodeSystem/security-source-type", "code": "4"}

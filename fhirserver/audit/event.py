@@ -8,10 +8,12 @@ the parameters of `KEPT`; a test holds them to it.
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, NamedTuple, TypeAlias
 
+from fhirserver.access.break_glass import PURPOSE
 from fhirserver.audit.agents import REASON, Agents, Caller, agents
 from fhirserver.audit.imaging import ImagingEvent, StudyAccess, study_entities, study_entries
 from fhirserver.audit.kinds import BALP_ENTITY, EVENT_TYPE, KINDS, OWN, Action, Code
@@ -24,6 +26,9 @@ from fhirserver.search.entry import Date, Entries, Entry, Reference, Token
 KEPT: Final = frozenset({"agent", "date", "entity", "outcome", "patient", "subtype"})
 """The search parameters of R4 for AuditEvents that there are index entries of."""
 
+EMERGENCY: Final = (OWN, "emergency-access")
+"""Besides, the subtype of what was possible because of an emergency only: it can be searched."""
+
 THING: Final = "urn:fhirserver:thing"
 """The system of identifiers of what is the server's own and no resource."""
 
@@ -32,18 +37,20 @@ _LOG_USED: Final = KINDS["audit-verified"].type
 _INTERACTION: Final = "http://hl7.org/fhir/restful-interaction"
 _ENTITY_TYPE: Final = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
 _ROLE: Final = "http://terminology.hl7.org/CodeSystem/object-role"
-_TYPES: Final = "http://hl7.org/fhir/resource-types"
+RESOURCE_TYPES: Final = "http://hl7.org/fhir/resource-types"
 
 
-_Codes: TypeAlias = tuple[tuple[str, str], ...]
+Codes: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Made(NamedTuple):
-    """The parts of an event's content, some of which many share; what its entries come from."""
+    """The parts of an event's content, some of which many share; what its entries come from.
+
+    `indexed` makes the entries, which are needed later than the content.
+    """
 
     parts: tuple[bytes, ...]
-    of: Access | Event
-    at: int
+    indexed: Callable[[], Entries]
 
     @property
     def content(self) -> bytes:
@@ -52,10 +59,8 @@ class Made(NamedTuple):
 
     @property
     def entries(self) -> Entries:
-        """The index entries, which are needed later than the content."""
-        if isinstance(self.of, Access):
-            return _access_entries(self.of, self.at)
-        return _event_entries(self.of, self.at)
+        """The index entries."""
+        return self.indexed()
 
 
 @dataclass(slots=True)
@@ -87,22 +92,24 @@ class Access:
 
 def access_content(access: Access, now: int) -> Made:
     """The event of an interaction at `now` (microseconds since 1970)."""
-    opening = _opening(_type(access), _subtypes(access), access.action)
+    began = opening(_type(access), _subtypes(access), access.action)
     entities = []
     if access.request_id:
-        entities.append(_REQUEST % encode(access.request_id))
+        entities.append(REQUEST_ENTITY % encode(access.request_id))
     if access.data is not None:
         entities.append(_data_entity(access, *access.data))
     if access.query is not None:
         entities.append(_QUERY % b64encode(access.query))
     if access.patient is not None:
-        entities.append(_PATIENT % access.patient.encode())
+        entities.append(PATIENT_ENTITY % access.patient.encode())
     entities += study_entities(access.studies)
     for name, count in access.classes:
-        entities.append(_CLASS % (name.encode(), count))
+        entities.append(CLASS_ENTITY % (name.encode(), count))
     end = b',"entity":[%s]}' % b",".join(entities) if entities else b"}"
-    happened = _happened(now // 1000, access.outcome, access.reason)
-    return Made((opening, happened, agents(access.caller, access.action).json, end), access, now)
+    told = happened(now // 1000, access.outcome, access.reason)
+    who = agents(access.caller, access.action)
+    parts = (began, told, purposes(access.caller.purposes), who.json, end)
+    return Made(parts, partial(_access_entries, access, now))
 
 
 def _type(access: Access) -> Code:
@@ -111,12 +118,14 @@ def _type(access: Access) -> Code:
     return _LOG_USED if access.reads_log else _REST
 
 
-def _subtypes(access: Access) -> _Codes:
+def _subtypes(access: Access) -> Codes:
     if access.imaging is not None:
-        return ((OWN, access.imaging.code),)
-    if access.operation:
-        return ((_INTERACTION, access.subtype), (OWN, access.operation))
-    return ((_INTERACTION, access.subtype),)
+        found: Codes = ((OWN, access.imaging.code),)
+    elif access.operation:
+        found = ((_INTERACTION, access.subtype), (OWN, access.operation))
+    else:
+        found = ((_INTERACTION, access.subtype),)
+    return (*found, EMERGENCY) if PURPOSE in access.caller.purposes else found
 
 
 def _names_version(access: Access, version: int) -> bool:
@@ -133,7 +142,7 @@ def _data_entity(access: Access, type: str, id: str, version: int) -> bytes:
 
 def _access_entries(access: Access, at: int) -> Entries:
     who = agents(access.caller, access.action)
-    entries = _entries(at, access.outcome, _subtypes(access), who)
+    entries = entries_of(at, access.outcome, _subtypes(access), who)
     targets: list[Entry] = []
     references, identifiers = study_entries(access.studies)
     if access.request_id:
@@ -148,8 +157,8 @@ def _access_entries(access: Access, at: int) -> Entries:
     if access.patient is not None:
         targets.append(Reference("Patient", access.patient))
     targets += references
-    _add_targets(entries, targets)
-    _add_patients(entries, targets, who)
+    add_targets(entries, targets)
+    add_patients(entries, targets, who)
     return entries
 
 
@@ -157,26 +166,24 @@ def event_content(event: Event, now: int) -> Made:
     """What was recorded of anything else, at `now`. Raises `KeyError` for an unknown kind."""
     kind = KINDS[event.kind]
     subtypes = ((kind.subtype.system, kind.subtype.code),)
-    parts = [_opening(kind.type, subtypes, kind.action)]
-    parts.append(_happened(now // 1000, event.outcome, event.reason))
-    if event.purposes:
-        codings = [{"coding": [{"system": REASON, "code": code}]} for code in event.purposes]
-        parts.append(b',"purposeOfEvent":' + encode(codings))
+    parts = [opening(kind.type, subtypes, kind.action)]
+    parts.append(happened(now // 1000, event.outcome, event.reason))
+    parts.append(purposes(event.purposes))
     parts.append(_agents_of(event).json)
     entities = _about(event)[0]
     parts.append(b',"entity":[%s]}' % b",".join(entities) if entities else b"}")
-    return Made(tuple(parts), event, now)
+    return Made(tuple(parts), partial(_event_entries, event, now))
 
 
 def _event_entries(event: Event, at: int) -> Entries:
     kind = KINDS[event.kind]
     who = _agents_of(event)
-    entries = _entries(at, event.outcome, ((kind.subtype.system, kind.subtype.code),), who)
+    entries = entries_of(at, event.outcome, ((kind.subtype.system, kind.subtype.code),), who)
     _, identifiers, targets = _about(event)
     if identifiers:
         entries["entity:identifier"] = tuple(dict.fromkeys(identifiers))
-    _add_targets(entries, targets)
-    _add_patients(entries, targets, who)
+    add_targets(entries, targets)
+    add_patients(entries, targets, who)
     return entries
 
 
@@ -191,7 +198,7 @@ def _about(event: Event) -> tuple[list[bytes], list[Entry], list[Entry]]:
     identifiers: list[Entry] = []
     targets: list[Entry] = []
     if event.origin.request_id:
-        entities.append(_REQUEST % encode(event.origin.request_id))
+        entities.append(REQUEST_ENTITY % encode(event.origin.request_id))
         identifiers.append(Token("", event.origin.request_id))
     for item in event.about:
         target = literal(item)
@@ -201,11 +208,11 @@ def _about(event: Event) -> tuple[list[bytes], list[Entry], list[Entry]]:
             identifiers.append(Token(THING, item))
         else:
             what = encode({"reference": f"{target.type}/{target.id}"})
-            kind = encode({"system": _TYPES, "code": target.type})
+            kind = encode({"system": RESOURCE_TYPES, "code": target.type})
             entities.append(b'{"what":' + what + b',"type":' + kind + b"}")
             targets.append(Reference(target.type, target.id))
     if event.patient is not None:
-        entities.append(_PATIENT % event.patient.encode())
+        entities.append(PATIENT_ENTITY % event.patient.encode())
         targets.append(Reference("Patient", event.patient))
     if event.detail:
         told = [{"type": name, "valueString": value} for name, value in event.detail]
@@ -214,9 +221,10 @@ def _about(event: Event) -> tuple[list[bytes], list[Entry], list[Entry]]:
     return entities, identifiers, targets
 
 
-def _entries(
-    now: int, outcome: Outcome, subtypes: _Codes, who: Agents
+def entries_of(
+    now: int, outcome: Outcome, subtypes: Codes, who: Agents
 ) -> dict[str, tuple[Entry, ...]]:
+    """The index entries that every event has."""
     start = now - now % 1000
     entries: dict[str, tuple[Entry, ...]] = {
         "date": (Date(start, start + 1000),),
@@ -231,21 +239,24 @@ def _entries(
     return entries
 
 
-def _add_targets(entries: dict[str, tuple[Entry, ...]], targets: list[Entry]) -> None:
+def add_targets(entries: dict[str, tuple[Entry, ...]], targets: list[Entry]) -> None:
+    """Adds the resources that the entities of an event name."""
     if targets:
         entries["entity"] = tuple(dict.fromkeys(targets))
     elif "entity:identifier" in entries:
         entries["entity:present"] = _PRESENT
 
 
-def _add_patients(entries: dict[str, tuple[Entry, ...]], targets: list[Entry], who: Agents) -> None:
+def add_patients(entries: dict[str, tuple[Entry, ...]], targets: list[Entry], who: Agents) -> None:
+    """Adds the patients among them and among the agents."""
     found = [item for item in targets if isinstance(item, Reference) and item.type == "Patient"]
     if found or who.patient:
         entries["patient"] = tuple(dict.fromkeys((*who.patient, *found)))
 
 
 @lru_cache(maxsize=512)
-def _opening(type: Code, subtypes: _Codes, action: str) -> bytes:
+def opening(type: Code, subtypes: Codes, action: str) -> bytes:
+    """Type, subtype and action of an event as JSON."""
     kind = {"system": type.system, "code": type.code}
     codes = [{"system": system, "code": code} for system, code in subtypes]
     return (
@@ -253,8 +264,17 @@ def _opening(type: Code, subtypes: _Codes, action: str) -> bytes:
     )
 
 
+@lru_cache(maxsize=64)
+def purposes(codes: tuple[str, ...]) -> bytes:
+    """The purposes of an event, codes of v3-ActReason, as JSON; nothing where there are none."""
+    if not codes:
+        return b""
+    found = [{"coding": [{"system": REASON, "code": code}]} for code in codes]
+    return b',"purposeOfEvent":' + encode(found)
+
+
 @lru_cache(maxsize=512)
-def _tokens(subtypes: _Codes) -> tuple[Entry, ...]:
+def _tokens(subtypes: Codes) -> tuple[Entry, ...]:
     return tuple(Token(system, code) for system, code in subtypes)
 
 
@@ -264,7 +284,8 @@ def _outcome(outcome: Outcome) -> Token:
 
 
 @lru_cache(maxsize=512)
-def _happened(millisecond: int, outcome: Outcome, reason: str) -> bytes:
+def happened(millisecond: int, outcome: Outcome, reason: str) -> bytes:
+    """When an event was, how it ended and why, as JSON."""
     instant = format_instant(millisecond * 1000)
     text = f',"recorded":"{instant}","outcome":"{outcome}"'.encode()
     return text + b',"outcomeDesc":' + encode(reason) if reason else text
@@ -272,7 +293,7 @@ def _happened(millisecond: int, outcome: Outcome, reason: str) -> bytes:
 
 _PRESENT: Final[tuple[Entry, ...]] = (Token("", ""),)
 _SYSTEM_OBJECT: Final = encode({"system": _ENTITY_TYPE, "code": "2"})
-_REQUEST: Final = b'{"what":{"identifier":{"value":%%s}},"type":%s}' % encode(
+REQUEST_ENTITY: Final = b'{"what":{"identifier":{"value":%%s}},"type":%s}' % encode(
     {"system": BALP_ENTITY, "code": "XrequestId"}
 )
 _DATA: Final = b'{"what":{"reference":"%%s"},"type":%s,"role":%s%%s}' % (
@@ -284,11 +305,11 @@ _QUERY: Final = b'{"type":%s,"role":%s,"query":"%%s"}' % (
     _SYSTEM_OBJECT,
     encode({"system": _ROLE, "code": "24"}),
 )
-_PATIENT: Final = b'{"what":{"reference":"Patient/%%s"},"type":%s,"role":%s}' % (
+PATIENT_ENTITY: Final = b'{"what":{"reference":"Patient/%%s"},"type":%s,"role":%s}' % (
     encode({"system": _ENTITY_TYPE, "code": "1"}),
     encode({"system": _ROLE, "code": "1"}),
 )
-_CLASS: Final = b'{"type":{"system":"%s","code":"%%s"},"detail":[%s]}' % (
-    _TYPES.encode(),
+CLASS_ENTITY: Final = b'{"type":{"system":"%s","code":"%%s"},"detail":[%s]}' % (
+    RESOURCE_TYPES.encode(),
     b'{"type":"count","valueString":"%d"}',
 )

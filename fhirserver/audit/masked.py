@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from fhirserver.audit.chain import TYPE
-from fhirserver.audit.wrapped import Wrapped
 from fhirserver.model.json import decode, encode
 from fhirserver.search.expression import Query
+from fhirserver.store.parted import Wrapped
 from fhirserver.store.port import (
     HistoryPage,
     HistoryQuery,

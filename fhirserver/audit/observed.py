@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from fhirserver.access.guard.reasons import Reasons
 from fhirserver.audit.chain import TYPE
-from fhirserver.audit.wrapped import Wrapped
 from fhirserver.errors import MethodNotAllowed
 from fhirserver.search.expression import Query
+from fhirserver.store.parted import Wrapped
 from fhirserver.store.port import (
     Change,
     Committed,
@@ -37,11 +38,15 @@ def refuse_trail() -> MethodNotAllowed:
 
 
 class Seen:
-    """`versions` were read, the last of a key counts; `changes` were committed."""
+    """`versions` were read, the last of a key counts; `changes` were committed.
 
-    __slots__ = ("changes", "versions")
+    `reasons` tells why, where the caller does not see everything.
+    """
+
+    __slots__ = ("changes", "reasons", "versions")
 
     def __init__(self) -> None:
+        self.reasons: Reasons | None = None
         self.versions: dict[tuple[str, str, int], Version] = {}
         self.changes: list[Change] = []
 

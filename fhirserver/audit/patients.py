@@ -61,6 +61,15 @@ class Patients:
             self._known.popitem(last=False)
         return found
 
+    def of_body(self, version: Version, base: str) -> tuple[str, ...]:
+        """The ids of the patients of what may be no version yet: nothing of it is kept."""
+        if version.type == PATIENT:
+            return (version.id,)
+        if version.type not in self._members or version.body is None:
+            return _NOBODY
+        body = decode(version.body)
+        return _ids(self._indexer.referred(body, self._members[version.type], base))
+
     def of_entries(self, type: str, id: str, entries: Entries) -> tuple[str, ...]:
         """The ids of the patients of a resource, by its index entries."""
         if type == PATIENT:

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from fhirserver.auth.secret import SECRET_BYTES, RandomBytes, hash_of, text_of
+from fhirserver.identity.clocks import has_begun
 from fhirserver.store.records import ABSENT, Records
 
 COLLECTION: Final = "auth.access-token"
@@ -57,8 +58,8 @@ class AccessTokens:
         record = await self._records.get(COLLECTION, _key(text))
         if record is None:
             return None
-        token = _decode(record.body)
-        return token if self._now() < token.until else None
+        token, now = _decode(record.body), self._now()
+        return token if has_begun(token.issued, now) and now < token.until else None
 
     async def revoke(self, text: str) -> None:
         """Ends a token, if there is such a one."""

@@ -35,7 +35,7 @@ PATH: Final = "/app-state"
 _TYPE: Final = "application/fhir+json"
 _CORS: Final = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "ETag, Location, WWW-Authenticate",
+    "Access-Control-Expose-Headers": "DPoP-Nonce, ETag, Location, WWW-Authenticate",
 }
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Origin": "*",

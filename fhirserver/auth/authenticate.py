@@ -62,7 +62,7 @@ class Authenticator:
                 proof.decode("latin-1"), method, url, access_token=token
             )
         except OAuthError as error:
-            raise refusal("DPoP", error.code, error.text) from None
+            raise refusal("DPoP", error.code, error.text, error.headers) from None
         if found != thumbprint:
             raise refusal("DPoP", "invalid_token", "The access token is bound to another key.")
 
@@ -100,10 +100,14 @@ def principal_of(live: Live) -> Principal:
         authorization=authorization.id,
         name=account.called if account else client.name,
         authenticated_at=authorization.authenticated or None,
+        methods=authorization.methods,
+        has_second_factor=account is not None and account.has_second_factor,
     )
 
 
-def refusal(scheme: str, code: str, text: str) -> Unauthenticated:
+def refusal(
+    scheme: str, code: str, text: str, headers: Mapping[str, str] | None = None
+) -> Unauthenticated:
     """A 401 with the challenge of RFC 6750 section 3 (or RFC 9449 section 7.1)."""
     challenge = f'{scheme} realm="fhir", error="{code}", error_description="{text}"'
-    return Unauthenticated(text, headers={"WWW-Authenticate": challenge})
+    return Unauthenticated(text, headers={"WWW-Authenticate": challenge, **(headers or {})})

@@ -34,6 +34,7 @@ from fhirserver.auth.secret import (
     same,
     text_of,
 )
+from fhirserver.identity.clocks import LEEWAY, has_begun
 from fhirserver.store.port import Stale
 from fhirserver.store.records import ABSENT, MAX_LISTED, Records
 
@@ -180,7 +181,7 @@ class Authorizations:
         if found.used:
             await self.revoke(found.id, "code-replay")
             raise OAuthError("invalid_grant", _BAD_CODE)
-        if not found.is_live(now) or now >= found.code_until:
+        if not found.is_live(now) or not has_begun(found.created, now) or now >= found.code_until:
             raise OAuthError("invalid_grant", _BAD_CODE)
         fields: dict[str, Any] = {"used": True, "thumbprint": thumbprint}
         token = ""
@@ -227,7 +228,7 @@ class Authorizations:
             found, hashed = held.authorization, hash_of(secret)
             if same(found.refresh, hashed):
                 changed, answer = self._used(found, parts.secret, rotates=rotates)
-            elif same(found.previous, hashed) and now < found.rotated + self.lifetimes.grace:
+            elif same(found.previous, hashed) and self._is_lost(found, now):
                 family = parts.secret[:_FAMILY_BYTES]
                 changed, answer = found, family + _successor(secret, found.salt)
             else:
@@ -240,6 +241,10 @@ class Authorizations:
                 continue
             return Refreshed(changed, named(found.id, answer))
         raise OAuthError("invalid_grant", _BAD_REFRESH)
+
+    def _is_lost(self, found: Authorization, now: int) -> bool:
+        """Whether the answer of the last rotation may have been lost: it was a moment ago."""
+        return -LEEWAY <= now - found.rotated < self.lifetimes.grace
 
     def _used(
         self, found: Authorization, secret: bytes, *, rotates: bool

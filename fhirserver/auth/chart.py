@@ -146,6 +146,9 @@ class Charts:
             roles=account.roles,
             fhir_user=account.fhir_user,
             name=account.called,
+            authenticated_at=signed_in.session.authenticated_at,
+            methods=signed_in.session.methods,
+            has_second_factor=account.has_second_factor,
         )
 
     async def _cared_for(self, id: str, base: str) -> str:

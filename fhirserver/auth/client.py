@@ -9,6 +9,10 @@ import msgspec
 Kind: TypeAlias = Literal["public", "symmetric", "asymmetric"]
 
 
+SUBJECTS: Final = ("Patient", "Practitioner", "RelatedPerson", "")
+"""What state can be of."""
+
+
 class StateCode(msgspec.Struct, frozen=True, omit_defaults=True):
     """A code under which an app keeps state (SMART 2.2, "App State"), with what it may do.
 
@@ -18,7 +22,7 @@ class StateCode(msgspec.Struct, frozen=True, omit_defaults=True):
 
     system: str
     code: str
-    subjects: tuple[str, ...] = ("Patient", "Practitioner", "RelatedPerson", "")
+    subjects: tuple[str, ...] = SUBJECTS
     modifies: bool = True
 
 

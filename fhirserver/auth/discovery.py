@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from fhirserver.access.strength import TWO_FACTORS
 from fhirserver.auth import dpop
 from fhirserver.auth.addresses import Addresses
 from fhirserver.auth.assertion import ALGORITHMS
@@ -85,10 +86,12 @@ def openid_configuration(addresses: Addresses, registration: Registration) -> di
             "iat",
             "auth_time",
             "amr",
+            "acr",
             "nonce",
             "fhirUser",
             "profile",
         ],
+        "acr_values_supported": [TWO_FACTORS],
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,

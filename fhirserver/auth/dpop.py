@@ -12,6 +12,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from fhirserver.auth.authorization import SECOND
 from fhirserver.auth.client_keys import RSA_BYTES
+from fhirserver.auth.dpop_nonce import HEADER, Nonces
 from fhirserver.auth.oauth_error import OAuthError
 from fhirserver.auth.once import first_use
 from fhirserver.auth.secret import bytes_of, hash_of, text_of
@@ -32,11 +33,14 @@ _MOST_JTI: Final = 255
 
 
 class Proofs:
-    """`now` gives microseconds since 1970."""
+    """`now` gives microseconds since 1970; with `nonces` a proof has one of these."""
 
-    def __init__(self, records: Records, *, now: Callable[[], int]) -> None:
+    def __init__(
+        self, records: Records, *, now: Callable[[], int], nonces: Nonces | None = None
+    ) -> None:
         self._records = records
         self._now = now
+        self._nonces = nonces
 
     async def thumbprint(
         self, proof: str, method: str, url: str, *, access_token: str | None = None
@@ -44,7 +48,7 @@ class Proofs:
         """The thumbprint (RFC 7638) of the key that a proof shows for this request.
 
         `url` is the request's, without query. With `access_token` the proof must be for that
-        one. Raises `invalid_dpop_proof`.
+        one. Raises `invalid_dpop_proof`, and `use_dpop_nonce` with the nonce to use.
         """
         header, claims = _parts(proof)
         key = _verified(proof, header)
@@ -54,6 +58,9 @@ class Proofs:
             expected = text_of(hash_of(access_token.encode("ascii", "replace")))
             if claims.get("ath") != expected:
                 raise refusal("ath is the hash of the access token")
+        if self._nonces is not None and not self._nonces.is_good(claims.get("nonce")):
+            text = f"Make the proof with the nonce of {HEADER}."
+            raise OAuthError("use_dpop_nonce", text, headers={HEADER: self._nonces.current()})
         jti = claims.get("jti")
         if not isinstance(jti, str) or not jti or len(jti) > _MOST_JTI:
             raise refusal("jti is a text")

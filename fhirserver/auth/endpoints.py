@@ -19,6 +19,7 @@ from fhirserver.audit.recorder import Event
 from fhirserver.auth.authorization_request import NotRegistered, checked
 from fhirserver.auth.client import Client
 from fhirserver.auth.discovery import openid_configuration, smart_configuration
+from fhirserver.auth.dpop_nonce import HEADER
 from fhirserver.auth.introspection import introspection
 from fhirserver.auth.oauth_error import OAuthError
 from fhirserver.auth.parameters import Parameters, body_of, form_of
@@ -118,6 +119,8 @@ def _form_route(server: AuthorizationServer, path: str, endpoint: Endpoint) -> R
             response = refused(error)
         else:
             response = _json(status, body)
+        if server.nonces is not None and "dpop" in request.headers:
+            response.headers[HEADER] = server.nonces.current()
         _let_read(response, request, client)
         return response
 
@@ -162,6 +165,10 @@ async def _push(server: AuthorizationServer, request: Request, form: Parameters)
     secrets = ("client_secret", "client_assertion", "client_assertion_type")
     wanted = {name: value for name, value in form.items() if name not in secrets}
     wanted["client_id"] = client.id
+    if (proof := request.headers.get("dpop")) is not None:  # RFC 9449 section 10.1
+        thumbprint = await server.proofs.thumbprint(proof, "POST", addresses.push)
+        if wanted.setdefault("dpop_jkt", thumbprint) != thumbprint:
+            raise OAuthError("invalid_dpop_proof", "dpop_jkt is of another key than the proof.")
     try:
         checked(wanted, client, addresses.fhir)
     except NotRegistered as error:
@@ -196,6 +203,7 @@ def _let_read(response: Response, request: Request, client: Client | None) -> No
     response.headers["Vary"] = "Origin"
     if origin is not None and client is not None and origin.lower() in origins_of(client):
         response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = HEADER
 
 
 def origins_of(client: Client) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from fhirserver.access.strength import TWO_FACTORS, has_two_factors
 from fhirserver.auth.addresses import Addresses
 from fhirserver.auth.authorization import SECOND, Authorization
 from fhirserver.auth.signing_keys import SigningKeys
@@ -35,6 +36,8 @@ async def id_token(
         claims["auth_time"] = authorization.authenticated // SECOND
     if authorization.methods:
         claims["amr"] = list(authorization.methods)
+    if has_two_factors(authorization.methods):
+        claims["acr"] = TWO_FACTORS
     if authorization.nonce is not None:
         claims["nonce"] = authorization.nonce
     claims |= person(authorization.scopes, account, addresses)

@@ -18,6 +18,7 @@ from fhirserver.auth.client_authentication import ClientAuthentication
 from fhirserver.auth.client_keys import ClientKeys
 from fhirserver.auth.clients import Clients
 from fhirserver.auth.dpop import Proofs
+from fhirserver.auth.dpop_nonce import Nonces
 from fhirserver.auth.fetch import Fetcher
 from fhirserver.auth.live import Liveness
 from fhirserver.auth.pushed import PushedRequests
@@ -37,7 +38,8 @@ class Platform:
 
     `fhir_base` is the address of the tenant's FHIR base for a request, without a final slash.
     It raises `fhirserver.errors.Invalid` for a host that is not ours. `address_of` is that of
-    who sent a request, for the audit trail. `far`: the records are over a network.
+    who sent a request, for the audit trail. `far`: the records are over a network. With
+    `nonce_key`, DPoP proofs have a nonce that is made with it.
     """
 
     tenant: str
@@ -53,6 +55,7 @@ class Platform:
     far: bool = False
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     registration: Registration = "off"
+    nonce_key: bytes | None = None
 
 
 class AuthorizationServer:
@@ -71,7 +74,9 @@ class AuthorizationServer:
         self.access_tokens = AccessTokens(records, now=now, random=random)
         self.signing_keys = SigningKeys(records, now=now)
         self.pushed = PushedRequests(records, now=now, random=random)
-        self.proofs = Proofs(records, now=now)
+        key = platform.nonce_key
+        self.nonces = None if key is None else Nonces(key, now=now)
+        self.proofs = Proofs(records, now=now, nonces=self.nonces)
         assertions = Assertions(
             self.clients, ClientKeys(platform.fetcher, now=now), records, now=now
         )

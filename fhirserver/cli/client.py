@@ -13,7 +13,7 @@ from fhirserver.cli.configuration import TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.app.opening import AuthorizationRecords
-    from fhirserver.auth.client import Client, Kind
+    from fhirserver.auth.client import Client, Kind, StateCode
     from fhirserver.settings import Settings
 
 _T = TypeVar("_T")
@@ -52,6 +52,7 @@ Seconds: TypeAlias = Annotated[
 ]
 
 _KINDS: Final = ("public", "symmetric", "asymmetric")
+_OF_WHOM: Final = "Patient, Practitioner, RelatedPerson, nobody"
 
 
 def add(
@@ -137,6 +138,7 @@ def show(id: Id, data: Data = None, tenant: TenantName = None) -> None:
         "scopes": " ".join(client.scopes) or "whatever its users may",
         "roles": " ".join(client.roles),
         "keys": keys,
+        "app state": "; ".join(map(_described, client.app_state)),
         "state": ", ".join(flags) or "active",
         "since": datetime.fromtimestamp(client.created // 1_000_000, UTC).strftime("%Y-%m-%d"),
     }
@@ -175,12 +177,65 @@ def resume(id: Id, data: Data = None, tenant: TenantName = None) -> None:
     typer.echo(f"{id} may ask for access.")
 
 
+def app_state(
+    id: Id,
+    code: Annotated[
+        str | None, typer.Argument(help="A code, as SYSTEM|CODE. Without one they are listed.")
+    ] = None,
+    subject: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"What state of the code is of: {_OF_WHOM}; may be repeated. Any, if not given."
+        ),
+    ] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="It may not be changed.")] = False,
+    take: Annotated[bool, typer.Option("--remove", help="Takes the code away.")] = False,
+    data: Data = None,
+    tenant: TenantName = None,
+) -> None:
+    """Let an app keep state under a code (SMART App State), or list the codes that it has."""
+    from fhirserver.auth.client import SUBJECTS, StateCode
+    from fhirserver.errors import NotFound
+
+    settings = settings_of(tenant, data=data)
+    if code is None:
+        held = _run(settings, "", "", lambda records: _get(records, id)).app_state
+        for item in held:
+            typer.echo(_described(item))
+        if not held:
+            typer.echo("It keeps no state here.")
+        return
+    system, _, value = code.rpartition("|")
+    subjects = tuple("" if name == "nobody" else name for name in subject or ()) or SUBJECTS
+    if not system or not value or not set(subjects) <= set(SUBJECTS):
+        refuse(
+            "Name a code as SYSTEM|CODE, and of whom: Patient, Practitioner, RelatedPerson, nobody."
+        )
+    made = None if take else StateCode(system, value, subjects, modifies=not read_only)
+
+    async def work(records: AuthorizationRecords) -> None:
+        client = await _get(records, id)
+        others = [item for item in client.app_state if (item.system, item.code) != (system, value)]
+        if take and len(others) == len(client.app_state):
+            raise NotFound(f"It has no code {code}.")
+        await records.clients.change(id, app_state=(*others, *([made] if made else ())))
+
+    _run(settings, "client-changed", id, work)
+    typer.echo(_described(made) if made else f"{id} keeps no state under {code} any more.")
+
+
+def _described(item: StateCode) -> str:
+    whose = ", ".join(name or "nobody" for name in item.subjects)
+    return f"{item.system}|{item.code}  of {whose}{'' if item.modifies else '  read only'}"
+
+
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "add": add,
     "list": list_clients,
     "show": show,
     "suspend": suspend,
     "resume": resume,
+    "app-state": app_state,
     "remove": remove,
 }
 """Name and function of each, in the order of the help."""

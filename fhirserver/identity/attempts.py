@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from fhirserver.identity.clocks import LEEWAY
 from fhirserver.store.port import Stale
 from fhirserver.store.records import ABSENT, Records
 
@@ -58,7 +59,7 @@ class Attempts:
         while True:
             count, revision = await self._read(key)
             now = self._now()
-            if count.until > now:
+            if _is_locked(count, now):
                 return None
             failures = count.failures + 1
             locks = failures >= LIMIT
@@ -89,7 +90,7 @@ class Attempts:
     async def locked_until(self, name: str) -> int:
         """The instant until which strangers may not try; 0 when they may."""
         count, _ = await self._read(_hash(name))
-        return count.until if count.until > self._now() else 0
+        return count.until if _is_locked(count, self._now()) else 0
 
     async def know(self, name: str, device: str) -> None:
         """From now on the browser with this token has a count of its own for the name."""
@@ -124,6 +125,11 @@ class Attempts:
 def pause(failures: int) -> int:
     """How long (microseconds) a name is locked after so many failures; 0 below the limit."""
     return min(_MINUTE << min(failures - LIMIT, 20), _LONGEST) if failures >= LIMIT else 0
+
+
+def _is_locked(count: _Count, now: int) -> bool:
+    """Not by a lock that is longer than there is: then the clock was ahead when it was made."""
+    return now < count.until <= now + _LONGEST + LEEWAY
 
 
 def _hash(text: str) -> str:

@@ -22,9 +22,9 @@ class Identity:
     """Accounts, sessions and the ways in.
 
     `key` (32 bytes) is the tenant's, of a file like that of page links; from it are made the
-    keys of secrets, of recovery codes and, in `form_key`, of marks in forms. `hasher` and
-    `slowdown` may be shared by all tenants of a process. `now` gives microseconds since 1970,
-    `new_id` ids never given before, `random` that many bytes nobody can guess.
+    keys of secrets, of recovery codes, of marks in forms (`form_key`) and of nonces (`nonce_key`).
+    `hasher` and `slowdown` may be shared by all tenants of a process. `now` gives microseconds
+    since 1970, `new_id` ids never given before, `random` that many bytes nobody can guess.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Identity:
         self.now = now
         self.random = random
         self.form_key = derived(key, "forms")
+        self.nonce_key = derived(key, "nonces")
         self.hasher = hasher or Hasher(random=random)
         self._is_own = hasher is None
         self.accounts = Accounts(records, now=now, new_id=new_id)

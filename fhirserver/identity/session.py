@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from fhirserver.identity.account import Account
+from fhirserver.identity.clocks import has_begun
 
 Method: TypeAlias = Literal["pwd", "otp", "hwk", "kba", "fed"]
 """How somebody signed in (RFC 8176): password, authenticator app, passkey, recovery code; `fed`:
@@ -43,7 +44,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def is_recent(self, now: int, minutes: float = 5) -> bool:
         """Whether the person proved who they are in the last minutes, as signing asks."""
-        return now - self.authenticated_at <= minutes * MINUTE
+        since = self.authenticated_at
+        return has_begun(since, now) and now - since <= minutes * MINUTE
 
 
 class SignedIn(NamedTuple):

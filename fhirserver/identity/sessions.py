@@ -12,6 +12,7 @@ import msgspec
 
 from fhirserver.identity.account import Account
 from fhirserver.identity.accounts import Accounts
+from fhirserver.identity.clocks import has_begun
 from fhirserver.identity.session import MINUTE, Method, Session, SignedIn, Stage, decode, encode
 from fhirserver.store.port import Stale
 from fhirserver.store.records import ABSENT, Records
@@ -174,7 +175,8 @@ class Sessions:
         return fits and not self._is_idle(session) and self._now() < session.until
 
     def _is_idle(self, session: Session) -> bool:
-        return self._now() - session.seen >= self._lives.idle
+        now = self._now()
+        return now - session.seen >= self._lives.idle or not has_begun(session.seen, now)
 
     async def _touched(self, session: Session) -> Session:
         """The session as used now. One that was ended meanwhile is not brought back."""

@@ -8,13 +8,14 @@ https://profiles.ihe.net/ITI/BALP/content.html
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
 
 from fhirserver.audit.agents import Caller
 from fhirserver.audit.chain import TYPE
+from fhirserver.audit.decision import decision_content, disclosure_content
 from fhirserver.audit.event import Access, access_content
 from fhirserver.audit.imaging import IMAGING, StudyAccess
 from fhirserver.audit.kinds import Action
@@ -23,11 +24,12 @@ from fhirserver.audit.patients import PATIENT, Patients
 from fhirserver.audit.recorder import MAJOR, MINOR, SERIOUS, Outcome
 from fhirserver.audit.trail import Trail
 from fhirserver.errors import FhirError
+from fhirserver.interactions.decisions import Disclosures, decided, emergencies, flag, withheld
 from fhirserver.interactions.operation import MARK
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.reference import ID
 from fhirserver.search.contained import MARK as CONTAINED_MARK
-from fhirserver.store.port import Change
+from fhirserver.store.port import Change, Version
 
 _CODES: Final[dict[str, tuple[str, Action]]] = {
     "read": ("read", "R"),
@@ -75,13 +77,13 @@ class Tallied:
     async def settled(self) -> None:
         return None
 
-    async def read(self, request: Request, answer: Answer) -> None:
+    async def read(self, request: Request, answer: Answer, seen: Seen) -> None:
         return None
 
     async def answered(self, request: Request, answer: Answer, seen: Seen) -> None:
         self.written.update(change.type for change in seen.changes)
 
-    async def refused(self, request: Request, error: FhirError | None) -> None:
+    async def refused(self, request: Request, error: FhirError | None, seen: Seen) -> None:
         return None
 
 
@@ -92,8 +94,9 @@ class Accesses:
         self._trail = trail
         self._patients = patients
         self._now = now
+        self._disclosures = Disclosures()
 
-    async def read(self, request: Request, answer: Answer) -> None:
+    async def read(self, request: Request, answer: Answer, seen: Seen) -> None:
         """Records a bare read. Raises `Unavailable` where it cannot: nothing may leave then."""
         type, id, version = answer.type or "", answer.id or "", answer.version or 0
         patients = self._patients.known(type, id, version, request.base, lambda: answer.body)
@@ -101,12 +104,13 @@ class Accesses:
         caller = Caller(request.grant.principal, origin.address, origin.server)
         access = Access(request.interaction, "R", caller, origin.request_id)
         access.data = (type, id, version)
-        if len(patients) > 1:
-            await self._append(_for_each(access, patients))
-            return
-        if patients:
-            access.patient = patients[0]
-        await self._trail.append((access_content(access, self._now()),))
+        found = _for_each(access, patients)
+        reasons = seen.reasons
+        if reasons is not None and reasons.opened:
+            shown = await reasons.stored(type, id, version)
+            await self._append(found, request, seen, () if shown is None else (shown,))
+        else:
+            await self._append(found, request, seen)
 
     async def settled(self) -> None:
         """After it, a search of the trail finds all that was recorded before."""
@@ -120,24 +124,28 @@ class Accesses:
         for change in seen.changes:
             found += self._written(request, change, seen)
         if request.interaction in IMAGING:
-            await self._append([*found, *_of_studies(request, answer.studies)])
+            await self._append_seen([*found, *_of_studies(request, answer.studies)], request, seen)
             return
         code, action = _CODES.get(request.interaction, ("operation", "E"))
         if request.interaction in _OF_ENTRIES or (found and action in _WRITES):
-            await self._append(found)
+            await self._append_seen(found, request, seen)
             return
         access = _access(request)
         if action in _WRITES or code in _ONE:
             if answer.type is not None and answer.id is not None:
                 access.data = (answer.type, answer.id, answer.version or 0)
-            await self._record(access, self._whose(request, seen), found)
+            patients = self._whose(request, seen)
+            if access.data is not None and access.data[0] == TYPE:
+                access.reads_log, patients = True, ()
+            await self._append_seen([*found, *_for_each(access, patients)], request, seen)
             return
         if request.id is not None:
             access.data = (request.type or "", request.id, 0)
         access.query = _query(request)
-        await self._append([*found, *self._touched(request, access, seen)])
+        found += self._touched(request, access, seen)
+        await self._append_seen(found, request, seen, _asked_for(request))
 
-    async def refused(self, request: Request, error: FhirError | None) -> None:
+    async def refused(self, request: Request, error: FhirError | None, seen: Seen) -> None:
         """Records an interaction that was refused, or failed (None), for a caller who is known."""
         grant = request.grant
         if request.interaction in _NOT_ABOUT_DATA or (
@@ -150,7 +158,10 @@ class Accesses:
             access.data = (request.type, request.id, 0)
         if request.parameters or access.data is None:
             access.query = _query(request)
-        await self._append([access])
+        now = self._now()
+        decisions = await withheld(request, seen.reasons, self._patients, error)
+        events = [decision_content(item, now) for item in decisions]
+        await self._trail.append([*events, access_content(access, now)])
 
     def _written(self, request: Request, change: Change, seen: Seen) -> list[Access]:
         """One for each patient whose record the change was in, before or after it."""
@@ -191,16 +202,31 @@ class Accesses:
             for id, counts in classes.items()
         ] or [access]
 
-    async def _record(
-        self, access: Access, patients: tuple[str, ...], others: list[Access] | None = None
+    async def _append_seen(
+        self, found: list[Access], request: Request, seen: Seen, named: Iterable[str] = ()
     ) -> None:
-        if access.data is not None and access.data[0] == TYPE:
-            access.reads_log, patients = True, ()
-        await self._append([*(others or ()), *_for_each(access, patients)])
+        await self._append(found, request, seen, seen.versions.values(), named)
 
-    async def _append(self, found: list[Access]) -> None:
+    async def _append(
+        self,
+        found: list[Access],
+        request: Request,
+        seen: Seen,
+        versions: Iterable[Version] = (),
+        named: Iterable[str] = (),
+    ) -> None:
+        """Records accesses, after what consents decided and before what they disclose."""
+        opened = await emergencies(request, seen.reasons, self._patients, versions, named)
+        flag(found, opened)
+        disclosures = self._disclosures.of(found)
         now = self._now()
-        await self._trail.append([access_content(access, now) for access in found])
+        events = [
+            decision_content(item, now) for item in decided(request, seen.reasons, found, opened)
+        ]
+        events += [access_content(access, now) for access in found]
+        events += [disclosure_content(item, now) for item in disclosures]
+        await self._trail.append(events)
+        self._disclosures.keep(disclosures)
 
 
 def _access(request: Request) -> Access:

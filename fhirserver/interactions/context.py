@@ -82,6 +82,7 @@ class Context:
     far as it is known. `archive` and `blobs` hold DICOM instances, where they are kept; they are
     not guarded: what the caller may see of them, the ImagingStudies in `store` tell, unless the
     letter (`r`, `s`, `d`) is in `all_studies`: it is then allowed for all of them.
+    `pseudonyms` gives the tenant's key of de-identified copies.
     """
 
     store: Store
@@ -106,6 +107,13 @@ class Context:
     archive: Archive | None = None
     blobs: Blobs | None = None
     all_studies: frozenset[str] = frozenset()
+    pseudonyms: Callable[[], Awaitable[bytes]] | None = None
+
+    def may_search(self, grant: Grant, type: str) -> bool:
+        """Whether there is anything of a type that the caller may search."""
+        if self.access is None or grant.unrestricted:
+            return grant.unrestricted
+        return self.access.rights(grant, self.definitions).allows(type, "s")
 
     def may_name(self, grant: Grant, type: str) -> bool:
         """Whether the caller may create resources of a type under ids of its own choice."""

@@ -132,19 +132,19 @@ class Gate:
         accesses = self._accesses
         if accesses is None:
             return await self._answer(request, None)
-        seen = None if is_bare(request) else Seen()
+        seen = Seen()
         try:
             if request.type == AUDIT_EVENT:
                 await accesses.settled()
             answer = await self._answer(request, seen)
         except FhirError as error:
-            await accesses.refused(request, error)
+            await accesses.refused(request, error, seen)
             raise
         except Exception:
-            await accesses.refused(request, None)
+            await accesses.refused(request, None, seen)
             raise
-        if seen is None:
-            await accesses.read(request, answer)
+        if is_bare(request):
+            await accesses.read(request, answer, seen)
         else:
             await accesses.answered(request, answer, seen)
         return answer
@@ -169,6 +169,8 @@ class Gate:
     ) -> Context:
         """The context with the store as the caller may see it; what it gives goes to `seen`."""
         context = await self._permitted(row, request)
+        if seen is not None and isinstance(context.store, GuardedStore):
+            seen.reasons = context.store.reasons
         if is_bare(request):
             return context
         store = context.store if seen is None else Observed(context.store, seen)

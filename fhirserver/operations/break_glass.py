@@ -1,8 +1,9 @@
 """Patient/$break-glass: opens one patient's record in an emergency, for at most four hours.
 
 Of no standard; how it is told in the audit trail is (DCM 110127, purpose of use BTG). The caller
-must have signed in just now and give a reason. Nothing is opened before it is on record, and a
-Task asks for a review. What is opened can be read and searched, and not written.
+must have signed in just now, with the second factor where the account has one, and give a reason.
+Nothing is opened before it is on record, and a Task asks for a review. What is opened can be read
+and searched, and not written.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Final
 from fhirserver.access.break_glass import LONGEST, PURPOSE
 from fhirserver.access.grant import SERVER, Grant
 from fhirserver.access.principal import Principal
+from fhirserver.access.strength import check_strong
 from fhirserver.audit.recorder import Event
-from fhirserver.errors import Fault, Forbidden, Invalid, NotFound, Unauthenticated
+from fhirserver.errors import Fault, Forbidden, Invalid, NotFound
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource
@@ -33,8 +35,8 @@ _LONGEST_REASON: Final = 1000
 async def run(context: Context, request: Request) -> Answer:
     """200 with Parameters: until when the record is open, and the Task of the review.
 
-    Raises `Unauthenticated` for a sign-in of too long ago, `Forbidden` for a role that may not,
-    `Invalid` without a reason, `NotFound` where there is no such patient.
+    Raises `Unauthenticated` for a sign-in of too long ago or too weak, `Forbidden` for a role
+    that may not, `Invalid` without a reason, `NotFound` where there is no such patient.
     """
     asked = arguments(context, request, URL)
     principal = _caller(context, request.grant)
@@ -64,11 +66,7 @@ def _caller(context: Context, grant: Grant) -> Principal:
     principal = grant.principal
     if principal is None or not grant.may_break_glass:
         raise Forbidden("Your access does not include to open records in an emergency.")
-    at = principal.authenticated_at
-    if at is None or not at <= context.now() < at + FRESH:
-        # RFC 9470: step up.
-        challenge = f'Bearer error="insufficient_user_authentication", max_age={FRESH // 1_000_000}'
-        raise Unauthenticated("Sign in again first.", headers={"WWW-Authenticate": challenge})
+    check_strong(principal, context.now(), FRESH)
     return principal
 
 

@@ -68,7 +68,7 @@ async def _everything(context: Context, request: Request, url: str) -> Answer:
     asked = _asked(context, request, url, path)
     await current(context, request.type, request.id)
     of = Key(request.type, request.id)
-    page = await _page(context, asked, of)
+    page = await _page(context, request, asked, of)
     entries = [Entry(full_url(request.base, item), item.body, "match") for item in page.versions]
     entries += await _beside(context, request, asked, of, page.versions)
     links = [_self(context, request, path, asked)]
@@ -113,17 +113,18 @@ class _Page(NamedTuple):
     next: Cursor | None
 
 
-async def _page(context: Context, asked: _Asked, of: Key) -> _Page:
+async def _page(context: Context, request: Request, asked: _Asked, of: Key) -> _Page:
     """The next matches, type by type, that of the compartment's own resource first.
 
-    A cursor is the type it is in, and the store's there.
+    Types of which the caller may search nothing are left out, unless they are asked for. A
+    cursor is the type it is in, and the store's there.
     """
     others = compartment_types(context.definitions, of.type)
     types = [of.type, *(type for type in others if type != of.type)]
     start, *inner = asked.after or (of.type,)
     versions: list[Version] = []
     for type in types[types.index(str(start)) :]:
-        if asked.types and type not in asked.types:
+        if type not in asked.types if asked.types else not context.may_search(request.grant, type):
             continue
         where = _where(context, asked, of, type)
         room = asked.size - len(versions)
@@ -164,7 +165,7 @@ async def _beside(
     keys = {Key(item.type, item.id) for item in versions}
     most = context.policy.max_includes
     found = await referenced(context, request.base, resources, keys, most, attachments=True)
-    own = await _own_among(context, of, found.versions)
+    own = await _own_among(context, request, of, found.versions)
     entries = [
         Entry(full_url(request.base, item), item.body, "include")
         for item in found.versions
@@ -179,13 +180,17 @@ async def _beside(
     return entries
 
 
-async def _own_among(context: Context, of: Key, versions: Sequence[Version]) -> frozenset[Key]:
+async def _own_among(
+    context: Context, request: Request, of: Key, versions: Sequence[Version]
+) -> frozenset[Key]:
     """Those that are of the compartment: they are matches of another page, or not wanted."""
     by_type: dict[str, list[str]] = {}
     for version in versions:
         by_type.setdefault(version.type, []).append(version.id)
     own: set[Key] = set()
     for type in set(by_type).intersection(compartment_types(context.definitions, of.type)):
+        if not context.may_search(request.grant, type):
+            continue
         where = And((IdIs(tuple(by_type[type])), _owned(context, of, type)))
         page = await context.store.search(Query((type,), where, count=len(by_type[type])))
         own |= {Key(type, version.id) for version in page.versions}

@@ -24,6 +24,7 @@ from fhirserver.operations import (
     versions,
 )
 from fhirserver.operations.graphql import operation as graphql
+from fhirserver.operations.imaging import de_identify
 from fhirserver.operations.terminology import (
     closure,
     expand,
@@ -107,6 +108,9 @@ OPERATIONS: Final = (
         "d",
         expunge.run,
         administrative=True,
+    ),
+    OperationRow(
+        "de-identify", de_identify.URL, ("instance",), ("ImagingStudy",), "r", de_identify.run
     ),
     OperationRow("graphql", graphql.URL, ("system", "instance"), (), "s", graphql.run),
 )

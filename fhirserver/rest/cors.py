@@ -17,8 +17,8 @@ ANY_ORIGIN = "*"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _EXPOSED = (
-    b"Content-Location, ETag, Last-Modified, Location, Preference-Applied, Retry-After, "
-    b"WWW-Authenticate, X-Progress, X-Request-Id"
+    b"Content-Location, DPoP-Nonce, ETag, Last-Modified, Location, Preference-Applied, "
+    b"Retry-After, WWW-Authenticate, X-Progress, X-Request-Id"
 )
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _REQUEST_HEADERS = (

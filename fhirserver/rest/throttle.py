@@ -80,7 +80,7 @@ class Throttle:
             return
 
         async def watched(message: Message) -> None:
-            if message.get("status") == _UNAUTHORIZED:
+            if message.get("status") == _UNAUTHORIZED and not _asks_for_nonce(message):
                 await self._count_quietly("anonymous", f"token:{network}")
             await send(message)
 
@@ -144,6 +144,11 @@ def _token(scope: Scope) -> str | None:
             if scheme.lower() in (b"bearer", b"dpop"):
                 return sha256(token).hexdigest()[:32]
     return None
+
+
+def _asks_for_nonce(message: Message) -> bool:
+    """Whether a 401 is about the proof of a token that is good (RFC 9449 section 9)."""
+    return any(name == b"dpop-nonce" for name, _ in message.get("headers", ()))
 
 
 def _group(scope: Scope, token: str | None) -> Group:

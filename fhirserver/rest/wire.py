@@ -7,6 +7,7 @@ OperationOutcome. The application itself runs on any ASGI server.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -17,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from fhirserver.model.json import encode
 from fhirserver.model.outcome import Issue, operation_outcome
+from fhirserver.rest.outgoing import Outgoing, outgoing_of
 
 MAX_HEAD: Final = 64 * 1024
 """Most bytes of request line and headers."""
@@ -28,6 +30,12 @@ LINGER_SECONDS: Final = 2.0
 """Time for a client that was refused to read why."""
 
 _WHOLE: Final = 64 * 1024  # bytes of a body that are worth copying behind the headers
+
+_BODILESS: Final = frozenset({204, 304})
+_LENGTH: Final = b"content-length"
+_FRAMING: Final = frozenset(
+    {_LENGTH, b"transfer-encoding", b"connection"}
+)  # in lower case, as ASGI has them
 
 # Whether this uvicorn keeps a response as `WholeResponse` needs it; else it stays unused.
 _IS_KNOWN: Final = {
@@ -52,10 +60,13 @@ _NOT_HTTP = "This is not a request of HTTP/1.1."
 class WholeResponse(RequestResponseCycle):
     """A request whose response goes out in one piece, when it comes in one piece.
 
-    That is most of all responses, and twice as fast; any other goes uvicorn's own way.
+    That is most of all responses, and twice as fast; any other goes uvicorn's own way. While
+    others are answered as well, it goes out together with theirs.
     """
 
     _start: Any = None
+    outgoing: Outgoing
+    tasks: Collection[object]
 
     async def send(self, message: Any) -> None:
         """Sends a message of the application; holds its start back until there is a body."""
@@ -65,13 +76,14 @@ class WholeResponse(RequestResponseCycle):
         start = self._start
         if start is None:
             await super().send(message)
-        elif _says_length(start) and self._fits(message):
-            self._start = None
-            self._send_whole(start["status"], start["headers"], message["body"])
-        else:
-            self._start = None
+            return
+        self._start = None
+        head = self._head(start, message["body"]) if self._fits(message) else None
+        if head is None:
             await super().send(start)
             await super().send(message)
+        else:
+            self._send_whole(head + message["body"])
 
     def _fits(self, message: Any) -> bool:
         return (
@@ -84,28 +96,36 @@ class WholeResponse(RequestResponseCycle):
             and len(message["body"]) <= _WHOLE
         )
 
-    def _send_whole(self, status: int, headers: Any, body: bytes) -> None:
+    def _head(self, start: Any, body: bytes) -> bytes | None:
+        """Status line and headers; None where uvicorn has to see to what they say."""
+        status = start["status"]
+        headers = [*self.default_headers, *start["headers"]]
+        says_length = status in _BODILESS
         lines = [STATUS_LINE[status]]
-        for name, value in self.default_headers:
-            lines += (name, b": ", value, b"\r\n")
         for name, value in headers:
+            if name in _FRAMING:
+                if name != _LENGTH or value != b"%d" % len(body):
+                    return None
+                says_length = True
             lines += (name, b": ", value, b"\r\n")
+        if not says_length:
+            return None
         lines.append(b"\r\n")
         head = b"".join(lines)
-        count = len(self.default_headers) + len(headers) + 2
+        count = len(headers) + 2
         if head.count(b"\n") != count or head.count(b"\r") != count:
             raise RuntimeError("a header has a line break")
-        self.transport.write(head + body)
+        return head
+
+    def _send_whole(self, response: bytes) -> None:
+        if len(self.tasks) > 1:
+            self.outgoing.add(self.transport, response)
+        else:
+            self.transport.write(response)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         self.message_event.set()
         self.on_response()
-
-
-def _says_length(start: Any) -> bool:
-    # `reply.send_reply` puts the length last; who does it otherwise is served all the same.
-    headers = start["headers"]
-    return start["status"] in (204, 304) or (headers and headers[-1][0] == b"content-length")
 
 
 class FhirProtocol(HttpToolsProtocol):
@@ -118,6 +138,7 @@ class FhirProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to wait for a request, but not for ever."""
         super().connection_made(transport)
+        self._outgoing = outgoing_of(self.loop)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -140,6 +161,15 @@ class FhirProtocol(HttpToolsProtocol):
             self._stop_waiting()
             self._head_size = 0
 
+    def eof_received(self) -> None:
+        """The client sends nothing more: the connection is closed after this."""
+        self._outgoing.flush()
+
+    def shutdown(self) -> None:
+        """Ends the connection, when a request under way is answered."""
+        self._outgoing.flush()
+        super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP, and closes."""
         self._refuse(400, "structure", _NOT_HTTP)
@@ -147,6 +177,8 @@ class FhirProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if _IS_KNOWN:
             cycle.__class__ = WholeResponse
+            assert isinstance(cycle, WholeResponse)
+            cycle.outgoing, cycle.tasks = self._outgoing, self.tasks
         super()._start_asgi_task(cycle, app)
 
     def _is_in_head(self) -> bool:
@@ -167,6 +199,7 @@ class FhirProtocol(HttpToolsProtocol):
         ]
         self._is_refused = True
         self._stop_waiting()
+        self._outgoing.flush()
         self.transport.write(b"".join(lines))
         # Closed at once, with bytes still coming in, the answer would be lost on its way.
         self.transport.write_eof()
@@ -182,5 +215,6 @@ class FhirProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self._deadline = None
+        self._outgoing.flush()
         if not self.transport.is_closing():
             self.transport.close()

@@ -122,6 +122,11 @@ class Settings(Rules, Imaging, Bounds):
         le=1500,
         description="Time after which a user is asked again, however often an app was used.",
     )
+    dpop_nonce: bool = Field(
+        default=True,
+        description="Whether DPoP proofs need a nonce of the server's (RFC 9449, sections 8 and "
+        "9), which clients are told when they have none, so that no proof can be made in advance.",
+    )
     brand: str = Field(
         default="",
         pattern=r"^(Organization/[A-Za-z0-9.-]{1,64})?$",

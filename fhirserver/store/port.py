@@ -203,15 +203,8 @@ class Explanation(NamedTuple):
     steps: tuple[Explanation, ...]
 
 
-class Store(Protocol):
-    """The verbs. All reads see only durable commits; a read after an awaited commit sees it.
-
-    `atomic`: a commit may have several changes. A store that has no transactions says False,
-    and refuses such commits with `NotSupported`.
-    """
-
-    @property
-    def atomic(self) -> bool: ...
+class Reads(Protocol):
+    """Reads by key."""
 
     async def read(self, type: str, id: str, version: int | None = None) -> Version | None:
         """The current version (or the given one); None if there never was one."""
@@ -224,6 +217,10 @@ class Store(Protocol):
 
     async def history(self, query: HistoryQuery) -> HistoryPage: ...
 
+
+class Searches(Protocol):
+    """What is found, walked through and counted."""
+
     async def search(self, query: Query) -> SearchPage:
         """Current, undeleted resources that match.
 
@@ -233,6 +230,19 @@ class Store(Protocol):
 
     async def explain(self, query: Query) -> Explanation:
         """How `search` answers the query here, and what that costs; it has no resource in it."""
+
+    def log(self, query: LogQuery) -> AsyncIterator[Version]:
+        """The versions of the query, oldest first, in one snapshot of the store."""
+
+    def scan(self, type: str | None = None) -> AsyncIterator[Version]:
+        """Every current, undeleted version (of a type), in the store's order."""
+
+    async def counts(self) -> dict[str, int]:
+        """How many current resources there are, by type (types with none left out)."""
+
+
+class Writes(Protocol):
+    """What is changed."""
 
     async def commit(
         self,
@@ -248,15 +258,16 @@ class Store(Protocol):
         when it is `unchanged`.
         """
 
+
+class Keeps(Protocol):
+    """What concerns the store as a whole."""
+
     async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
         """Gives current versions other entries; no version, instant or history changes.
 
         Those that are no longer current are passed over; the number of the others. Durable
         when it returns. Raises `Outdated` when `unchanged` does not hold.
         """
-
-    async def latest(self, type: str) -> int:
-        """A number that grows with every commit of that type; 0 where there was none."""
 
     async def expunge(self, what: Expunge) -> int:
         """Takes versions out for good, with their bytes, entries and words; how many they were.
@@ -273,14 +284,19 @@ class Store(Protocol):
         instant before that of the last commit; then nothing was restored.
         """
 
-    def log(self, query: LogQuery) -> AsyncIterator[Version]:
-        """The versions of the query, oldest first, in one snapshot of the store."""
 
-    def scan(self, type: str | None = None) -> AsyncIterator[Version]:
-        """Every current, undeleted version (of a type), in the store's order."""
+class Store(Reads, Searches, Writes, Keeps, Protocol):
+    """The verbs. All reads see only durable commits; a read after an awaited commit sees it.
 
-    async def counts(self) -> dict[str, int]:
-        """How many current resources there are, by type (types with none left out)."""
+    `atomic`: a commit may have several changes. A store that has no transactions says False,
+    and refuses such commits with `NotSupported`.
+    """
+
+    @property
+    def atomic(self) -> bool: ...
+
+    async def latest(self, type: str) -> int:
+        """A number that grows with every commit of that type; 0 where there was none."""
 
     async def close(self) -> None: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from access.worlds import BY_NAME, POLICIES, World, observation, world
 
 from fhirserver.access.break_glass import LONGEST
 from fhirserver.access.grant import Grant, grant_of
+from fhirserver.access.strength import TWO_FACTORS
 from fhirserver.audit.recorder import Event
 from fhirserver.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from fhirserver.interactions.dispatch import Gate
@@ -29,6 +31,13 @@ class Notes:
 
     async def record(self, *events: Event) -> None:
         self.events += events
+
+
+def challenged(refused: pytest.ExceptionInfo[Unauthenticated]) -> dict[str, str]:
+    """The parameters of the challenge (RFC 9470, 3)."""
+    challenge = refused.value.headers["WWW-Authenticate"]
+    assert challenge.startswith("Bearer ")
+    return dict(re.findall(r'(\w+)="([^"]*)"', challenge))
 
 
 def fresh(place: World, age: int = 0) -> Grant:
@@ -108,3 +117,45 @@ async def test_what_it_asks_for(tmp_path: Path) -> None:
                 await open_glass(place, grant_of(who, POLICIES))
         with pytest.raises(NotFound):
             await place.client.get("Patient/cat", grant=fresh(place))
+
+
+@pytest.mark.parametrize("client", [None, "chart"])
+async def test_it_asks_for_the_second_factor_of_who_has_one(
+    tmp_path: Path, client: str | None
+) -> None:
+    scopes = None if client is None else ("openid", "user/*.rs")
+    async with world(tmp_path / "fhir.db", NURSE, {}) as place:
+        now = place.clock[0]
+        who = replace(
+            NURSE.principal,
+            client=client,
+            scopes=scopes,
+            authenticated_at=now,
+            has_second_factor=True,
+        )
+        for methods in ((), ("pwd",), ("fed",)):
+            with pytest.raises(Unauthenticated) as refused:
+                await open_glass(place, grant_of(replace(who, methods=methods), POLICIES))
+            assert challenged(refused) == {
+                "error": "insufficient_user_authentication",
+                "error_description": "Sign in again first, with your second factor.",
+                "max_age": "300",
+                "acr_values": TWO_FACTORS,
+            }
+        stale = replace(who, methods=("pwd", "otp"), authenticated_at=now - FRESH)
+        with pytest.raises(Unauthenticated, match="Sign in again"):
+            await open_glass(place, grant_of(stale, POLICIES))
+        for methods in (("pwd", "otp"), ("hwk",), ("pwd", "kba")):
+            strong = grant_of(replace(who, methods=methods), POLICIES)
+            await open_glass(place, strong)
+            await place.client.get("Patient/cat", grant=strong)
+            await open_glass(place, strong, end=True)
+
+
+async def test_who_has_no_second_factor_needs_none(tmp_path: Path) -> None:
+    async with world(tmp_path / "fhir.db", NURSE, {}) as place:
+        who = replace(NURSE.principal, methods=("pwd",))
+        with pytest.raises(Unauthenticated) as refused:
+            await open_glass(place, grant_of(who, POLICIES))
+        assert "acr_values" not in challenged(refused)
+        await open_glass(place, grant_of(replace(who, authenticated_at=place.clock[0]), POLICIES))

@@ -472,3 +472,13 @@ def _new(subject: str) -> Resource:
 
 def _without_id(resource: Resource) -> Resource:
     return {name: value for name, value in resource.items() if name != "id"}
+
+
+async def test_everything_is_what_the_caller_may_search_of_it(tmp_path: Path) -> None:
+    nurse = BY_NAME["nurse"]
+    async with world(tmp_path / "fhir.db", nurse, {}) as place:
+        found = await place.client.get("Patient/bob/$everything", grant=nurse.grant)
+        types = {item["resource"]["resourceType"] for item in found["entry"]}
+        assert {"Patient", "Observation"} <= types
+        with pytest.raises(Forbidden):  # of which nurses see nothing
+            await place.client.get("Patient/bob/$everything?_type=Account", grant=nurse.grant)

@@ -28,8 +28,6 @@ DOCTOR = Principal(
     TENANT,
     ("doctor",),
     fhir_user="Practitioner/d1",
-    client="chart",
-    authorization="grant-1",
     name="Dr. Example",
 )
 ORIGIN = Origin("192.0.2.7", "example.org", "req-1")

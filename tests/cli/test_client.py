@@ -43,6 +43,33 @@ def id_of(result: Result) -> str:
     return found[1]
 
 
+def test_codes_under_which_an_app_keeps_state() -> None:
+    id = id_of(run("client", "add", "My app", "--redirect-uri", "https://a.test/cb"))
+    assert "no state" in run("client", "app-state", id).output
+    told = run("client", "app-state", id, "https://a.test/c|preferences")
+    assert told.exit_code == 0
+    every = "of Patient, Practitioner, RelatedPerson, nobody"
+    assert told.output == f"https://a.test/c|preferences  {every}\n"
+    given = ("--subject", "Patient", "--subject", "nobody", "--read-only")
+    run("client", "app-state", id, "https://a.test/c|shared", *given)
+    shared = "https://a.test/c|shared  of Patient, nobody  read only"
+    assert run("client", "app-state", id).output.splitlines() == [told.output.strip(), shared]
+    assert shared in run("client", "show", id).output
+    run("client", "app-state", id, "https://a.test/c|preferences", "--read-only")
+    run("client", "app-state", id, "https://a.test/c|shared", "--remove")
+    left = run("client", "app-state", id).output
+    assert left == f"https://a.test/c|preferences  {every}  read only\n"
+    for wrong in (
+        ("app-state", id, "preferences"),
+        ("app-state", id, "https://a.test/c|"),
+        ("app-state", id, "https://a.test/c|x", "--subject", "Device"),
+        ("app-state", id, "https://a.test/c|x", "--remove"),
+        ("app-state", "nobody", "https://a.test/c|x"),
+    ):
+        assert run("client", *wrong).exit_code == 2, wrong
+    assert run("client", "app-state", id).output == left
+
+
 def test_an_app_from_registration_to_removal() -> None:
     added = run(
         "client", "add", "My app", "--kind", "symmetric", "--redirect-uri", "https://a.test/cb"

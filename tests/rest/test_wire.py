@@ -18,10 +18,48 @@ from fhirserver.rest.base_url import BaseUrl
 from fhirserver.rest.body import BodyLimits
 
 
+class Busy:
+    """Another application, while a request to `/busy` is under way and not answered."""
+
+    def __init__(self, application):
+        self._application = application
+        self.is_busy = threading.Event()
+        self.goes_on = threading.Event()
+
+    async def __call__(self, scope, receive, send):
+        if scope["path"] == "/busy":
+            self.is_busy.set()
+            await asyncio.to_thread(self.goes_on.wait, 10)
+            await send(start((b"content-length", b"0")))
+            await send(body(b""))
+        else:
+            await self._application(scope, receive, send)
+
+
 @contextmanager
-def serving(app):
+def busy(application, protocol=wire.FhirProtocol):
+    """A server of the application that has something else to do meanwhile."""
+    around = Busy(application)
+    with serving(around, protocol) as place, socket.create_connection(place, timeout=5) as other:
+        other.sendall(b"GET /busy HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert around.is_busy.wait(5)
+        try:
+            yield place
+        finally:
+            around.goes_on.set()
+        assert other.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@contextmanager
+def serving(app, protocol=wire.FhirProtocol):
     config = uvicorn.Config(
-        app, port=0, http=wire.FhirProtocol, loop="uvloop", lifespan="off", log_level="critical"
+        app,
+        port=0,
+        http=protocol,
+        loop="uvloop",
+        lifespan="off",
+        log_level="critical",
+        access_log=False,
     )
     server = uvicorn.Server(config)
     listening = config.bind_socket()
@@ -112,6 +150,55 @@ async def test_responses_of_several_pieces_or_many_bytes():
     assert (await sent(application)).endswith(b"\r\n\r\n" + b"x" * 200_000)
     unsaid = await sent(application, READ.replace(b"p1 ", b"p1?unsaid "))
     assert unsaid.endswith(b"\r\n\r\n5\r\nthree\r\n0\r\n\r\n")
+
+
+class Counting:
+    """A transport that counts what is written to it."""
+
+    writes: list[bytes] = []  # noqa: RUF012
+
+    def __init__(self, transport):
+        self._transport = transport
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+    def write(self, data):
+        self.writes.append(data)
+        self._transport.write(data)
+
+
+class CountingProtocol(wire.FhirProtocol):
+    def connection_made(self, transport):
+        super().connection_made(Counting(transport))
+
+
+async def written(*headers):
+    """What is written for an answer of five bytes with those headers, a write each."""
+
+    async def application(scope, receive, send):
+        await send(start(*headers))
+        await send(body(b"hello"))
+
+    Counting.writes.clear()
+    with serving(application, CountingProtocol) as place:
+        await asyncio.to_thread(exchange, place, READ + b"\r\n")
+    return [*Counting.writes]
+
+
+LENGTH = (b"content-length", b"5")
+
+
+async def test_a_response_goes_out_in_one_write_wherever_its_length_stands():
+    for headers in ([LENGTH, (b"x", b"y")], [(b"x", b"y"), LENGTH]):
+        (whole,) = await written(*headers)
+        assert whole.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert whole.endswith(b"\r\n\r\nhello")
+
+
+async def test_what_headers_say_of_the_connection_is_uvicorns():
+    assert len(await written(LENGTH, (b"connection", b"close"))) == 2
+    assert b"hello" not in b"".join(await written((b"content-length", b"4")))
 
 
 async def test_a_line_break_in_a_header_is_not_sent():
@@ -227,3 +314,40 @@ async def test_expect_100_continue_is_answered_before_the_body_is_sent(address):
     assert b"connection: close" in response
     writer.close()
     await writer.wait_closed()
+
+
+def test_answers_of_a_busy_server_come_in_the_order_of_their_requests():
+    async def application(scope, receive, send):
+        path = scope["path"].encode()
+        await send(start((b"content-length", b"%d" % len(path))))
+        await send(body(path))
+
+    def get(path):
+        return b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path
+
+    with busy(application) as place:
+        response = exchange(place, get(b"/one") + get(b"/two") + get(b"/three"))
+        places = [response.index(part) for part in (b"/one", b"/two", b"/three")]
+        assert places == sorted(places)
+        # What is no request ends its connection, and no other.
+        exchange(place, get(b"/one") + b"nonsense\r\n\r\n")
+        # Each of them alone, over many connections at once.
+        connections = [socket.create_connection(place, timeout=5) for _ in range(20)]
+        for n, connection in enumerate(connections):
+            connection.sendall(get(b"/%d" % n))
+        for n, connection in enumerate(connections):
+            assert connection.recv(65536).endswith(b"\r\n\r\n/%d" % n)
+            connection.close()
+
+
+def test_an_answer_that_waits_is_written_before_its_connection_is_closed():
+    async def application(scope, receive, send):
+        await send(start((b"content-length", b"5")))
+        await send(body(b"hello"))
+
+    class Closing(wire.FhirProtocol):
+        def on_response_complete(self):
+            self.shutdown()
+
+    with busy(application, Closing) as place:
+        assert exchange(place, READ + b"\r\n").endswith(b"hello")

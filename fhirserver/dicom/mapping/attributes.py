@@ -17,7 +17,8 @@ Attributes: TypeAlias = Mapping[str, Any]
 MOST: Final = 1024
 """The most characters that are taken over of a text."""
 
-_UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
+_UID: Final = re.compile(r"[0-9.]{1,64}", re.ASCII)
+_OID: Final = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+", re.ASCII)
 _UNSIGNED: Final = 2**31 - 1
 _CONTROL: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u200b-\u200f\u2028\u2029]"
@@ -66,8 +67,13 @@ def uid(data: Attributes, tag: str) -> str:
 
 
 def is_uid(value: str) -> bool:
-    """Whether a text can be a UID (PS3.5 9.1); leading zeros, which are wrong, are let pass."""
-    return len(value) <= 64 and _UID.fullmatch(value) is not None
+    """Whether a text is taken for a UID; what PS3.5 9.1 forbids besides, devices do send."""
+    return _UID.fullmatch(value) is not None
+
+
+def is_oid(value: str) -> bool:
+    """Whether `urn:oid:` and that text is a URI."""
+    return _OID.fullmatch(value) is not None
 
 
 def unsigned(data: Attributes, tag: str) -> int | None:

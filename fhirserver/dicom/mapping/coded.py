@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from fhirserver.definitions.packaged import dicom_table
-from fhirserver.dicom.mapping.attributes import Attributes, code, is_uid, items, text
+from fhirserver.dicom.mapping.attributes import Attributes, code, is_oid, items, text
 from fhirserver.model.json import Resource
 
 DCM: Final = "http://dicom.nema.org/resources/ontology/DCM"
@@ -88,7 +88,7 @@ def _system(item: Attributes) -> str:
     if known := _schemes().get(designator):
         return known
     uid = text(item, "0008010C")
-    if is_uid(uid):
+    if is_oid(uid):
         return f"urn:oid:{uid}"
     return f"urn:dicom:coding-scheme:{quote(designator, safe='')}" if designator else ""
 

@@ -42,7 +42,7 @@ def imaging_study(facts: StudyFacts, links: Links, issuers: Issuers, zone: str =
     Raises `Unprocessable` where the study has no UID, which is all that it must have.
     """
     if not is_uid(facts.uid):
-        raise Unprocessable("A study without a valid Study Instance UID has no ImagingStudy.")
+        raise Unprocessable("A study without a Study Instance UID has no ImagingStudy.")
     data = facts.attributes
     found: Resource = {
         "resourceType": "ImagingStudy",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
-from fhirserver.dicom.mapping.attributes import Attributes, is_uid, items, text
+from fhirserver.dicom.mapping.attributes import Attributes, is_oid, items, text
 from fhirserver.model.json import Resource
 
 DICOM_UID: Final = "urn:dicom:uid"
@@ -96,7 +96,7 @@ def _universal(issuer: Attributes) -> str:
 
 
 def _universal_system(value: str, type: str) -> str:
-    if type in ("", "ISO") and is_uid(value) and "." in value:
+    if type in ("", "ISO") and is_oid(value):
         return f"urn:oid:{value}"
     if type in ("", "UUID") and _UUID.fullmatch(value.lower()):
         return f"urn:uuid:{value.lower()}"

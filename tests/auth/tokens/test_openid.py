@@ -42,6 +42,7 @@ async def test_the_id_token(world: World) -> None:
     assert claims["sub"] == user.id
     assert len(claims["sub"]) < 256
     assert claims["amr"] == ["pwd", "otp"]
+    assert claims["acr"] == "urn:fhirserver:acr:two-factors"
     assert abs(claims["auth_time"] - claims["iat"]) <= 60
 
 

@@ -186,6 +186,7 @@ async def serving(
         patch.setattr(f"fhirserver.app.{module}.now", clock)
     if url := stores.url_of(data):
         settings["store"] = url
+    settings.setdefault("dpop_nonce", False)  # test_dpop_nonce.py has it
     app = create_app(Settings(data=data, auth="smart", **settings))
     async with started(app):
         transport = httpx2.ASGITransport(app=app)

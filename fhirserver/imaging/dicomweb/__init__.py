@@ -1,0 +1,1 @@
+"""DICOMweb (DICOM PS3.18): studies stored, searched and retrieved over HTTP."""

@@ -1,0 +1,1 @@
+"""Pixels: frames found, decoded, transcoded and rendered, in processes of their own."""
