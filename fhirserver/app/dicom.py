@@ -20,8 +20,7 @@ from typing import Final
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import now, request_ids
 from fhirserver.app.open_tenants import OpenTenants
-from fhirserver.app.running import Running
-from fhirserver.app.stores import open_store
+from fhirserver.app.running import Running, open_running
 from fhirserver.app.tenants import TenantTable
 from fhirserver.errors import FhirError, NotFound
 from fhirserver.imaging.dimse.listening import GRACE, Listening, Places
@@ -77,7 +76,10 @@ class _Port:
 
         return await self._of(running, title, leave)
 
-    async def _of(self, running: Running, title: str, leave: Callable[[], None]) -> Hosted:
+    async def _of(self, running: Running, title: str, leave: Callable[[], None]) -> Hosted | None:
+        if running.imaging is None:
+            leave()
+            return None
         called = Called(
             tenant=running.tenant,
             title=title,
@@ -85,10 +87,12 @@ class _Port:
             peers=Peers(running.store.records, now=now),
             dispatch=running.dispatch,
             loop=self._loop,
+            now=now,
+            records=running.store.records,
             access=None if running.is_open else running.access,
             limits=self._limits,
         )
-        return Hosted(called, running.blobs.spool, leave)
+        return Hosted(called, running.imaging.blobs.spool, leave)
 
 
 async def serve(settings: Settings, listener: socket.socket, stops: asyncio.Event) -> None:
@@ -97,7 +101,7 @@ async def serve(settings: Settings, listener: socket.socket, stops: asyncio.Even
     Raises `FhirError`, `NotRunnable`, `OSError` where it cannot start.
     """
     tls = tls_of(settings)
-    running = Running(settings, await open_store(settings))
+    running = await open_running(settings)
     try:
         await running.start(settings.base_url or "")
         tenants = OpenTenants(settings, TenantTable(running.store.records))

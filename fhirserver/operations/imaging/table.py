@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from fhirserver.interactions.dispatch import Interaction
-from fhirserver.operations.imaging import delete, mpps, query, retrieve, store, worklist
+from fhirserver.operations.imaging import commitment, delete, mpps, query, retrieve, store, worklist
 
 IMAGING_ROWS: Final = (
     Interaction("dicom-query", "type", "s", query.run),
@@ -15,4 +15,5 @@ IMAGING_ROWS: Final = (
     Interaction("dicom-delete", "type", "d", delete.run),
     Interaction("dicom-worklist", "type", "s", worklist.run),
     Interaction("dicom-mpps", "type", "u", mpps.run),
+    Interaction("dicom-commitment", "type", "r", commitment.run),
 )
