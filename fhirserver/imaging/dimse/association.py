@@ -97,6 +97,13 @@ class PeerSocket(AssociationSocket):
         view.release()
         return found
 
+    def _shutdown_socket(self) -> None:
+        """Closes also what was never connected, which pynetdicom leaves to the collector."""
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
 
 class Entity(AE):
     """An application entity whose own associations use a `PeerSocket` as well."""

@@ -49,7 +49,7 @@ def picture(folder: Path, uid: str, *, study: str = STUDY, series: str = "1", **
     data.PixelData = pixels.tobytes()
     data["PixelData"].VR = "OW"
     if compressed:
-        data.compress(RLELossless, pixels, encoding_plugin="pydicom")
+        data.compress(RLELossless, pixels, encoding_plugin="pydicom", generate_instance_uid=False)
     place = folder / f"{data.SOPInstanceUID}.dcm"
     data.save_as(place, enforce_file_format=True)
     return place
