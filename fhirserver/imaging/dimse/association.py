@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from pydicom import config
 from pynetdicom import AE, _config, evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
@@ -35,6 +36,9 @@ logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
 _config.LOG_HANDLER_LEVEL = "none"
 _config.LOG_REQUEST_IDENTIFIERS = False
 _config.LOG_RESPONSE_IDENTIFIERS = False
+# Values are told as they were stored, whatever pydicom thinks of them; its warnings quote them.
+config.settings.reading_validation_mode = config.IGNORE
+config.settings.writing_validation_mode = config.IGNORE
 _config.STORE_RECV_CHUNKED_DATASET = True  # to a file, not into memory
 
 
@@ -92,6 +96,13 @@ class PeerSocket(AssociationSocket):
                 raise TimeoutError("The PDU did not come in time.")
         view.release()
         return found
+
+    def _shutdown_socket(self) -> None:
+        """Closes also what was never connected, which pynetdicom leaves to the collector."""
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
 
 
 class Entity(AE):
