@@ -20,7 +20,7 @@ _THEIRS: Final = frozenset({"id", "meta", "text", "contained", "implicitRules", 
 def merged(last: Resource, now: Resource, present: Resource) -> Resource:
     """`present` with what changed from `last` (written by the projection) to `now`."""
     found = dict(present)
-    for name in sorted({*last, *now} - _THEIRS):
+    for name in sorted({*last, *now, *OURS} - _THEIRS):
         value = _element(name, last.get(name), now.get(name), present.get(name))
         if value is None:
             found.pop(name, None)
