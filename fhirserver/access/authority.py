@@ -12,7 +12,7 @@ from fhirserver.access.guard import GuardedStore
 from fhirserver.access.guard.reasons import Reasons
 from fhirserver.access.hops import Hops
 from fhirserver.access.judge import Judge
-from fhirserver.access.policy import Policies, packaged_policies
+from fhirserver.access.policy import Policies, packaged_document, packaged_policies
 from fhirserver.access.principal import Principal
 from fhirserver.access.restriction import Facts, Restriction, assumed
 from fhirserver.definitions.registry import Definitions
@@ -71,9 +71,31 @@ class Authority:
     async def set_policy(self, role: str, document: str) -> None:
         """Puts a policy in force for this tenant. Raises `Invalid` for what is none."""
         assert self.records is not None
-        self._packaged.with_roles([document])
+        self.considered(role, document)
         await self.records.put(POLICIES, role, document.encode())
         await self.load()
+
+    async def reset_policy(self, role: str) -> None:
+        """Takes this tenant's own policy of a role away: the packaged one, if any, holds again."""
+        assert self.records is not None
+        await self.records.delete(POLICIES, role)
+        await self.load()
+
+    def considered(self, role: str, document: str) -> Policies:
+        """The policies as they would be with that one. Raises `Invalid` for what is none."""
+        return self.policies.with_role(role, document)
+
+    async def own_policies(self) -> dict[str, str]:
+        """The documents of this tenant's own policies, by role."""
+        found = await self.records.list(POLICIES) if self.records is not None else ()
+        return {item.key: item.body.decode() for item in found}
+
+    async def document(self, role: str) -> str:
+        """The policy of a role, as it is written down. Raises `NotFound` where there is none."""
+        own = await self.own_policies()
+        if role in own:
+            return own[role]
+        return packaged_document(role)
 
     def grant_of(self, principal: Principal) -> Grant:
         """What a caller may do here; the same object while nothing changes. Raises as

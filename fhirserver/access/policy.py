@@ -17,7 +17,7 @@ import msgspec
 from fhirserver.access.scope import LETTERS
 from fhirserver.definitions.packaged import folder
 from fhirserver.definitions.registry import Definitions
-from fhirserver.errors import Invalid
+from fhirserver.errors import Invalid, NotFound
 from fhirserver.search.expression import TokenValue
 
 Extent: TypeAlias = Literal["all", "own record"]
@@ -114,6 +114,13 @@ class Policies:
             {**self.roles, **{item.role: item for item in changed}}, self.groups, self.record
         )
 
+    def with_role(self, role: str, document: str) -> Policies:
+        """These policies with that of the role. Raises `Invalid` for a document that is none."""
+        changed = _role(document, self.groups)
+        if changed.role != role:
+            raise Invalid(f"This is the policy of '{changed.role}', not of '{role}'.")
+        return Policies({**self.roles, role: changed}, self.groups, self.record)
+
 
 def label(text: str) -> TokenValue:
     """The label `system|code`, or `code` of any system."""
@@ -132,10 +139,20 @@ def packaged_policies() -> Policies:
     return Policies(roles, groups, record)
 
 
+def packaged_document(role: str) -> str:
+    """A policy that comes with the server, as text. Raises `NotFound` for another role."""
+    if role not in ROLES:
+        raise NotFound(f"There is no policy of '{role}'.")
+    return (folder() / "policies" / f"{role}.toml").read_text(encoding="utf-8")
+
+
 def findings(policies: Policies, definitions: Definitions) -> list[str]:
-    """What is wrong with policies, by the definitions: types and parameters that are none."""
+    """What is wrong with policies: types and parameters that are none by the definitions, and
+    that nobody administers."""
     known = definitions.resource_types
     told = []
+    if not any(policy.administers for policy in policies.roles.values()):
+        told.append("no role administers")
     for policy in policies.roles.values():
         for rule in policy.rules:
             told += [

@@ -14,6 +14,7 @@ from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.opening import (
     index_state,
+    open_authority,
     open_authorization,
     open_gate,
     open_identity,
@@ -34,6 +35,7 @@ __all__ = [
     "local_base",
     "new_id",
     "now",
+    "open_authority",
     "open_authorization",
     "open_gate",
     "open_identity",

@@ -9,12 +9,12 @@ from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import request_ids
 from fhirserver.app.open_tenants import OpenTenants
 from fhirserver.app.pages import send_page
-from fhirserver.app.running import Running
-from fhirserver.app.stores import open_store
+from fhirserver.app.running import Running, open_running
 from fhirserver.app.tenants import TenantTable
 from fhirserver.app.warm import collect_garbage_seldom, warm_up
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Forbidden, Unavailable
+from fhirserver.imaging.rendering.processes import Processes
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.asked import wanted_format
 from fhirserver.rest.negotiation import refusal_type
@@ -45,6 +45,7 @@ class _Application:
         self._settings = settings
         self._running: Running | None = None
         self._tenants: OpenTenants | None = None
+        self._pictures = Processes(settings.picture_processes)
         answer: Application = self._answer
         if settings.limits_requests:
             answer = _limited(answer, settings)
@@ -99,9 +100,10 @@ class _Application:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            running = Running(self._settings, await open_store(self._settings))
+            running = await open_running(self._settings, pictures=self._pictures)
             await running.start(self._settings.base_url or "")
-            self._tenants = OpenTenants(self._settings, TenantTable(running.store.records))
+            table = TenantTable(running.store.records)
+            self._tenants = OpenTenants(self._settings, table, self._pictures)
             self._tenants.start()
             self._running = running
         except (FhirError, NotRunnable, OSError) as error:
@@ -114,6 +116,7 @@ class _Application:
         self._running = None
         await self._tenants.close()
         await running.close()
+        self._pictures.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 

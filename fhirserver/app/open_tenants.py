@@ -14,10 +14,11 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from fhirserver.app.ids import new_id, now
-from fhirserver.app.running import Running
+from fhirserver.app.running import Running, open_running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import Held, TenantTable
 from fhirserver.errors import FhirError, NotFound, Unavailable
+from fhirserver.imaging.rendering.processes import Processes
 from fhirserver.jobs.table import JobTable
 from fhirserver.settings import Settings
 
@@ -70,9 +71,13 @@ class OpenTenant:
 
 
 class OpenTenants:
-    """`settings` are those of the server, `table` is that of its tenants."""
+    """`settings` are those of the server, `table` is that of its tenants, `pictures` the processes
+    that draw for all of them."""
 
-    def __init__(self, settings: Settings, table: TenantTable) -> None:
+    def __init__(
+        self, settings: Settings, table: TenantTable, pictures: Processes | None = None
+    ) -> None:
+        self._pictures = pictures
         self._settings = settings
         self._table = table
         self._open: dict[str, OpenTenant] = {}
@@ -134,7 +139,7 @@ class OpenTenants:
         except ValueError as error:
             _LOG.error("tenant %s cannot be opened: its settings do not fit", name)
             raise Unavailable("This server cannot serve now. Tell its operator.") from error
-        running = Running(settings, await open_store(settings))
+        running = await open_running(settings, pictures=self._pictures)
         try:
             await running.start(settings.base_url or "")
         except BaseException:

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from fhirserver.access.authority import Authority
 from fhirserver.app.audit import definitions_of, recorded, trail_of
 from fhirserver.app.identity import identity_of
 from fhirserver.app.ids import new_id, now
-from fhirserver.app.running import Running
+from fhirserver.app.running import Running, open_running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
 from fhirserver.audit.recorder import NotRecorded, Recorder
@@ -35,7 +36,7 @@ async def open_gate(
     The audit trail has two events about the command, however much it does.
     """
     tallied = Tallied()
-    running = Running(settings, await open_store(settings), tallied)
+    running = await open_running(settings, tallied)
     try:
         async with recorded(settings, running.store, "import", tallied.written):
             yield running.dispatch
@@ -46,7 +47,7 @@ async def open_gate(
 @asynccontextmanager
 async def open_jobs(settings: Settings) -> AsyncIterator[Running]:
     """What runs on the store of the settings, jobs included, for commands that wait for one."""
-    running = Running(settings, await open_store(settings), Tallied())
+    running = await open_running(settings, Tallied())
     try:
         await running.start(await running.base())
         yield running
@@ -90,6 +91,15 @@ async def open_identity(settings: Settings) -> AsyncIterator[tuple[Identity, Rec
     """The accounts of the settings' tenant, and what changes to them are recorded with."""
     async with _recorded(settings) as (store, recorder):
         yield identity_of(settings, store), recorder
+
+
+@asynccontextmanager
+async def open_authority(settings: Settings) -> AsyncIterator[tuple[Authority, Recorder]]:
+    """The policies of the settings' tenant, and what changes to them are recorded with."""
+    async with _recorded(settings) as (store, recorder):
+        authority = Authority(store, store.records, now)
+        await authority.load()
+        yield authority, recorder
 
 
 @asynccontextmanager

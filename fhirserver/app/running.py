@@ -12,12 +12,17 @@ from fhirserver.app.audit import definitions_of, trail_of
 from fhirserver.app.authorization import Authorization
 from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
+from fhirserver.app.imaging import Imaging, open_imaging
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.mounts import Mounts
+from fhirserver.app.projection import projector_of
 from fhirserver.app.sample import PATH, SampleApp
+from fhirserver.app.stores import open_store
 from fhirserver.audit.patients import Patients
 from fhirserver.audit.recorder import NotRecorded, Recorder
 from fhirserver.auth.addresses import AUTH
+from fhirserver.imaging.projection.projector import Projector
+from fhirserver.imaging.rendering.processes import Processes
 from fhirserver.indexing.marks import read_marks
 from fhirserver.indexing.registry import REINDEX, Registry
 from fhirserver.indexing.reindex import Reindexing
@@ -29,8 +34,9 @@ from fhirserver.jobs.resealing import RESEAL, Resealing
 from fhirserver.jobs.runner import Runner
 from fhirserver.jobs.table import JobTable
 from fhirserver.jobs.task import Work
+from fhirserver.operations.imaging.table import IMAGING_ROWS
 from fhirserver.operations.table import offered
-from fhirserver.rest.application import FhirApplication
+from fhirserver.rest.application import Authenticate, Edge, FhirApplication
 from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings
 from fhirserver.store.concepts import NO_CONCEPTS
@@ -41,16 +47,24 @@ from fhirserver.store.sealed import SealedStore
 class Running:
     """One tenant's server. `settings` are the tenant's (`settings.tenant`, `settings.root`).
 
-    `store` is its alone, and closed with it.
-
-    `tallied` counts what a command does, instead of an event for each access.
+    `store` and `imaging` are its alone, and closed with it; without `imaging` it keeps no DICOM
+    instances. `tallied` counts what a command does, instead of an event for each access.
+    `pictures` are the processes that draw; without them, it has some of its own.
     `dispatch` is its gate's, `mounts` are its edges by the first part of the path.
     """
 
     def __init__(
-        self, settings: Settings, store: ServerStore, tallied: Tallied | None = None
+        self,
+        settings: Settings,
+        store: ServerStore,
+        tallied: Tallied | None = None,
+        imaging: Imaging | None = None,
+        pictures: Processes | None = None,
     ) -> None:
         self._settings = settings
+        self.imaging = imaging
+        self._pictures = pictures
+        self._projector: Projector | None = None
         self.tenant = settings.tenant
         self.root = settings.root
         self.is_open = settings.auth == "none"
@@ -100,6 +114,8 @@ class Running:
             jobs=self.jobs,
             access=self.access,
             recorder=self.recorder,
+            archive=self.imaging.archive if self.imaging else None,
+            blobs=self.imaging.blobs if self.imaging else None,
         )
         operations = offered(
             expunges=settings.expunge,
@@ -109,7 +125,8 @@ class Running:
         accesses: Accesses | Tallied | None = self._tallied
         if accesses is None and self._trail is not None:
             accesses = Accesses(self._trail, Patients(self.definitions, indexer), now)
-        self.dispatch = Gate(context, operations, self.registry, accesses).dispatch
+        imaging = IMAGING_ROWS if self.imaging else ()
+        self.dispatch = Gate(context, operations, self.registry, accesses, imaging).dispatch
 
     def _mount_edges(self) -> None:
         """The table of edges. Who calls is found out by them, at the authorization server."""
@@ -119,6 +136,7 @@ class Running:
         if self.is_open:
             fhir = FhirApplication(self.dispatch, self.definitions, edge, request_ids())
             self.mounts.add(FHIR_PATH, fhir)
+            self._mount_dicom_web(edge)
             return
         authorization = Authorization(
             self._settings,
@@ -136,8 +154,29 @@ class Running:
         self.authorization = authorization
         self.mounts.add(FHIR_PATH, authorization.around(fhir))
         self.mounts.add_tree(AUTH, authorization.edge)
+        self._mount_dicom_web(edge, authorization.authenticate)
         if self.has_sample_app:
             self.mounts.add(PATH, SampleApp(self.root))
+
+    def _mount_dicom_web(self, edge: Edge, authenticate: Authenticate | None = None) -> None:
+        if self.imaging is None or self._pictures is None:
+            return
+        from fhirserver.imaging.dicomweb import application
+
+        limit = self._settings.dicomweb_body_limit
+        self.mounts.add(
+            application.PATH,
+            application.DicomWeb(
+                self.dispatch,
+                self.imaging.blobs,
+                edge,
+                self.root,
+                self._pictures,
+                now,
+                authenticate,
+                limit,
+            ),
+        )
 
     async def base(self) -> str:
         """The service base URL of requests, as far as it is known without one."""
@@ -147,16 +186,41 @@ class Running:
         return settings.base_url or known or local_base(settings)
 
     async def start(self, base: str) -> None:
-        """Does jobs from now on; catches up with what is not indexed, where `base` is known."""
+        """Does jobs from now on; catches up with what is not indexed, where `base` is known.
+
+        ImagingStudies follow the archive from now on.
+        """
         await self.access.load()
         if self._trail is not None:
             await self._trail.start()
         await self.registry.current(base)
         self.runner.start()
+        if self.imaging is not None:
+            self._projector = projector_of(
+                self._settings, self.imaging.archive, self.store, self.dispatch, await self.base()
+            )
+            self._projector.start()
 
     async def close(self) -> None:
         """Gives jobs back, ends the audit trail, and closes the store."""
+        if self._projector is not None:
+            await self._projector.stop()
         await self.runner.stop()
         if self._trail is not None:
             await self._trail.close()
+        if self.imaging is not None:
+            await self.imaging.close()
         await self.store.close()
+
+
+async def open_running(
+    settings: Settings, tallied: Tallied | None = None, pictures: Processes | None = None
+) -> Running:
+    """A tenant's server over the store of the settings; see `Running`. Raises `Unavailable`,
+    `NotRunnable`."""
+    store = await open_store(settings)
+    try:
+        return Running(settings, store, tallied, await open_imaging(settings, store), pictures)
+    except BaseException:
+        await store.close()
+        raise

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from fhirserver.audit.chain import TYPE
+from fhirserver.audit.kinds import KINDS
 from fhirserver.model.json import Resource, decode
 from fhirserver.model.reference import literal
 from fhirserver.search.expression import (
@@ -40,6 +41,8 @@ COLUMNS: Final = (
     "request",
 )
 _PAGE: Final = 500
+_BESIDE: Final = frozenset(KINDS[kind].subtype.code for kind in ("consent-decision", "disclosure"))
+"""Subtypes of events that stand beside that of the access itself."""
 _PATIENT: Final = "Patient"
 
 
@@ -85,7 +88,9 @@ async def accesses(
     while query is not None:
         page = await store.search(query)
         for version in page.versions:
-            yield seen(decode(version.body or b"{}"))
+            event = decode(version.body or b"{}")
+            if not _BESIDE.intersection(item.get("code") for item in event.get("subtype", ())):
+                yield seen(event)
         query = replace(query, after=page.next) if page.next is not None else None
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from fhirserver.audit.chain import TYPE
 from fhirserver.model.json import decode, encode
 from fhirserver.search.expression import Query
+from fhirserver.search.shape import marked
 from fhirserver.store.parted import Wrapped
 from fhirserver.store.port import (
     HistoryPage,
@@ -71,4 +72,5 @@ def masked(version: Version) -> Version:
         if "query" in entity:
             del entity["query"]
             entity["_query"] = _MASKED
-    return version._replace(body=encode(event))
+    event.pop("text", None)  # it may tell what was masked
+    return version._replace(body=encode(marked(event)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hmac
 import os
+from asyncio import gather
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -109,8 +110,8 @@ class Segments:
             for group in groups:
                 with suppress(Stale):  # another has; if not, verification finds what lies there
                     await self._commit(group)
-        for segment in segments:
-            await self._records.delete(COLLECTION, segment.key)
+        # Together, so that a store that commits in groups makes one sync of them.
+        await gather(*(self._records.delete(COLLECTION, item.key) for item in segments))
 
     async def _commit(self, changes: Sequence[Change]) -> None:
         if self._store.atomic:

@@ -18,6 +18,7 @@ from fhirserver.cli.keys import list_keys, make, retire, rewrap, rotate
 from fhirserver.cli.keys import status as key_status
 from fhirserver.cli.load import load
 from fhirserver.cli.package import install, list_packages, remove
+from fhirserver.cli.policy import COMMANDS as POLICY_COMMANDS
 from fhirserver.cli.reindex import reindex
 from fhirserver.cli.serve import serve
 from fhirserver.cli.signing_keys import list_signing_keys, rotate_signing_key
@@ -57,6 +58,7 @@ GROUPS: Final[dict[str, tuple[str, Commands]]] = {
     ),
     "client": ("Apps and systems that may ask for access.", {**CLIENT_COMMANDS}),
     "user": ("Accounts of people.", {**USER_COMMANDS}),
+    "policy": ("What each role may do.", {**POLICY_COMMANDS}),
     "tenant": (
         "Tenants beside the one at /.",
         {

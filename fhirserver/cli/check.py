@@ -110,6 +110,7 @@ def of_store(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", f"index of {table}: {rows:,} rows")
     if found.schema == found.newest_schema:
         yield from _of_index(settings)
+        yield from _of_policies(settings)
     if total and not any(found.entries.values()):
         yield Finding("wrong", "nothing is indexed, so no search finds anything")
 
@@ -133,6 +134,25 @@ def _of_index(settings: Settings) -> Iterator[Finding]:
         yield Finding("note", "a server indexes that when it runs; so does: fhirserver reindex")
     else:
         yield Finding("ok", "all is indexed by the rules of this version")
+
+
+def _of_policies(settings: Settings) -> Iterator[Finding]:
+    """What each role may do, and which policies are the tenant's own."""
+    import asyncio
+
+    from fhirserver.access.policy import Policies, findings
+    from fhirserver.app import open_authority
+    from fhirserver.definitions.packaged import packaged
+
+    async def in_force() -> tuple[Policies, list[str]]:
+        async with open_authority(settings) as (authority, _):
+            return authority.policies, sorted(await authority.own_policies())
+
+    policies, own = asyncio.run(in_force())
+    for text in findings(policies, packaged()):
+        yield Finding("wrong", f"policies: {text}")
+    yield Finding("ok", f"policies of {', '.join(sorted(policies.roles))}")
+    yield Finding("ok", f"policies of the tenant's own: {', '.join(own) or 'none'}")
 
 
 def _of_mongodb(settings: Settings) -> Iterator[Finding]:
@@ -161,6 +181,7 @@ def _of_mongodb(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", f"{type}: {count:,}")
     if all(state.is_there for state in found.states):
         yield from _of_index(settings)
+        yield from _of_policies(settings)
 
 
 def _shown(name: str, settings: Settings) -> object:

@@ -42,6 +42,7 @@ def run(settings: Settings) -> None:
     """Serves until the process is told to stop; lets requests under way end first."""
     import uvicorn
 
+    from fhirserver.cli.dicom import dicom_port
     from fhirserver.cli.tls import Config
 
     _prepare(settings)
@@ -68,15 +69,16 @@ def run(settings: Settings) -> None:
     socket = config.bind_socket()
     port = socket.getsockname()[1]
     tell_addresses(settings.host, port, settings.scheme, is_open=settings.auth == "none")
-    if settings.workers > 1:
-        from uvicorn.supervisors import Multiprocess
+    with dicom_port(settings):
+        if settings.workers > 1:
+            from uvicorn.supervisors import Multiprocess
 
-        Multiprocess(config, sockets=[socket]).run()
-        return
-    server = uvicorn.Server(config)
-    server.run(sockets=[socket])
-    if not server.started:
-        raise typer.Exit(_FAILED)
+            Multiprocess(config, sockets=[socket]).run()
+            return
+        server = uvicorn.Server(config)
+        server.run(sockets=[socket])
+        if not server.started:
+            raise typer.Exit(_FAILED)
 
 
 def _prepare(settings: Settings) -> None:

@@ -60,20 +60,20 @@ def read_header(
 ) -> Header:
     """The header of the data set that `data` holds from `start` on (an `mmap` will do as well).
 
-    `whole`: nothing comes behind `data`; else they are the first bytes of it. `assumed` are
+    `whole`: nothing comes behind `data`; else they are the first bytes of it (a deflated one is
+    read as if it were whole). `assumed` are
     values of (0008,0005) for a data set that has none. Places count from `start`.
     Raises `NeedMore` where the header goes on behind `data`, `Unreadable` where its bytes are
     against PS3.5 or it is beyond the bounds above.
     """
     encoding = encoding_of(transfer_syntax)
     if encoding.deflated:
-        data, whole = _inflated(bytes(data[start:]), whole=whole)
-        start = 0
+        scan = HeaderScan(transfer_syntax, assumed)
+        scan.feed(data[start:])
+        return scan.finish()
     reader = Reader(data, start, encoding, whole=whole, assumed=assumed)
     dataset = reader.read()
     written = msgspec.json.encode(dataset)
-    if encoding.deflated:
-        return Header(dataset, written, None, None, {})
     return Header(dataset, written, reader.pixel_data, reader.pixels, reader.bulk)
 
 
@@ -146,15 +146,6 @@ class HeaderScan:
             self._wants = max(more.size - reader.base - done, 2 * len(self._held))
             if self._wants > _ELEMENT:
                 raise Unreadable("The header is larger than this server takes.") from None
-
-
-def _inflated(data: bytes, *, whole: bool) -> tuple[bytes, bool]:
-    """The first bytes of a deflated data set, and whether they are all (PS3.5 A.5)."""
-    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
-    header = _inflate(inflating, data, _INFLATED)
-    if inflating.unconsumed_tail:
-        return header, False  # more than a header may be; fails only if it is not over here
-    return header, whole
 
 
 def _inflate(inflating: zlib._Decompress, data: bytes, most: int) -> bytes:

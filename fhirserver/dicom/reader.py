@@ -145,6 +145,8 @@ class Reader:
                 self._end_at_pixels(level, tag, vr, at, value, length)
                 return end
             self._elements += 1
+            if self._elements > _ELEMENTS or self._bytes > _VALUES:
+                raise Unreadable("The header is larger than this server takes.")
             if tag <= level.last:
                 level.in_order = False
             level.last = tag
@@ -206,7 +208,7 @@ class Reader:
     def _read_value(self, level: _Level, tag: int, vr: str, at: int, length: int) -> None:
         name = f"{tag:08X}"
         if not length:
-            level.dataset[name] = {"vr": vr}
+            level.dataset[name] = _UTF8 if tag == _CHARACTER_SET else {"vr": vr}
             return
         convert = self._convert.get(vr)
         if convert is None or length > _LONG_TEXT:

@@ -40,7 +40,7 @@ def shaped(
     if not wanted:
         return resource
     children = definitions.children(resource["resourceType"])
-    return _marked(
+    return marked(
         {
             name: value
             for name, value in resource.items()
@@ -57,7 +57,7 @@ def _has_to_be(child: Child | None, wanted: frozenset[str]) -> bool:
 
 
 def _summary(definitions: Definitions, resource: Resource) -> Resource:
-    return _marked(_in_summary(definitions, resource["resourceType"], resource) | _kept(resource))
+    return marked(_in_summary(definitions, resource["resourceType"], resource) | _kept(resource))
 
 
 def _kept(resource: Resource) -> Resource:
@@ -100,7 +100,7 @@ def _summary_members(definitions: Definitions, path: str) -> Mapping[str, str]:
 
 def _text(definitions: Definitions, resource: Resource) -> Resource:
     children = definitions.children(resource["resourceType"])
-    return _marked(
+    return marked(
         {
             name: value
             for name, value in resource.items()
@@ -114,7 +114,7 @@ def _text(definitions: Definitions, resource: Resource) -> Resource:
 def _data(_: Definitions, resource: Resource) -> Resource:
     if "text" not in resource:
         return resource
-    return _marked({name: value for name, value in resource.items() if name != "text"})
+    return marked({name: value for name, value in resource.items() if name != "text"})
 
 
 _SUMMARIES: Mapping[str | None, Callable[[Definitions, Resource], Resource]] = {
@@ -124,7 +124,7 @@ _SUMMARIES: Mapping[str | None, Callable[[Definitions, Resource], Resource]] = {
 }
 
 
-def _marked(part: Resource) -> Resource:
+def marked(part: Resource) -> Resource:
     """The part, in FHIR's usual order, with the tag; `part` itself is not to be kept."""
     meta = dict(part.get("meta") or {})
     tags = [tag for tag in meta.get("tag") or () if tag.get("code") != SUBSETTED["code"]]

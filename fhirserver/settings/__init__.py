@@ -293,6 +293,8 @@ class Settings(Rules, Imaging, Bounds):
                 f"auth 'none' lets everybody do everything, so it is for a loopback address "
                 f"only, and {self.host} is none: set host to 127.0.0.1"
             )
+        if self.auth == "none" and self.dicom_host and not is_loopback(self.dicom_host):
+            raise ValueError("auth 'none' is for a loopback address only: so is its dicom_host")
         if self.encryption == "on" and not self.encryption_key:
             raise ValueError(
                 "encryption needs a master key: set encryption_key to file:PATH, env:NAME or "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -34,6 +35,45 @@ class Imaging(BaseSettings):
         default="FHIRSERVER",
         pattern=r"^[!-\[\]-~]{1,16}$",
         description="Application entity title that the server is called by, and calls with.",
+    )
+    dicom_host: str = Field(
+        default="",
+        description="Address that DICOM associations are made to. Empty: that of `HOST`.",
+    )
+    dicom_processes: int = Field(
+        default=1, ge=1, le=64, description="Processes that serve DICOM associations."
+    )
+    dicom_associations: int = Field(
+        default=100, ge=1, le=10_000, description="DICOM associations of a process at once."
+    )
+    dicom_peer_associations: int = Field(
+        default=25, ge=1, le=10_000, description="Those of one peer."
+    )
+    dicom_silence: int = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        description="Seconds without a message after which a DICOM association is aborted.",
+    )
+    dicom_object_limit: int = Field(
+        default=8 * 2**30,
+        ge=2**20,
+        description="Bytes of a data set that is stored by C-STORE.",
+    )
+    dicom_private_classes: bool = Field(
+        default=True,
+        description="Instances of SOP classes outside the standard are stored too.",
+    )
+    dicom_tls_certificate: Path | None = Field(
+        default=None,
+        description="Certificate chain (PEM): DICOM associations are made over TLS then.",
+    )
+    dicom_tls_key: Path | None = Field(
+        default=None, description="Private key of that certificate (PEM), if it is not in there."
+    )
+    dicom_tls_clients: Path | None = Field(
+        default=None,
+        description="Certificates (PEM) of the authorities of clients: each has to show one then.",
     )
 
     dicom_issuers: Words = Field(
@@ -84,6 +124,19 @@ class Imaging(BaseSettings):
         except (KeyError, ValueError, OSError):
             raise ValueError("use an IANA name, such as Europe/Vienna") from None
         return value
+
+    dicomweb_body_limit: int = Field(
+        default=4 * 2**30,
+        gt=0,
+        description="Largest body in bytes that is stored over DICOMweb.",
+    )
+    picture_processes: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="Processes of each worker that decode, transcode and draw images; they start "
+        "when they are first needed.",
+    )
 
     @field_validator("blobs")
     @classmethod

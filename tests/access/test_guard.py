@@ -482,3 +482,22 @@ async def test_everything_is_what_the_caller_may_search_of_it(tmp_path: Path) ->
         assert {"Patient", "Observation"} <= types
         with pytest.raises(Forbidden):  # of which nurses see nothing
             await place.client.get("Patient/bob/$everything?_type=Account", grant=nurse.grant)
+
+
+@pytest.mark.check("FHA-15")
+async def test_a_part_of_a_resource_has_no_narrative_that_tells_the_rest(place: World) -> None:
+    text = {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">fever</div>'}
+    await place.client.put(observation("o-text", "bob") | {"text": text})
+    for part in ("_elements=status", "_summary=data"):
+        answer = await place.client.get(f"Observation/o-text?{part}", grant=DOCTOR)
+        assert "text" not in answer
+        assert answer["meta"]["tag"][0]["code"] == "SUBSETTED"
+
+
+@pytest.mark.check("FHA-15")
+async def test_what_is_contained_is_not_told_without_its_container(place: World) -> None:
+    of_ann = BY_NAME["patient"].grant
+    found = await place.client.get("Medication?_contained=true&code=aspirin", grant=of_ann)
+    ids = [entry["resource"]["id"] for entry in found.get("entry", ())]
+    assert ids
+    assert "m-bob" not in ids

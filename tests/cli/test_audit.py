@@ -76,7 +76,7 @@ def test_a_whole_trail_is_told_to_be_whole() -> None:
     asyncio.run(used())
     result = run(verify, "--data", "one")
     assert result.exit_code == 0
-    assert "The trail is whole: 7 events in 1 lanes." in result.output
+    assert "The trail is whole: 9 events in 1 lanes." in result.output
 
 
 @pytest.mark.check("AUD-7")

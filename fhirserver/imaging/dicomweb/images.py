@@ -24,7 +24,7 @@ _CACHED: Final = 4_000_000  # offsets that are remembered, of all instances
 
 
 class _Attribute(msgspec.Struct):
-    Value: list[int | float | str | None] = []  # noqa: N815 - DICOM JSON's name
+    Value: list[int | float | str | None] = []
 
 
 class _Image(msgspec.Struct):

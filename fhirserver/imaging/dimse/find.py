@@ -90,7 +90,7 @@ def _found(session: Session, event: Any) -> Iterator[Result]:
             status,
             answer(
                 match,
-                wanted.tags,
+                wanted,
                 QueryRetrieveLevel=str(data.QueryRetrieveLevel),
                 RetrieveAETitle=session.called.title,
                 InstanceAvailability="ONLINE",

@@ -15,6 +15,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
+from pydicom.valuerep import PersonName
 from pynetdicom.dsutils import decode
 
 from fhirserver.dicom.matching import Item, Key, key
@@ -71,27 +72,34 @@ def _walk(data: Dataset, depth: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an identifier asks: `keys` to match; `tags` to return, in order, by their VR;
-    `shown`: the matching keys as the audit trail tells them."""
+    """What an identifier asks: `keys` to match; `tags` to return, in order, by their VR, and
+    `inner`, those of the items of sequences that have some; `shown`: the matching keys as the
+    audit trail tells them."""
 
     keys: tuple[Key, ...]
     tags: Mapping[str, str]
+    inner: Mapping[str, Mapping[str, str]]
     shown: tuple[tuple[str, str], ...]
 
 
 def asked(data: Dataset, *, fuzzy: bool = False) -> Asked:
     """The keys of an identifier. Raises `Invalid` for a value that no key can have."""
-    keys, tags, shown = [], {}, []
+    keys: list[Key] = []
+    tags: dict[str, str] = {}
+    inner: dict[str, Mapping[str, str]] = {}
+    shown: list[tuple[str, str]] = []
     for element in data:
         tag = f"{element.tag:08X}"
         if tag in _NO_KEYS or element.tag.element == 0:
             continue
         tags[tag] = str(element.VR)
+        if element.VR == "SQ" and element.value:
+            inner[tag] = asked(element.value[0]).tags
         made = _key(tag, element, fuzzy=fuzzy)
         if made is not None:
             keys.append(made)
             shown.append((element.keyword or tag, _shown(element)))
-    return Asked(tuple(keys), tags, tuple(shown))
+    return Asked(tuple(keys), tags, inner, tuple(shown))
 
 
 def text_of(element: DataElement) -> str:
@@ -99,7 +107,7 @@ def text_of(element: DataElement) -> str:
     value = element.value
     if value is None or element.VR in _BINARY:
         return ""
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, str | PersonName) or not isinstance(value, Iterable):
         return str(value)
     return "\\".join("" if item is None else str(item) for item in value)
 
@@ -122,20 +130,30 @@ def _shown(element: DataElement) -> str:
     return "&".join(f"{name}={value}" for name, value in asked(element.value[0]).shown)
 
 
-def answer(found: Mapping[str, Any], wanted: Mapping[str, str], **fixed: str) -> Dataset:
+def answer(found: Mapping[str, Any], wanted: Asked, **fixed: str) -> Dataset:
     """What answers: the wanted attributes of a match in DICOM JSON, empty where it has none.
 
     `fixed` are attributes by keyword. Text is in UTF-8.
     """
     data = Dataset()
-    for tag, vr in wanted.items():
+    for tag, vr in wanted.tags.items():
         element = found.get(tag)
+        if element and tag in wanted.inner:
+            element = element | {"Value": _narrowed(element, wanted.inner[tag])}
         made = _element(tag, element) if element and "Value" in element else None
         data.add(made or DataElement(Tag(int(tag, 16)), _vr(element, vr), None))
     for name, value in fixed.items():
         setattr(data, name, value)
     data.SpecificCharacterSet = UTF_8
     return data
+
+
+def _narrowed(element: Mapping[str, Any], tags: Mapping[str, str]) -> list[Any]:
+    """The items of a sequence with the wanted attributes alone."""
+    return [
+        {tag: item.get(tag, {"vr": vr}) for tag, vr in tags.items()}
+        for item in element.get("Value", ())
+    ]
 
 
 def _vr(element: Mapping[str, Any] | None, vr: str) -> str:

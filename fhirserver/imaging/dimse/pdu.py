@@ -139,7 +139,8 @@ def _proposed(value: bytes) -> Proposed:
 
 def _user_information(value: bytes) -> dict[str, object]:
     found: dict[str, object] = {}
-    roles, extended = set(), set()
+    roles: set[str] = set()
+    extended: set[str] = set()
     for kind, item in _items(value):
         if kind == 0x51 and len(item) == 4:
             found["maximum_length"] = int.from_bytes(item)

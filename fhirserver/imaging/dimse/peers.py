@@ -42,6 +42,7 @@ SCOPES: Final[dict[Service, tuple[str, ...]]] = {
         "system/Patient.rs",
         "system/Appointment.rs",
         "system/Task.rs",
+        "system/Device.rs",
     ),
     "mpps": ("system/ImagingStudy.u",),
     "commitment": ("system/ImagingStudy.r",),

@@ -6,7 +6,6 @@ associations are handed over with the bytes that were read (docs/adr/0063-c-stor
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,11 +34,15 @@ from fhirserver.imaging.dimse.pdu import (
     Proposed,
 )
 from fhirserver.imaging.dimse.session import Limits, Session
-from fhirserver.imaging.dimse.sop_classes import VERIFICATION, is_storage, takes_transfer_syntax
+from fhirserver.imaging.dimse.sop_classes import (
+    OTHER_SERVICES,
+    VERIFICATION,
+    is_storage,
+    takes_transfer_syntax,
+)
 from fhirserver.imaging.dimse.storing import Keeping, Status, Storage, Storing
 from fhirserver.imaging.dimse.wire import Closed, Wire
 
-_LOG = logging.getLogger("fhirserver.imaging")
 ARTIM: Final = 30.0
 """Seconds until the A-ASSOCIATE-RQ is there, from the connection on (PS3.8 9.1.4)."""
 
@@ -50,11 +53,13 @@ _UNCOMPRESSED: Final = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, DEFLATED, EXPLICIT_BIG
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An association that is taken."""
+    """An association that is taken. `private`: SOP classes outside the standard are stored too.
+    `leave` is called when it has ended."""
 
     session: Session
     keeping: Keeping
-    private: bool = True
+    private: bool
+    leave: Callable[[], None]
 
 
 class House(Protocol):
@@ -82,19 +87,14 @@ class Message:
 
 
 class Reception:
-    """One association, from its first byte to its last.
+    """One association, from its first byte to its last. `run` in a thread; `stop` from others."""
 
-    `is_stopping` tells whether the server is to end: the message under way is finished then,
-    and the association aborted.
-    """
-
-    def __init__(
-        self, connection: socket.socket, house: House, is_stopping: Callable[[], bool]
-    ) -> None:
+    def __init__(self, connection: socket.socket, house: House) -> None:
         self._house = house
         self._limits = house.limits
         self._wire = Wire(connection, house.limits.pdu)
-        self._is_stopping = is_stopping
+        self._stops = False
+        self._leave: Callable[[], None] | None = None
         self._accepted: dict[int, tuple[str, str]] = {}
         self._message: Message | None = None
         self._storing: Storing | None = None
@@ -112,6 +112,16 @@ class Reception:
         finally:
             self._give_up()
 
+    def stop(self, *, at_once: bool = False) -> None:
+        """Ends it when its message under way is answered; `at_once`: whatever is under way.
+
+        What was not answered the peer has to send again, so that nothing it relies on is lost.
+        """
+        self._stops = True
+        if at_once or self._message is None:
+            with suppress(OSError):
+                self._wire.connection.shutdown(socket.SHUT_RD)
+
     def _associate(self) -> None:
         kind, body = self._wire.pdu(ARTIM)
         if kind == pdu.ABORT:
@@ -124,6 +134,7 @@ class Reception:
             self._wire.send(pdu.associate_reject(*admission.value))
             self._wire.drain(_LEAVING)
             return
+        self._leave = admission.leave
         if not _is_for_storage(request, admission.private):
             held = pdu.HEAD.pack(kind, len(body)) + bytes(body) + self._wire.held()
             self._house.hand_over(self._wire.connection, held, admission)
@@ -149,7 +160,7 @@ class Reception:
     def _serve(self) -> None:
         """Sta6: data transfer."""
         while True:
-            if self._is_stopping() and self._message is None:
+            if self._stops and self._message is None:
                 raise Malformed(pdu.NOT_SPECIFIED)
             kind, body = self._wire.pdu(self._limits.silence)
             if kind == pdu.P_DATA_TF:
@@ -207,9 +218,10 @@ class Reception:
             if storage.is_excessive:
                 raise Malformed(pdu.NOT_SPECIFIED)
         if is_last:
-            status = storage.finish() if storage is not None else message.status
-            assert status is not None
-            self._respond(message, status)
+            if storage is not None:
+                message.status = Status(storage.finish(), storage.comment)
+            assert message.status is not None
+            self._respond(message, message.status)
 
     def _begin(self, message: Message, request: Command) -> None:
         """What a request is; those without a data set are answered at once."""
@@ -227,7 +239,7 @@ class Reception:
             message.status = Status(command.CANNOT_UNDERSTAND, "There is no data set")
         else:
             assert self._storing is not None
-            message.storage = self._storing.open(abstract, request.instance, transfer_syntax)
+            message.storage = self._storing.begin(abstract, request.instance, transfer_syntax)
         if not request.has_data_set:
             assert message.status is not None
             self._respond(message, message.status)
@@ -247,6 +259,8 @@ class Reception:
         if self._message is not None and self._message.storage is not None:
             self._message.storage.abort()
         self._end_transfers()
+        if self._leave is not None:
+            self._leave()
         with suppress(OSError):
             self._wire.connection.close()
 
@@ -257,8 +271,6 @@ class Reception:
 
 def _is_for_storage(request: AssociateRequest, private: bool) -> bool:
     """Whether nothing else is asked for: what nobody serves does not count as asked for."""
-    from fhirserver.imaging.dimse.sop_classes import OTHER_SERVICES
-
     return not request.roles and not any(
         one.abstract_syntax in OTHER_SERVICES for one in request.contexts
     )

@@ -10,7 +10,9 @@ from pynetdicom import evt
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
 
 from fhirserver.dicom.part10 import read_file_meta
+from fhirserver.imaging.dimse import commitment, mpps, worklist
 from fhirserver.imaging.dimse.association import serve
+from fhirserver.imaging.dimse.contexts import WORKLIST
 from fhirserver.imaging.dimse.find import Result, extended_negotiation, find
 from fhirserver.imaging.dimse.retrieve import get, move
 from fhirserver.imaging.dimse.session import Session
@@ -45,6 +47,8 @@ def serve_association(
     """
 
     def found(event: Any) -> Iterator[Result]:
+        if event.request.AffectedSOPClassUID == WORKLIST:
+            return worklist.find(session, event)
         return find(session, event)
 
     def stored(event: Any) -> int:
@@ -65,6 +69,9 @@ def serve_association(
         (evt.EVT_C_ECHO, lambda event: SUCCESS),
         (evt.EVT_SOP_EXTENDED, extended_negotiation),
         (evt.EVT_C_FIND, found),
+        (evt.EVT_N_CREATE, lambda event: mpps.create(session, event)),
+        (evt.EVT_N_SET, lambda event: mpps.set(session, event)),
+        (evt.EVT_N_ACTION, lambda event: commitment.action(session, event)),
     ]
     if storing is not None:
         handlers.append((evt.EVT_C_STORE, stored))

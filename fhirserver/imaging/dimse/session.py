@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -18,8 +19,13 @@ from fhirserver.errors import Forbidden, Invalid
 from fhirserver.imaging.dimse.admission import Rejection, admitted
 from fhirserver.imaging.dimse.peers import Peer, Peers, title_of
 from fhirserver.interactions.request import Answer, Request
+from fhirserver.store.records import Records
 
 _T = TypeVar("_T")
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,10 @@ class Limits:
 class Called:
     """A tenant as it is called by its AE title.
 
-    `dispatch` is its gate's, and runs on `loop`, as `peers` do. `access` makes grants; None on
-    an open server. `tls` is what peers with TLS are called with.
+    `dispatch` is its gate's, and runs on `loop`, as `peers` and `records` do. `records` keep
+    requests for storage commitment; without them, there are none. `access` makes grants; None
+    on an open server. `tls` is what peers with TLS are called with. `now` gives microseconds
+    since 1970.
     """
 
     tenant: str
@@ -46,6 +54,8 @@ class Called:
     peers: Peers
     dispatch: Callable[[Request], Awaitable[Answer]]
     loop: asyncio.AbstractEventLoop
+    now: Callable[[], int] = _now
+    records: Records | None = None
     access: Authority | None = None
     tls: ssl.SSLContext | None = None
     limits: Limits = Limits()
@@ -111,3 +121,17 @@ def admit(
     except Forbidden:
         return Rejection.NO_REASON
     return Session(called, peer, grant, Origin(address, server, request_id))
+
+
+async def admitted_again(called: Called, title: str) -> Session | None:
+    """The session of a peer for what is done later, on its behalf; None where it is none now.
+
+    On an open server whoever calls is a peer, but only those with an address can be called.
+    """
+    peer = await called.peers.get(title)
+    if peer is None or peer.suspended:
+        return None
+    try:
+        return Session(called, peer, called.grant(peer), Origin())
+    except Forbidden:
+        return None

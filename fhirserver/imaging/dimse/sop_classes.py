@@ -15,7 +15,8 @@ _STORAGE: Final = (
     "1.2.840.10008.5.1.4.34.7",  # RT Beams Delivery Instruction
     "1.2.840.10008.5.1.4.34.10",  # RT Brachy Application Setup Delivery Instruction
 )
-# Protocols and inventories, which belong to no study, and their query and retrieve.
+_OF_PATIENTS: Final = ("1.2.840.10008.5.1.4.1.1.200.2", "1.2.840.10008.5.1.4.1.1.200.8")
+# Other protocols and inventories, which belong to no study, and their query and retrieve.
 _NOT: Final = ("1.2.840.10008.5.1.4.1.1.200.", "1.2.840.10008.5.1.4.1.1.201.")
 
 _SYNTAXES: Final = ("1.2.840.10008.1.2", "1.2.840.113619.5.2")
@@ -25,7 +26,9 @@ def is_storage(sop_class: str, *, private: bool = True) -> bool:
     """Whether instances of a SOP class are stored; `private`: also those outside the standard."""
     if not sop_class.startswith(_DICOM):
         return private
-    return sop_class.startswith(_STORAGE) and not sop_class.startswith(_NOT)
+    if sop_class.startswith(_NOT):
+        return sop_class in _OF_PATIENTS
+    return sop_class.startswith(_STORAGE)
 
 
 def takes_transfer_syntax(uid: str) -> bool:

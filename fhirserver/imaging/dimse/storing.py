@@ -71,7 +71,7 @@ class Storing:
         self.source = Source(session.peer.title, session.origin.address or "")
         self._transfers: OrderedDict[str, Transfer] = OrderedDict()
 
-    def open(self, sop_class: str, instance: str, transfer_syntax: str) -> Storage:
+    def begin(self, sop_class: str, instance: str, transfer_syntax: str) -> Storage:
         """An instance that is announced; its data set follows."""
         return Storage(self, sop_class, instance, transfer_syntax)
 
@@ -122,6 +122,7 @@ class Storage:
         self._left = storing.keeping.longest
         self._scan = HeaderScan(transfer_syntax, storing.assumed)
         self._start = 0
+        self.comment = ""
         if not storing.is_allowed:
             self._status = _NOT_ALLOWED
         elif not may_be_uid(instance):
@@ -160,8 +161,13 @@ class Storage:
         """Whether so much came behind a failure that the peer does not mean to stop."""
         return self._left < -self._storing.keeping.longest
 
-    def finish(self) -> Status:
-        """Commits; what the response says. Raises nothing but what is nobody's to handle."""
+    def finish(self) -> int:
+        """Commits. The status of the response; `comment` is its Error Comment."""
+        status = self._finished()
+        self.comment = status.comment
+        return status.code
+
+    def _finished(self) -> Status:
         try:
             return self._status or self._committed()
         except Mismatch as error:

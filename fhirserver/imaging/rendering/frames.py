@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from fhirserver.dicom.pixels import Pixels
@@ -179,7 +180,7 @@ def _offsets(code: str, table: bytes, first: int, count: int) -> Sequence[int] |
     if len(table) != count * array(code).itemsize:
         return None
     found = array("Q", (first + offset for offset in array(code, table)))
-    if found[0] != first or any(a >= b for a, b in zip(found, found[1:], strict=False)):
+    if found[0] != first or any(a >= b for a, b in pairwise(found)):
         return None
     return found
 

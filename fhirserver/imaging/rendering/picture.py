@@ -47,7 +47,7 @@ def picture(header: bytes, frame: bytes, number: int, encapsulated: bool, wish: 
 
 
 def _colored(pixels: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
-    from pydicom.pixels import apply_color_lut
+    from pydicom.pixels.processing import apply_color_lut
 
     try:
         return apply_color_lut(pixels, dataset)
@@ -74,7 +74,8 @@ def _windowed(pixels: NDArray[Any], dataset: Dataset, asked: Window | None) -> N
     if pixels.dtype.kind in "iub" and high - low < 1 << _TABLE_BITS:
         values = np.arange(low, high + 1, dtype=np.int64)
         shown = _shown(values, (low, high), dataset, asked)
-        return shown[np.clip(pixels, low, high).astype(np.int64) - low]
+        taken: NDArray[np.uint8] = shown[np.clip(pixels, low, high).astype(np.int64) - low]
+        return taken
     return _shown(pixels, (low, high), dataset, asked)
 
 
@@ -119,7 +120,7 @@ def _shown(
 
 def _modality(values: NDArray[Any], dataset: Dataset) -> NDArray[np.float64]:
     import numpy as np
-    from pydicom.pixels import apply_modality_lut
+    from pydicom.pixels.processing import apply_modality_lut
 
     try:
         with warnings.catch_warnings():
@@ -132,7 +133,7 @@ def _modality(values: NDArray[Any], dataset: Dataset) -> NDArray[np.float64]:
 def _through_table(values: NDArray[np.float64], dataset: Dataset) -> NDArray[np.float64]:
     """By the first VOI LUT (C.11.2.1.1), as parts of its greatest value."""
     import numpy as np
-    from pydicom.pixels import apply_voi
+    from pydicom.pixels.processing import apply_voi
 
     try:
         with warnings.catch_warnings():

@@ -62,17 +62,18 @@ def frame_of(header: Dataset, frame: bytes, number: int, *, encapsulated: bool) 
     """
     from pydicom import Dataset
     from pydicom.encaps import encapsulate
+    from pydicom.uid import UID
 
     found = Dataset()
     found.file_meta = header.file_meta
-    found.update({tag: header.get_item(tag) for tag in header.keys() if tag.group < 0x5200})
+    found.update({tag: header.get_item(tag) for tag in list(header.keys()) if tag.group < 0x5200})
     _check_size(found)
     for name in _IN_GROUPS:
         for item in _group(header, number, name):
             found.update(item)
     found.NumberOfFrames = 1
     if not encapsulated:
-        found.file_meta.TransferSyntaxUID = _EXPLICIT
+        found.file_meta.TransferSyntaxUID = UID(_EXPLICIT)
     name = "PixelData"
     if not encapsulated and header.get("BitsAllocated") in (32, 64) and _is_float(header):
         name = "FloatPixelData" if header.BitsAllocated == 32 else "DoubleFloatPixelData"
@@ -87,7 +88,7 @@ def decoded(dataset: Dataset, *, raw: bool = False) -> NDArray[np.generic]:
 
     YBR becomes RGB, unless `raw`. Raises `Unprocessable` where nothing decodes it.
     """
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     codec = _DECODERS.get(str(dataset.file_meta.TransferSyntaxUID), "")
     try:

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing.connection import wait
 from typing import Final, ParamSpec, TypeVar
 
@@ -52,7 +53,8 @@ class Processes:
             for _ in range(2):
                 executor = self._started()
                 try:
-                    return await asyncio.wrap_future(executor.submit(_timed, work, *args, **kwargs))
+                    bound = partial(work, *args, **kwargs)
+                    return await asyncio.wrap_future(executor.submit(_timed, bound))
                 except BrokenProcessPool:
                     self._broke(executor)
             raise Unprocessable("The pixels of the instance cannot be decoded.")
@@ -97,11 +99,11 @@ def _end_with_parent() -> None:
         os._exit(0)
 
 
-def _timed(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+def _timed(work: Callable[[], _T]) -> _T:
     """Does the work, or ends the process when it takes too long: no codec can be asked to stop."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        return work(*args, **kwargs)
+        return work()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

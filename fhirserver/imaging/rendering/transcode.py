@@ -62,6 +62,8 @@ def header_in(header: bytes, frame: bytes, encapsulated: bool, target: str, fram
     follow as they are and padded to an even length, compressed ones as items after an empty
     offset table that is part of what is given.
     """
+    from pydicom.uid import UID
+
     dataset = dataset_of(header)
     if encapsulated or target in COMPRESSED:
         one = frame_of(dataset, frame, 1, encapsulated=encapsulated)
@@ -75,7 +77,7 @@ def header_in(header: bytes, frame: bytes, encapsulated: bool, target: str, fram
     length = 0
     if target not in COMPRESSED:
         length = _native_length(dataset, frames)
-    dataset.file_meta.TransferSyntaxUID = target
+    dataset.file_meta.TransferSyntaxUID = UID(target)
     return _written(dataset) + _pixel_element(dataset, target, length)
 
 
@@ -90,6 +92,7 @@ def whole(data: bytes, source: str, target: str) -> bytes:
     Raises `TooLarge`, `Unprocessable`.
     """
     from pydicom import dcmread
+    from pydicom.uid import UID
 
     if source == DEFLATED:
         _check_inflated(data)
@@ -97,7 +100,7 @@ def whole(data: bytes, source: str, target: str) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = dcmread(io.BytesIO(data), force=True)
-            dataset.file_meta.TransferSyntaxUID = target
+            dataset.file_meta.TransferSyntaxUID = UID(target)
             return _written(dataset)
     except MemoryError:
         raise TooLarge("The instance is larger than what is transcoded here.") from None

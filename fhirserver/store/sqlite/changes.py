@@ -127,7 +127,14 @@ class Batch:
         self._pending: set[int] = set()
         self._concepts: dict[int, ConceptSet | None] = {}
         self._latest: dict[int, int] = {}
-        self.head = head(connection)
+        self._head: Head | None = None
+
+    @property
+    def head(self) -> Head:
+        """Where the file stands with what was gathered; records alone do not need it."""
+        if self._head is None:
+            self._head = head(self._connection)
+        return self._head
 
     @property
     def connection(self) -> apsw.Connection:
@@ -222,7 +229,7 @@ class Batch:
 
     def return_to(self, earlier: Head) -> None:
         """Forgets commits that were flushed and rolled back since."""
-        self.head = earlier
+        self._head = earlier
         self._known.clear()
         self._latest.clear()
         for rows in (
@@ -303,7 +310,7 @@ class Batch:
         for mine, theirs in ((self._gone, commit.gone), (self._rows, commit.rows)):
             for table, rows in theirs.items():
                 mine[table].extend(rows)
-        self.head = Head(commit.vid, commit.rid, commit.instant)
+        self._head = Head(commit.vid, commit.rid, commit.instant)
 
 
 class _Commit:

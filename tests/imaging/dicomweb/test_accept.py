@@ -41,7 +41,8 @@ from fhirserver.imaging.dicomweb.accept import (
         ),
         # dicomweb-client
         (
-            b'multipart/related; type="application/dicom"; transfer-syntax="1.2.840.10008.1.2.4.90"',
+            b'multipart/related; type="application/dicom"; '
+            b'transfer-syntax="1.2.840.10008.1.2.4.90"',
             [Wanted(DICOM, True, "1.2.840.10008.1.2.4.90")],
         ),
         (

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
-import time
 
 import pytest
 import stores
@@ -13,8 +10,8 @@ from imaging.dimse.calling import command, listening
 from store.making import Clock
 
 from fhirserver.errors import NotSupported
-from fhirserver.imaging.dimse.peers import SERVICES, Peer, Peers
-from fhirserver.imaging.dimse.session import Called, Limits
+from fhirserver.imaging.dimse.peers import Peers
+from fhirserver.imaging.dimse.session import Called
 
 
 async def nothing(request):

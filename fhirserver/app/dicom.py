@@ -1,0 +1,165 @@
+"""A process that serves DICOM associations: store and gate as a worker has, and the port.
+
+`python -m fhirserver.app.dicom N` serves the listening socket with descriptor N, until it is
+told to stop (SIGTERM, SIGINT) or its standard input ends, which its parent holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from fhirserver.app.errors import NotRunnable
+from fhirserver.app.ids import now, request_ids
+from fhirserver.app.open_tenants import OpenTenants
+from fhirserver.app.running import Running, open_running
+from fhirserver.app.tenants import TenantTable
+from fhirserver.errors import FhirError, NotFound
+from fhirserver.imaging.dimse.listening import GRACE, Listening, Places
+from fhirserver.imaging.dimse.peers import CalledTitles, Peers
+from fhirserver.imaging.dimse.serving import Hosted, Serving
+from fhirserver.imaging.dimse.session import Called, Limits
+from fhirserver.settings import Settings
+
+_LOG = logging.getLogger("fhirserver.imaging")
+_FAILED: Final = 3
+
+
+class _Port:
+    """The tenants of the process by their called AE titles."""
+
+    def __init__(self, settings: Settings, running: Running, tenants: OpenTenants) -> None:
+        self._settings = settings
+        self._running = running
+        self._tenants = tenants
+        self._titles = CalledTitles(running.store.records)
+        self._loop = asyncio.get_running_loop()
+        self._limits = Limits(silence=float(settings.dicom_silence))
+
+    def serving(self) -> Serving:
+        settings = self._settings
+        return Serving(
+            self.hosted,
+            limits=self._limits,
+            places=Places(settings.dicom_associations, settings.dicom_peer_associations),
+            longest=settings.dicom_object_limit,
+            private=settings.dicom_private_classes,
+            request_id=request_ids(),
+        )
+
+    def hosted(self, title: str) -> Hosted | None:
+        """The tenant of a title; blocks."""
+        return asyncio.run_coroutine_threadsafe(self._find(title), self._loop).result()
+
+    async def _find(self, title: str) -> Hosted | None:
+        if title == self._settings.dicom_aet:
+            return await self._of(self._running, title, lambda: None)
+        name = await self._titles.tenant(title)
+        if name is None:
+            return None
+        try:
+            opened = await self._tenants.find(name)
+        except NotFound:
+            return None
+        running = opened.__enter__()
+
+        def leave() -> None:
+            self._loop.call_soon_threadsafe(opened.__exit__, None, None, None)
+
+        return await self._of(running, title, leave)
+
+    async def _of(self, running: Running, title: str, leave: Callable[[], None]) -> Hosted | None:
+        if running.imaging is None:
+            leave()
+            return None
+        called = Called(
+            tenant=running.tenant,
+            title=title,
+            base=await running.base(),
+            peers=Peers(running.store.records, now=now),
+            dispatch=running.dispatch,
+            loop=self._loop,
+            now=now,
+            records=running.store.records,
+            access=None if running.is_open else running.access,
+            limits=self._limits,
+        )
+        return Hosted(called, running.imaging.blobs.spool, leave)
+
+
+async def serve(settings: Settings, listener: socket.socket, stops: asyncio.Event) -> None:
+    """Serves associations until `stops` is set; messages under way are answered then.
+
+    Raises `FhirError`, `NotRunnable`, `OSError` where it cannot start.
+    """
+    tls = tls_of(settings)
+    running = await open_running(settings)
+    try:
+        await running.start(settings.base_url or "")
+        tenants = OpenTenants(settings, TenantTable(running.store.records))
+        try:
+            house = _Port(settings, running, tenants).serving()
+            listening = Listening(listener, house, most=settings.dicom_associations, tls=tls)
+            listening.start()
+            await stops.wait()
+            await asyncio.to_thread(listening.stop, GRACE)
+        finally:
+            await tenants.close()
+    finally:
+        await running.close()
+
+
+def tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """TLS of the port by BCP 195 (PS3.15 B.9, B.12), if it has any. Raises `OSError`."""
+    if settings.dicom_tls_certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.load_cert_chain(
+        settings.dicom_tls_certificate, settings.dicom_tls_key, password=lambda: ""
+    )
+    if settings.dicom_tls_clients is not None:
+        context.load_verify_locations(settings.dicom_tls_clients)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+async def _run(settings: Settings, listener: socket.socket) -> None:
+    loop, stops = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stops.set)
+
+    def orphaned() -> None:
+        while os.read(0, 1024):
+            pass
+        loop.call_soon_threadsafe(stops.set)
+
+    threading.Thread(target=orphaned, name="parent", daemon=True).start()
+    await serve(settings, listener, stops)
+
+
+def main(descriptor: str) -> int:
+    """The process. The number that it ends with."""
+    settings = Settings()
+    logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s - %(message)s")
+    logging.getLogger("fhirserver").setLevel(settings.log_level.upper())
+    try:
+        asyncio.run(_run(settings, socket.socket(fileno=int(descriptor))))
+    except (FhirError, NotRunnable, OSError) as error:
+        _LOG.error("the DICOM port cannot be served: %s", error)
+        return _FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
