@@ -181,7 +181,7 @@ def _read(data: mmap.mmap, spool: Spool, now: Callable[[], int]) -> Received:
         if meta.sop_class == _DIRECTORY:
             raise Unreadable("This is a directory of a medium, not an instance.")
         header = read_header(view, meta.transfer_syntax, start=meta.start)
-        identity = identity_of(header, meta.sop_class, meta.instance)
+        identity = identity_of(header)  # whatever the file says of it
         head = written_file_meta(identity.sop_class, identity.instance, meta.transfer_syntax)
         blob = spool.open()
         try:
