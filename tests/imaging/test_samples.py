@@ -12,7 +12,7 @@ from interactions.client import BASE, now
 from pydicom import dcmread
 
 from fhirserver.demo.population import patients as bundles
-from fhirserver.demo.systems import MRN
+from fhirserver.demo.systems import ACCESSION, MRN
 from fhirserver.dicom.mapping.issuers import Issuers
 from fhirserver.imaging.importing import Importer
 from fhirserver.imaging.samples.studies import orders, write_studies
@@ -20,13 +20,12 @@ from fhirserver.load.journal import Journal
 from fhirserver.model.json import Resource
 
 TODAY = date(2026, 11, 21)
-SYSTEM = "https://demo.example.org/fhir/identifier/accession"
 
 
 @pytest.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     async with open_place(tmp_path / "data") as found:
-        found.issuers = Issuers(patient=MRN, accession=SYSTEM)
+        found.issuers = Issuers(patient=MRN, accession=ACCESSION)
         yield found
 
 
@@ -58,7 +57,7 @@ async def test_they_are_studies_of_the_patients_by_their_orders(
     place: Place, tmp_path: Path
 ) -> None:
     patients = people()
-    for one in [*patients, *orders(patients, TODAY, SYSTEM)]:
+    for one in [*patients, *orders(patients, TODAY, ACCESSION)]:
         await place.client.put({k: v for k, v in one.items() if k != "managingOrganization"})
     folder = tmp_path / "files"
     folder.mkdir()
