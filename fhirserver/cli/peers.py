@@ -17,6 +17,32 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 Title: TypeAlias = Annotated[str, typer.Argument(help="The AE title.")]
+Addresses: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--from", help="Address or network that it calls from; may be repeated."),
+]
+Services: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(help="echo store find move get worklist mpps commitment; may be repeated."),
+]
+Certificate: TypeAlias = Annotated[
+    str | None, typer.Option(help="Subject name of the certificate that it must show.")
+]
+Host: TypeAlias = Annotated[str | None, typer.Option(help="Where it is called.")]
+Port: TypeAlias = Annotated[int | None, typer.Option(help="Its port.")]
+ByTls: TypeAlias = Annotated[bool, typer.Option("--tls", help="It is called by TLS.")]
+Issuer: TypeAlias = Annotated[
+    str | None, typer.Option(help="Issuer of patient ids where it names none.")
+]
+Zone: TypeAlias = Annotated[
+    str | None, typer.Option(help="Its time zone (IANA) where it names none.")
+]
+CharacterSet: TypeAlias = Annotated[
+    str | None, typer.Option(help="Its character set where it names none.")
+]
+Roles: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="Policy of it [dicom]; may be repeated.")
+]
 
 
 def list_peers(data: Data = None, tenant: TenantName = None) -> None:
@@ -34,32 +60,16 @@ def list_peers(data: Data = None, tenant: TenantName = None) -> None:
 
 def add(
     title: Title,
-    address: Annotated[
-        list[str] | None,
-        typer.Option("--from", help="Address or network that it calls from; may be repeated."),
-    ] = None,
-    may: Annotated[
-        list[str] | None,
-        typer.Option(help="echo store find move get worklist mpps commitment; may be repeated."),
-    ] = None,
-    certificate: Annotated[
-        str | None, typer.Option(help="Subject name of the certificate that it must show.")
-    ] = None,
-    host: Annotated[str | None, typer.Option(help="Where it is called.")] = None,
-    port: Annotated[int | None, typer.Option(help="Its port.")] = None,
-    tls: Annotated[bool, typer.Option("--tls", help="It is called by TLS.")] = False,
-    issuer: Annotated[
-        str | None, typer.Option(help="Issuer of patient ids where it names none.")
-    ] = None,
-    time_zone: Annotated[
-        str | None, typer.Option(help="Its time zone (IANA) where it names none.")
-    ] = None,
-    character_set: Annotated[
-        str | None, typer.Option(help="Its character set where it names none.")
-    ] = None,
-    role: Annotated[
-        list[str] | None, typer.Option(help="Policy of it [dicom]; may be repeated.")
-    ] = None,
+    address: Addresses = None,
+    may: Services = None,
+    certificate: Certificate = None,
+    host: Host = None,
+    port: Port = None,
+    tls: ByTls = False,
+    issuer: Issuer = None,
+    time_zone: Zone = None,
+    character_set: CharacterSet = None,
+    role: Roles = None,
     data: Data = None,
     tenant: TenantName = None,
 ) -> None:
