@@ -69,7 +69,9 @@ def _dicom_port(server: Server) -> str:
 
 def _wait_for(port: int) -> None:
     """Its processes start behind the port; what they are not there for yet waits."""
-    subprocess.run(["echoscu", "127.0.0.1", str(port)], check=True, timeout=60)
+    subprocess.run(
+        ["echoscu", "-aec", "FHIRSERVER", "127.0.0.1", str(port)], check=True, timeout=60
+    )
 
 
 def _whole_study(base: str) -> dict[str, object]:
