@@ -6,22 +6,40 @@ true. `UNKNOWN` stands for what the store never saw: no row has it, so it finds 
 
 from __future__ import annotations
 
-import apsw
+import json
+from typing import Any, NamedTuple
+
+from fhirserver.search.expression import Target
+from fhirserver.search.many import Many
+from fhirserver.store.sqlite.connection import Connection
 
 UNKNOWN = -1
+_SETS = 256  # of many resources, for which a connection keeps their numbers
+_RIDS = "SELECT rid, id FROM resource WHERE tid=? AND id IN (SELECT value FROM json_each(?))"
 _MANY = 100_000  # interned texts kept in memory; beyond that they are read again
+
+
+class _Known(NamedTuple):
+    """What a connection knows of a list of many: `missing` are the ids it never heard of."""
+
+    number: int
+    many: Many[Any]
+    found: frozenset[int]
+    missing: frozenset[str]
 
 
 class Dictionary:
     """Numbers of names, as one connection sees them."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._types: dict[str, int] = {"": 0}
         self._type_names: dict[int, str] = {0: ""}
         self._params: dict[tuple[int, str], int] = {}
         self._symbols: dict[str, int] = {"": 0}
         self._several: set[int] = set()
+        self._last_set = 0
+        self._many: dict[tuple[int, int], _Known] = {}
 
     def type(self, name: str) -> int:
         known = self._types.get(name)
@@ -76,6 +94,29 @@ class Dictionary:
             self._several.add(pid)
         return True
 
+    def set_of(self, base: Many[Any], tid: int) -> int:
+        """The number under which the connection knows the resources.
+
+        Those that are not heard of yet are looked for again: they may be there by now.
+        """
+        known = self._many.pop((id(base), tid), None)
+        if known is None:
+            self._last_set += 1
+            known = _Known(self._last_set, base, frozenset(), frozenset(map(_id, base)))
+        if known.missing:
+            asked = json.dumps(sorted(known.missing))
+            pairs = list(self._connection.execute(_RIDS, (tid, asked)))
+            found = known.found.union(rid for rid, _ in pairs)
+            known = known._replace(
+                found=found, missing=known.missing.difference(id for _, id in pairs)
+            )
+            self._connection.sets[known.number] = found
+        self._many[id(base), tid] = known
+        if len(self._many) > _SETS:
+            oldest = self._many.pop(next(iter(self._many)))
+            del self._connection.sets[oldest.number]
+        return known.number
+
     def resource(self, tid: int, id: str) -> int:
         """The `rid` of a resource, be it there, deleted or only referred to."""
         return self._look_up("SELECT rid FROM resource WHERE tid=? AND id=?", (tid, id))
@@ -94,7 +135,7 @@ class Dictionary:
 class Interning(Dictionary):
     """A dictionary that gives new names a number, inside the writer's transaction."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._added = False
 
@@ -104,6 +145,7 @@ class Interning(Dictionary):
 
     def forget(self) -> None:
         """The transaction was rolled back: numbers given in it do not exist."""
+        self._many.clear()
         if self._added:
             self.__init__(self._connection)  # type: ignore[misc]
 
@@ -142,3 +184,7 @@ class Interning(Dictionary):
         self._connection.execute(statement, args)
         self._added = True
         return self._connection.last_insert_rowid()
+
+
+def _id(one: str | Target) -> str:
+    return one if isinstance(one, str) else one.id
