@@ -68,7 +68,7 @@ class Connection(apsw.Connection):
         self.create_scalar_function("score", _score, -1, deterministic=True)
         self.create_scalar_function("distance", _distance, 4, deterministic=True)
         self.create_scalar_function("among", self._is_among, 2, deterministic=True)
-        self.sets: dict[int, frozenset[int]] = {}
+        self.sets: dict[int, set[int]] = {}
         # Plans do not depend on bound values; else SQLite plans again whenever these change.
         self.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         self.set_progress_handler(self._is_late, _STEPS)

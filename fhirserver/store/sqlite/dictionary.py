@@ -7,25 +7,31 @@ true. `UNKNOWN` stands for what the store never saw: no row has it, so it finds 
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 from fhirserver.search.expression import Target
 from fhirserver.search.many import Many
 from fhirserver.store.sqlite.connection import Connection
 
 UNKNOWN = -1
+_AT_ONCE = 500  # ids that are looked up in one statement
 _SETS = 256  # of many resources, for which a connection keeps their numbers
 _RIDS = "SELECT rid, id FROM resource WHERE tid=? AND id IN (SELECT value FROM json_each(?))"
 _MANY = 100_000  # interned texts kept in memory; beyond that they are read again
 
 
-class _Known(NamedTuple):
-    """What a connection knows of a list of many: `missing` are the ids it never heard of."""
+@dataclass(slots=True)
+class _Known:
+    """What a connection knows of a list of many.
+
+    `waiting` were not looked up yet, `missing` are those it never heard of.
+    """
 
     number: int
     many: Many[Any]
-    found: frozenset[int]
-    missing: frozenset[str]
+    waiting: list[str]
+    missing: set[str] = field(default_factory=set)
 
 
 class Dictionary:
@@ -102,20 +108,25 @@ class Dictionary:
         known = self._many.pop((id(base), tid), None)
         if known is None:
             self._last_set += 1
-            known = _Known(self._last_set, base, frozenset(), frozenset(map(_id, base)))
-        if known.missing:
-            asked = json.dumps(sorted(known.missing))
-            pairs = list(self._connection.execute(_RIDS, (tid, asked)))
-            found = known.found.union(rid for rid, _ in pairs)
-            known = known._replace(
-                found=found, missing=known.missing.difference(id for _, id in pairs)
-            )
-            self._connection.sets[known.number] = found
+            known = _Known(self._last_set, base, [*map(_id, base)])
+            self._connection.sets[known.number] = set()
         self._many[id(base), tid] = known
         if len(self._many) > _SETS:
             oldest = self._many.pop(next(iter(self._many)))
             del self._connection.sets[oldest.number]
+        if known.missing:
+            known.missing -= self._found(known, tid, list(known.missing))
+        # Step by step: who has little time leaves the rest to who comes next.
+        while known.waiting:
+            some = known.waiting[-_AT_ONCE:]
+            known.missing.update(set(some) - self._found(known, tid, some))
+            del known.waiting[-_AT_ONCE:]
         return known.number
+
+    def _found(self, known: _Known, tid: int, ids: list[str]) -> set[str]:
+        pairs = list(self._connection.execute(_RIDS, (tid, json.dumps(ids))))
+        self._connection.sets[known.number].update(rid for rid, _ in pairs)
+        return {id for _, id in pairs}
 
     def resource(self, tid: int, id: str) -> int:
         """The `rid` of a resource, be it there, deleted or only referred to."""
