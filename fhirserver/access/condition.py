@@ -27,6 +27,7 @@ from fhirserver.search.expression import (
     ReferenceIs,
     Target,
 )
+from fhirserver.search.many import Many
 
 PATIENT: Final = "Patient"
 
@@ -105,6 +106,21 @@ def record_params(definitions: Definitions, record: Record, type: str) -> tuple[
     return compartment.members.get(type, ())
 
 
+def _targets(patients: Sequence[str]) -> tuple[Target, ...]:
+    if isinstance(patients, Many):
+        return _many_targets(patients)
+    return tuple(Target(PATIENT, id) for id in patients)
+
+
+@lru_cache(maxsize=256)
+def _many_targets(patients: Many[str]) -> Many[Target]:
+    """The same for all types, and derived as the patients are."""
+    if patients.base is not None:
+        besides = [Target(PATIENT, id) for id in patients.besides]
+        return _many_targets(patients.base).without(besides)
+    return Many(Target(PATIENT, id) for id in patients)
+
+
 def about(
     definitions: Definitions, record: Record, patients: Sequence[str], type: str
 ) -> Expression:
@@ -112,8 +128,8 @@ def about(
     if not patients:
         return NOTHING
     if type == PATIENT:
-        return IdIs(tuple(patients))
-    targets = tuple(Target(PATIENT, id) for id in patients)
+        return IdIs(patients if isinstance(patients, Many) else tuple(patients))
+    targets = _targets(patients)
     params = record_params(definitions, record, type)
     return any_of(ReferenceIs(param, targets) for param in params)
 
