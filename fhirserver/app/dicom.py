@@ -15,6 +15,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from fhirserver.app.errors import NotRunnable
@@ -24,13 +25,14 @@ from fhirserver.app.running import Running, open_running
 from fhirserver.app.tenants import TenantTable
 from fhirserver.errors import FhirError, NotFound
 from fhirserver.imaging.dimse.listening import GRACE, Listening, Places
-from fhirserver.imaging.dimse.peers import CalledTitles, Peers
+from fhirserver.imaging.dimse.peers import COMMITMENTS, CalledTitles, Peers
 from fhirserver.imaging.dimse.serving import Hosted, Serving
 from fhirserver.imaging.dimse.session import Called, Limits
 from fhirserver.settings import Settings
 
 _LOG = logging.getLogger("fhirserver.imaging")
 _FAILED: Final = 3
+_REPORTING: Final = 1.0  # seconds between looks at what is to be reported
 
 
 class _Port:
@@ -43,6 +45,8 @@ class _Port:
         self._titles = CalledTitles(running.store.records)
         self._loop = asyncio.get_running_loop()
         self._limits = Limits(silence=float(settings.dicom_silence))
+        self._called = {settings.dicom_aet}
+        self.most = settings.dicom_associations
 
     def serving(self) -> Serving:
         settings = self._settings
@@ -58,6 +62,34 @@ class _Port:
     def hosted(self, title: str) -> Hosted | None:
         """The tenant of a title; blocks."""
         return asyncio.run_coroutine_threadsafe(self._find(title), self._loop).result()
+
+    async def report(self) -> None:
+        """Tells peers what became of their requests for storage commitment, until cancelled.
+
+        Those of tenants that were called since the process began.
+        """
+        while True:
+            for title in sorted(self._called):
+                try:
+                    await self._report(title)
+                except FhirError as error:
+                    _LOG.warning("storage commitments wait: %s", type(error).__name__)
+            await asyncio.sleep(_REPORTING)
+
+    async def _report(self, title: str) -> None:
+        hosted = await self._find(title)
+        if hosted is None:
+            self._called.discard(title)
+            return
+        try:
+            records = hosted.called.records
+            if records is None or not await records.list(COMMITMENTS):
+                return
+            from fhirserver.imaging.dimse.commitment import Reporter  # brings pynetdicom
+
+            await Reporter(hosted.called).step()
+        finally:
+            hosted.leave()
 
     async def _find(self, title: str) -> Hosted | None:
         if title == self._settings.dicom_aet:
@@ -80,6 +112,7 @@ class _Port:
         if running.imaging is None:
             leave()
             return None
+        self._called.add(title)
         called = Called(
             tenant=running.tenant,
             title=title,
@@ -103,18 +136,32 @@ async def serve(settings: Settings, listener: socket.socket, stops: asyncio.Even
     tls = tls_of(settings)
     running = await open_running(settings)
     try:
-        await running.start(settings.base_url or "")
+        if running.imaging is None:
+            raise NotRunnable("this store has no archive of DICOM instances beside it")
+        # The server has jobs and projection of its own; nobody else may have other tenants open.
+        await running.start(settings.base_url or "", works=False)
         tenants = OpenTenants(settings, TenantTable(running.store.records))
         try:
-            house = _Port(settings, running, tenants).serving()
-            listening = Listening(listener, house, most=settings.dicom_associations, tls=tls)
-            listening.start()
-            await stops.wait()
-            await asyncio.to_thread(listening.stop, GRACE)
+            await _serve(_Port(settings, running, tenants), listener, tls, stops)
         finally:
             await tenants.close()
     finally:
         await running.close()
+
+
+async def _serve(
+    port: _Port, listener: socket.socket, tls: ssl.SSLContext | None, stops: asyncio.Event
+) -> None:
+    listening = Listening(listener, port.serving(), most=port.most, tls=tls)
+    reporting = asyncio.create_task(port.report())
+    listening.start()
+    try:
+        await stops.wait()
+    finally:
+        await asyncio.to_thread(listening.stop, GRACE)
+        reporting.cancel()
+        with suppress(asyncio.CancelledError):
+            await reporting
 
 
 def tls_of(settings: Settings) -> ssl.SSLContext | None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from fhirserver.app.ids import now
+from fhirserver.app.stores import open_store
 from fhirserver.archive.opening import open_archive
+from fhirserver.archive.orphans import Mended, Orphans, find_orphans, mend
 from fhirserver.archive.port import Archive
 from fhirserver.blobs.keys import content_keys
 from fhirserver.blobs.port import Blobs
 from fhirserver.blobs.store import open_blobs
+from fhirserver.errors import Unavailable
 from fhirserver.settings import DEFAULT_TENANT, Settings
 from fhirserver.store.port import ServerStore
+
+ARCHIVE: Final = "imaging.db"
+"""The name of the archive's file in a tenant's folder."""
 
 _FILE: Final = "file://"
 
@@ -44,7 +52,7 @@ async def open_imaging(settings: Settings, store: ServerStore) -> Imaging | None
     else:
         spool = settings.data / "spool"
     archive = await open_archive(
-        settings.data / "imaging.db",
+        settings.data / ARCHIVE,
         tenant=settings.tenant,
         clock=now,
         keys=keys,
@@ -55,6 +63,46 @@ async def open_imaging(settings: Settings, store: ServerStore) -> Imaging | None
     except BaseException:
         await archive.close()
         raise
+
+
+def has_archive(settings: Settings) -> bool:
+    """Whether there is one yet: it is made when the server first starts."""
+    return not settings.is_mongodb and (settings.data / ARCHIVE).exists()
+
+
+def blob_folder(settings: Settings) -> Path | None:
+    """The folder of the blobs; None where they are in object storage."""
+    url = _blobs(settings)
+    return Path(url.removeprefix(_FILE)) if url.startswith(_FILE) else None
+
+
+async def examined(settings: Settings) -> tuple[Orphans, tuple[int, int, int]]:
+    """What writes that were broken off left, and the numbers of studies, series and instances."""
+    async with _opened(settings) as imaging:
+        orphans = await find_orphans(imaging.archive, imaging.blobs)
+        return orphans, await imaging.archive.count()
+
+
+async def mended(settings: Settings) -> Mended:
+    """Takes that away; a server may be running meanwhile. Raises `Unavailable`."""
+    async with _opened(settings) as imaging:
+        orphans = await find_orphans(imaging.archive, imaging.blobs)
+        return await mend(imaging.archive, imaging.blobs, orphans)
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Imaging]:
+    store = await open_store(settings)
+    try:
+        imaging = await open_imaging(settings, store)
+        if imaging is None:
+            raise Unavailable("This store has no archive of DICOM instances.")
+        try:
+            yield imaging
+        finally:
+            await imaging.close()
+    finally:
+        await store.close()
 
 
 def _blobs(settings: Settings) -> str:

@@ -58,6 +58,18 @@ async def test_an_instance_that_comes_with_another_study_conflicts_too(archive: 
     ]
 
 
+async def test_another_stands_for_the_study_when_the_lowest_moves_away(archive: Archive) -> None:
+    one, two, three = (
+        instance(uid=f"1.1.1.{number}", t00081030=f"{number}") for number in (1, 2, 3)
+    )
+    await archive.add([one, two])
+    moved = replace(one, study="2.2")
+    assert await archive.add([moved, three], "replace") == ["replaced", "new"]
+    study = await archive.study("1.1")
+    assert study is not None
+    assert msgspec.json.decode(study.header)["00081030"]["Value"] == ["2"]
+
+
 async def test_a_header_that_is_none_is_refused(archive: Archive) -> None:
     broken = replace(instance(), header=b"[1")
     with pytest.raises(Invalid):
