@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
@@ -15,20 +13,6 @@ from fhirserver.errors import Unavailable
 from fhirserver.imaging.dimse.association import application_entity
 from fhirserver.imaging.dimse.peers import Peer
 from fhirserver.imaging.dimse.session import Called
-
-
-def client_tls(
-    certificate: Path, key: Path | None, authorities: Path | None = None
-) -> ssl.SSLContext:
-    """What peers are called with by TLS (PS3.15 B.9, BCP 195): the own certificate, shown to
-    them, and the authorities that theirs must be of (None: those of the machine).
-
-    Raises `OSError` for files that are none.
-    """
-    context = ssl.create_default_context(cafile=authorities)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key, password=lambda: "")
-    return context
 
 
 @contextmanager

@@ -22,10 +22,11 @@ from pynetdicom import AE
 from store.making import Clock
 
 from fhirserver.errors import NotSupported, Unavailable
-from fhirserver.imaging.dimse.calling import association, client_tls
+from fhirserver.imaging.dimse.calling import association
 from fhirserver.imaging.dimse.contexts import STUDY_ROOT_FIND, VERIFICATION
 from fhirserver.imaging.dimse.peers import Peer, Peers
 from fhirserver.imaging.dimse.session import Called, Limits
+from fhirserver.imaging.dimse.tls import client_tls
 
 
 async def nothing(request):
@@ -170,7 +171,6 @@ def call(called: Called, peer: Peer) -> int:
         return int(made.send_c_echo().Status)
 
 
-@pytest.mark.check("imaging-tls")
 async def test_peers_are_called_by_tls_with_their_name_and_our_certificate(called, tmp_path):
     certificate, key = make_certificate(tmp_path)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
