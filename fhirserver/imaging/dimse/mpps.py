@@ -64,9 +64,7 @@ def _told(
         found = read(data, UID(event.context.transfer_syntax), peer.character_set)
         issuers = replace(session.called.issuers, assumed=peer.issuer or "")
         attributes = found.to_json_dict(suppress_invalid_tags=True)
-        told = Performed(
-            instance, attributes, begins, issuers, peer.time_zone or session.called.zone
-        )
+        told = Performed(instance, attributes, begins, issuers, zone)
         session.ask(Request("dicom-mpps", "", type="ImagingStudy", imaging=told))
     except Duplicate:
         return DUPLICATE_INSTANCE
