@@ -172,7 +172,6 @@ async def test_what_is_refused(hospital):
     assert not await hospital.store.records.list(COLLECTION)
 
 
-@pytest.mark.check("imaging-audit")
 async def test_it_is_in_the_audit_trail(hospital):
     with modality() as (back, _):
         await hospital.peer("CT1", "commitment", host="127.0.0.1", port=back)

@@ -226,7 +226,6 @@ async def test_findscu(hospital):
     assert "ller" not in told
 
 
-@pytest.mark.check("imaging-audit")
 async def test_the_query_is_in_the_audit_trail(hospital):
     await hospital.peer("WS1", "find", roles=("admin",))
     async with hospital.listening("WS1") as port:

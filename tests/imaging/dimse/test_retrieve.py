@@ -313,7 +313,6 @@ def pixels(folder: Path) -> dict[str, bytes]:
     return {item.SOPInstanceUID: item.pixel_array.tobytes() for item in files}
 
 
-@pytest.mark.check("imaging-audit")
 async def test_a_move_is_in_the_audit_trail_with_its_destination(hospital):
     await hospital.peer("WS1", "move", "find", roles=("admin",))
     with destination(ALL) as (to, _):
