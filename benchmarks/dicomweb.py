@@ -3,8 +3,8 @@
     python benchmarks/dicomweb.py [--seconds 3] [--rounds 3] [--connections 1,4] [--large 419]
 
 Each round measures ours, Orthanc, ours. Needs Debian's `orthanc` and `orthanc-dicomweb`. The last
-lines are the peak of our memory (without that of the processes that decode), before and after an object of so many megabytes was stored, and
-retrieved as it is, transcoded and frame by frame.
+lines are the peak of our memory (without that of the processes that decode), before and after an
+object of so many megabytes was stored, and retrieved as it is, transcoded and frame by frame.
 """
 
 from __future__ import annotations
