@@ -32,21 +32,21 @@ from fhirserver.settings import Settings
 STUDY = "1.2.826.0.1.3680043.8.498.55"
 
 
-def instances(count: int) -> list[Instance]:
+def instances(count: int, study: str = STUDY) -> list[Instance]:
     """A study of one series; the headers are those of a usual CT."""
     data = dcmread(str(get_testdata_file("CT_small.dcm")), stop_before_pixels=True)
     header: dict[str, Any] = json.loads(data.to_json())
-    header["0020000D"] = {"vr": "UI", "Value": [STUDY]}
-    header["0020000E"] = {"vr": "UI", "Value": [f"{STUDY}.1"]}
+    header["0020000D"] = {"vr": "UI", "Value": [study]}
+    header["0020000E"] = {"vr": "UI", "Value": [f"{study}.1"]}
     found = []
     for number in range(1, count + 1):
-        uid = f"{STUDY}.1.{number}"
+        uid = f"{study}.1.{number}"
         header["00080018"] = {"vr": "UI", "Value": [uid]}
         header["00200013"] = {"vr": "IS", "Value": [number]}
         found.append(
             Instance(
-                study=STUDY,
-                series=f"{STUDY}.1",
+                study=study,
+                series=f"{study}.1",
                 instance=uid,
                 sop_class="1.2.840.10008.5.1.4.1.1.2",
                 transfer_syntax="1.2.840.10008.1.2.1",
@@ -62,6 +62,8 @@ def instances(count: int) -> list[Instance]:
 async def run(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with open_imaging_gate(Settings(data=Path(folder), auth="none")) as gate:
+            await gate.imaging.archive.add(instances(2, "1.2.3"))
+            await gate.projector.settle()  # what is compiled once
             made = instances(count)
             for at in range(0, count, 500):
                 await gate.imaging.archive.add(made[at : at + 500])
