@@ -60,7 +60,7 @@ class Place:
         return Projector(
             self.archive,
             Projection(self.archive, records, gate, self.issuers, sender, ROOT),
-            Following(self.archive, self.store, gate, now),
+            Following(self.archive, self.store, now),
             Lease(records, owner, now),
             now,
             told,
