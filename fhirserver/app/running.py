@@ -187,15 +187,17 @@ class Running:
         known = marked.marks.base if marked else ""
         return settings.base_url or known or local_base(settings)
 
-    async def start(self, base: str) -> None:
-        """Does jobs from now on; catches up with what is not indexed, where `base` is known.
+    async def start(self, base: str, *, works: bool = True) -> None:
+        """Catches up with what is not indexed, where `base` is known.
 
-        ImagingStudies follow the archive from now on.
+        With `works`, it does jobs from now on, and ImagingStudies follow the archive.
         """
         await self.access.load()
         if self._trail is not None:
             await self._trail.start()
         await self.registry.current(base)
+        if not works:
+            return
         self.runner.start()
         self._projector = await self.projector()
         if self._projector is not None:
