@@ -13,6 +13,7 @@ from typing import Final
 
 from fhirserver.errors import FhirError
 from fhirserver.model.json import Resource, decode
+from fhirserver.model.reference import literal
 from fhirserver.search.entry import Entries, Entry
 from fhirserver.search.expression import (
     EVERYTHING,
@@ -30,7 +31,7 @@ from fhirserver.search.expression import (
 )
 from fhirserver.search.index import Indexer
 from fhirserver.search.match import Document, match
-from fhirserver.store.port import Version
+from fhirserver.store.port import Key, Version
 
 LABELS: Final = "_security"
 _ALL: Final = "*"
@@ -67,6 +68,18 @@ class Judge:
         if not resource.get("meta", {}).get("security"):
             return frozenset()
         return frozenset(self._indexer.entries(resource, self._base_url).get(LABELS, ()))
+
+    def security_context(self, version: Version) -> Key | None:
+        """The resource here that a Binary's securityContext names, if it names one.
+
+        https://hl7.org/fhir/R4/binary.html: who may access that one may access the Binary.
+        """
+        context = decode(version.body or b"{}").get("securityContext")
+        text = context.get("reference") if isinstance(context, dict) else None
+        found = literal(text) if isinstance(text, str) else None
+        if found is None or found.base not in ("", self._base_url):
+            return None
+        return Key(found.type, found.id)
 
     def _entries(self, resource: Resource, params: frozenset[tuple[str, str]]) -> Entries:
         asked = params

@@ -29,7 +29,7 @@ AT_ONCE: Final = 256
 FILED_AT_ONCE: Final = 256
 """So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
 
-MANY_UNFILED: Final = 40_000
+MANY_UNFILED: Final = 20_000
 """Events that wait to be filed, from which on filing does not leave time to requests."""
 
 MOST_UNFILED: Final = 60_000
@@ -88,6 +88,7 @@ class Trail:
         self._waiting: list[_Waiting] = []
         self._unfiled: deque[tuple[Segment, list[Made]]] = deque()
         self._unfiled_events = 0
+        self._owed: list[Made] = []
         self._written = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._file_lock = asyncio.Lock()
@@ -113,6 +114,21 @@ class Trail:
             self._writing = asyncio.create_task(self._write())
         await done
 
+    def owe(self, events: Sequence[Made]) -> None:
+        """Keeps events of what was done already, and could not be recorded: they are the next."""
+        self._owed += events
+
+    async def catch_up(self) -> None:
+        """Records what is owed. Raises `Unavailable` where that cannot be done yet."""
+        if not self._owed:
+            return
+        owed, self._owed = self._owed, []
+        try:
+            await self.append(owed)
+        except BaseException:
+            self._owed = [*owed, *self._owed]
+            raise
+
     async def settle(self) -> None:
         """Files all that is recorded by now, of whatever process, so that a search finds it."""
         await self._file_all()
@@ -124,6 +140,10 @@ class Trail:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watch
+        with suppress(FhirError):
+            await self.catch_up()
+        if self._owed:
+            _LOG.error("%d changes were made that the audit trail does not have", len(self._owed))
         if self._lane is not None:
             with suppress(FhirError):
                 await self.record(Event("stop"))
@@ -272,6 +292,7 @@ class Trail:
         while True:
             await asyncio.sleep(self._interval)
             try:
+                await self.catch_up()
                 await self.checkpoint()
                 if self._filing is None:
                     await self.settle()

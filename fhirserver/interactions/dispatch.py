@@ -145,6 +145,8 @@ class Gate:
         try:
             if request.type == AUDIT_EVENT:
                 await accesses.settled()
+            if request.interaction not in _ONLY_READS:
+                await accesses.ready()
             answer = await self._answer(request, seen)
         except FhirError as error:
             await accesses.refused(request, error, seen)
@@ -284,6 +286,9 @@ def _of_all_studies(context: Context, store: Store | None = None) -> Context:
         letters = frozenset(item for item in letters if store.shows_all(IMAGING_STUDY, item))
     return replace(context, all_studies=letters)
 
+
+_ONLY_READS = frozenset({"read", "vread", "search-type", "search-compartment"})
+"""Of the interactions that write nothing, those that are many."""
 
 _ATTEMPTS = 50
 _VIEWS = 1000  # guarded stores whose contexts are kept
