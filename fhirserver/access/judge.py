@@ -35,6 +35,7 @@ from fhirserver.store.port import Key, Version
 
 LABELS: Final = "_security"
 _ALL: Final = "*"
+_LABELS_ONLY: Final = frozenset({("label", LABELS)})
 
 
 class Judge:
@@ -52,6 +53,8 @@ class Judge:
             return False
         params = _params(expression)
         if not params:
+            return match(expression, Document(version.type, version.id, version.last_updated))
+        if params == _LABELS_ONLY and not _may_be_labelled(version.body):
             return match(expression, Document(version.type, version.id, version.last_updated))
         try:
             entries = self._entries(decode(version.body), params)
@@ -87,6 +90,14 @@ class Judge:
         if all(kind == "reference" for kind, _ in asked):
             return self._indexer.reference_entries(resource, self._base_url)
         return self._indexer.entries(resource, self._base_url)
+
+
+def _may_be_labelled(body: bytes) -> bool:
+    """Whether the bytes may have a member `security`; without, no label is there to be read.
+
+    Its name stands in JSON as it is, or with letters as escapes, which begin with `\\u00`.
+    """
+    return b'"security"' in body or b"\\u00" in body
 
 
 @lru_cache(maxsize=4096)

@@ -63,6 +63,7 @@ class Restriction:
         self._facts = facts
         self._record = grant.all_policies.record
         self._known: dict[tuple[str, str], Expression] = {}
+        self._sees_terminology: bool | None = None
         self.types = tuple(sorted(definitions.resource_types))
 
     def of(self, type: str, letter: str) -> Expression:
@@ -106,7 +107,10 @@ class Restriction:
 
     def sees_terminology(self) -> bool:
         """Whether all that code systems, value sets and maps say may be told."""
-        return all(self.of(type, "r") == EVERYTHING for type in TERMINOLOGY)
+        if self._sees_terminology is None:
+            found = all(self.of(type, "r") == EVERYTHING for type in TERMINOLOGY)
+            self._sees_terminology = found
+        return self._sees_terminology
 
     def confined(self, type: str, letter: str) -> frozenset[str] | None:
         """The patients, and no others, whom what is written may be about; None: anyone."""

@@ -91,6 +91,7 @@ class Trail:
         self._recorded = 0
         self._written = 0.0
         self._writing: asyncio.Task[None] | None = None
+        self._file_lock = asyncio.Lock()
         self._filing: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -218,7 +219,8 @@ class Trail:
         try:
             while self._unfiled:
                 begun, recorded = time.monotonic(), self._recorded
-                await self._file_some()
+                async with self._file_lock:
+                    await self._file_some()
                 took = time.monotonic() - begun
                 goes_on = self._unfiled_events > MANY_UNFILED or recorded == self._recorded
                 await asyncio.sleep(0 if goes_on else took * (1 / _SHARE - 1))
@@ -228,8 +230,9 @@ class Trail:
             self._filing = None
 
     async def _file_all(self) -> None:
-        while self._unfiled:
-            await self._file_some()
+        async with self._file_lock:  # what is being filed counts as not filed yet
+            while self._unfiled:
+                await self._file_some()
 
     async def _file_some(self) -> None:
         some: list[tuple[Segment, list[Made]]] = []
