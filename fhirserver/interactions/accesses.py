@@ -118,7 +118,10 @@ class Accesses:
         access.data = (type, id, version)
         found = _for_each(access, patients)
         reasons = seen.reasons
-        if reasons is not None and reasons.opened:
+        if (reasons is None or not reasons.matter) and self._disclosures.knows(found):
+            now = self._now()
+            await self._trail.append([access_content(item, now) for item in found])
+        elif reasons is not None and reasons.opened:
             shown = await reasons.stored(type, id, version)
             await self._append(found, request, seen, () if shown is None else (shown,))
         else:

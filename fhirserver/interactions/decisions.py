@@ -47,6 +47,13 @@ class Disclosures:
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
+    def knows(self, accesses: Sequence[Access]) -> bool:
+        """Whether none of the accesses is a disclosure that is not on record."""
+        return all(
+            (key := _key(access.caller, access.patient)) is None or key in self._known
+            for access in accesses
+        )
+
     def of(self, accesses: Iterable[Access]) -> list[Disclosure]:
         """The disclosures that accesses are, by authorizations that did not disclose it yet."""
         found: dict[tuple[str, str], Disclosure] = {}

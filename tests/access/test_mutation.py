@@ -101,6 +101,7 @@ MUTANTS = {
         _get("Observation/o-in/_history", "Observation/_history"),
     ),
     "versions": (Reading, "fits", _fits, "patient", _get("Observation/o-in/_history")),
+    "binary": (Reading, "_is_by_context", _fits, "patient", _get("Binary/b-bob")),
     "search": (Hops, "asked", _unrestricted, "patient", _get("Observation")),
     "counts": (Hops, "asked", _unrestricted, "patient", _get("Observation?_summary=count")),
     "revinclude": (

@@ -50,6 +50,11 @@ class Reasons:
         self._without_reading = Reading(store, self._without, judge)
 
     @property
+    def matter(self) -> bool:
+        """Whether there is anything to tell beside an access."""
+        return bool(self.opened) or self._consents is not None
+
+    @property
     def decides(self) -> bool:
         """Whether there are consents that the caller is held to."""
         return self._consents is not None
