@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from fhirserver.app.audit import verification_of
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import now
+from fhirserver.app.imaging import blob_folder, has_archive, open_imaging
 from fhirserver.app.opening import open_recorder, tenant_settings, tenant_table, whole_store
 from fhirserver.app.tenants import tenant_folder
+from fhirserver.archive.orphans import find_orphans
 from fhirserver.audit.recorder import Event
 from fhirserver.backup.manifest import Manifest, NotRestorable, make_durable
 from fhirserver.backup.restore import Place, differences, restore
 from fhirserver.backup.write import Source, backup
 from fhirserver.errors import FhirError
 from fhirserver.settings import DEFAULT_TENANT, Settings
-from fhirserver.store.port import LogQuery
+from fhirserver.store.port import LogQuery, ServerStore
 
 NOT_OF_MONGODB: Final = (
     "The store is in MongoDB, whose own tools back it up at one moment: "
@@ -57,12 +60,13 @@ async def sources(settings: Settings) -> list[Source]:
         raise NotRunnable(NOT_OF_MONGODB)
     if not settings.database.exists():
         raise NotRunnable(f"{settings.database} is not there: nothing is stored yet.")
-    found = [Source(DEFAULT_TENANT, settings.database, settings.data)]
+    found = [Source(DEFAULT_TENANT, settings.database, settings.data, blob_folder(settings))]
     async with tenant_table(settings) as table:
         async for tenant in table.all():
             folder = tenant_folder(settings.data, tenant.name)
             if tenant.state in ("active", "suspended") and (folder / "fhir.db").exists():
-                found.append(Source(tenant.name, folder / "fhir.db", folder))
+                blobs = blob_folder(_settings_of(settings, tenant.name))
+                found.append(Source(tenant.name, folder / "fhir.db", folder, blobs))
     return found
 
 
@@ -101,13 +105,20 @@ def restore_into(
     if MASTER in keys:
         _put_master(settings, keys[MASTER])
 
-    def place_of(tenant: str) -> Place:
-        if tenant == DEFAULT_TENANT:
-            return Place(settings.database, settings.data)
-        place = tenant_folder(settings.data, tenant)
-        return Place(place / "fhir.db", place)
+    return restore(folder, settings.data, partial(_place, settings), inside, told)
 
-    return restore(folder, settings.data, place_of, inside, told)
+
+def _place(settings: Settings, tenant: str) -> Place:
+    """Where the files of a tenant are, or are to be."""
+    found = _settings_of(settings, tenant)
+    return Place(found.database, found.data, blob_folder(found) or found.data / "blobs")
+
+
+def _settings_of(settings: Settings, tenant: str) -> Settings:
+    if tenant == DEFAULT_TENANT:
+        return settings
+    place: dict[str, Any] = {"data": tenant_folder(settings.data, tenant), "store": ""}
+    return settings.of_tenant(tenant, place)
 
 
 def _put_master(settings: Settings, key: bytes) -> None:
@@ -143,6 +154,8 @@ async def drill(
     """
     with TemporaryDirectory(prefix="fhirserver-drill-") as scratch:
         there = settings.model_copy(update={"data": Path(scratch) / "data", "store": ""})
+        if blob_folder(settings) is not None:
+            there = there.model_copy(update={"blobs": ""})
         if MASTER in keys:
             master = {"encryption": "on", "encryption_key": f"{_FILE}{scratch}/{MASTER}"}
             there = there.model_copy(update=master)
@@ -153,9 +166,7 @@ async def drill(
         opened = 0
         for part in manifest.parts:
             told(f"{part.tenant}: compared")
-            is_default = part.tenant == DEFAULT_TENANT
-            place = there.data if is_default else tenant_folder(there.data, part.tenant)
-            wrong += await asyncio.to_thread(differences, part, place / "fhir.db")
+            wrong += await asyncio.to_thread(differences, part, _place(there, part.tenant))
         if not wrong:
             for part in manifest.parts:
                 told(f"{part.tenant}: read")
@@ -179,9 +190,23 @@ async def _read(settings: Settings, tenant: str, wrong: list[str]) -> int:
             async for version in store.log(LogQuery()):
                 msgspec.json.decode(version.body or b"null", type=msgspec.Raw)
                 number += 1
+            wrong += await _missing(settings, store, tenant)
             if (settings.audit_key or settings.data / "audit.key").exists():
                 trail = await verification_of(settings, store).run()
                 wrong += [f"{tenant}: event {one.place} {one.text}" for one in trail.problems]
     except (FhirError, NotRunnable, ValueError) as error:
         wrong.append(f"{tenant}: {error}")
     return number
+
+
+async def _missing(settings: Settings, store: ServerStore, tenant: str) -> list[str]:
+    """What of the DICOM instances has no bytes, in words."""
+    if not has_archive(settings):
+        return []
+    imaging = await open_imaging(settings, store)
+    try:
+        found = await find_orphans(imaging.archive, imaging.blobs)
+    finally:
+        await imaging.close()
+    told = f"{tenant}: the bytes of {len(found.missing):,} DICOM instances are not there"
+    return [told] if found.missing else []

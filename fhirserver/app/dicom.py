@@ -15,22 +15,26 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import now, request_ids
 from fhirserver.app.open_tenants import OpenTenants
+from fhirserver.app.projection import issuers_of
 from fhirserver.app.running import Running, open_running
 from fhirserver.app.tenants import TenantTable
 from fhirserver.errors import FhirError, NotFound
 from fhirserver.imaging.dimse.listening import GRACE, Listening, Places
-from fhirserver.imaging.dimse.peers import CalledTitles, Peers
+from fhirserver.imaging.dimse.peers import COMMITMENTS, CalledTitles, Peers
 from fhirserver.imaging.dimse.serving import Hosted, Serving
 from fhirserver.imaging.dimse.session import Called, Limits
+from fhirserver.imaging.dimse.tls import client_tls
 from fhirserver.settings import Settings
 
 _LOG = logging.getLogger("fhirserver.imaging")
 _FAILED: Final = 3
+_REPORTING: Final = 1.0  # seconds between looks at what is to be reported
 
 
 class _Port:
@@ -42,7 +46,10 @@ class _Port:
         self._tenants = tenants
         self._titles = CalledTitles(running.store.records)
         self._loop = asyncio.get_running_loop()
+        self._tls = client_tls_of(settings)
         self._limits = Limits(silence=float(settings.dicom_silence))
+        self._called = {settings.dicom_aet}
+        self.most = settings.dicom_associations
 
     def serving(self) -> Serving:
         settings = self._settings
@@ -58,6 +65,34 @@ class _Port:
     def hosted(self, title: str) -> Hosted | None:
         """The tenant of a title; blocks."""
         return asyncio.run_coroutine_threadsafe(self._find(title), self._loop).result()
+
+    async def report(self) -> None:
+        """Tells peers what became of their requests for storage commitment, until cancelled.
+
+        Those of tenants that were called since the process began.
+        """
+        while True:
+            for title in sorted(self._called):
+                try:
+                    await self._report(title)
+                except FhirError as error:
+                    _LOG.warning("storage commitments wait: %s", type(error).__name__)
+            await asyncio.sleep(_REPORTING)
+
+    async def _report(self, title: str) -> None:
+        hosted = await self._find(title)
+        if hosted is None:
+            self._called.discard(title)
+            return
+        try:
+            records = hosted.called.records
+            if records is None or not await records.list(COMMITMENTS):
+                return
+            from fhirserver.imaging.dimse.commitment import Reporter  # brings pynetdicom
+
+            await Reporter(hosted.called).step()
+        finally:
+            hosted.leave()
 
     async def _find(self, title: str) -> Hosted | None:
         if title == self._settings.dicom_aet:
@@ -80,6 +115,7 @@ class _Port:
         if running.imaging is None:
             leave()
             return None
+        self._called.add(title)
         called = Called(
             tenant=running.tenant,
             title=title,
@@ -90,7 +126,10 @@ class _Port:
             now=now,
             records=running.store.records,
             access=None if running.is_open else running.access,
+            tls=self._tls,
             limits=self._limits,
+            issuers=issuers_of(self._settings),
+            zone=self._settings.dicom_time_zone,
         )
         return Hosted(called, running.imaging.blobs.spool, leave)
 
@@ -103,18 +142,32 @@ async def serve(settings: Settings, listener: socket.socket, stops: asyncio.Even
     tls = tls_of(settings)
     running = await open_running(settings)
     try:
-        await running.start(settings.base_url or "")
+        if running.imaging is None:
+            raise NotRunnable("this store has no archive of DICOM instances beside it")
+        # The server has jobs and projection of its own; nobody else may have other tenants open.
+        await running.start(settings.base_url or "", works=False)
         tenants = OpenTenants(settings, TenantTable(running.store.records))
         try:
-            house = _Port(settings, running, tenants).serving()
-            listening = Listening(listener, house, most=settings.dicom_associations, tls=tls)
-            listening.start()
-            await stops.wait()
-            await asyncio.to_thread(listening.stop, GRACE)
+            await _serve(_Port(settings, running, tenants), listener, tls, stops)
         finally:
             await tenants.close()
     finally:
         await running.close()
+
+
+async def _serve(
+    port: _Port, listener: socket.socket, tls: ssl.SSLContext | None, stops: asyncio.Event
+) -> None:
+    listening = Listening(listener, port.serving(), most=port.most, tls=tls)
+    reporting = asyncio.create_task(port.report())
+    listening.start()
+    try:
+        await stops.wait()
+    finally:
+        await asyncio.to_thread(listening.stop, GRACE)
+        reporting.cancel()
+        with suppress(asyncio.CancelledError):
+            await reporting
 
 
 def tls_of(settings: Settings) -> ssl.SSLContext | None:
@@ -132,6 +185,14 @@ def tls_of(settings: Settings) -> ssl.SSLContext | None:
         context.load_verify_locations(settings.dicom_tls_clients)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def client_tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """What peers with TLS are called with, by the same certificates. Raises `OSError`."""
+    certificate = settings.dicom_tls_certificate
+    if certificate is None:
+        return None
+    return client_tls(certificate, settings.dicom_tls_key, settings.dicom_tls_clients)
 
 
 async def _run(settings: Settings, listener: socket.socket) -> None:

@@ -196,6 +196,9 @@ class Archive(Protocol):
     async def held_by_uid(self, instances: Sequence[str]) -> Sequence[Held]:
         """Those of the SOP Instance UIDs that are there, in any order: storage commitment."""
 
+    async def held_by_blob(self, digests: Sequence[str]) -> Sequence[Held]:
+        """The instances whose bytes are those blobs, in any order."""
+
     def headers(
         self, study: str, series: Sequence[str] = (), instances: Sequence[str] = ()
     ) -> AsyncIterator[tuple[Held, bytes]]:

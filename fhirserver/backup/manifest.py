@@ -2,6 +2,7 @@
 
 manifest.json            this
 stores/[tenant]/fhir.db  a store, as it was at one moment
+stores/[tenant]/imaging.db  its archive of DICOM studies
 stores/[tenant]/blobs/   its blobs
 stores/[tenant]/audit/   the copies of its audit checkpoints
 """
@@ -17,11 +18,13 @@ from typing import Final
 
 import msgspec
 
+from fhirserver.archive.sqlite.content import Content as Imaging
 from fhirserver.store.sqlite.copy import Content
 
 MANIFEST: Final = "manifest.json"
 STORES: Final = "stores"
 DATABASE: Final = "fhir.db"
+ARCHIVE: Final = "imaging.db"
 BLOBS: Final = "blobs"
 CHECKPOINTS: Final = "audit"
 FORMAT: Final = 1
@@ -40,12 +43,14 @@ class File(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Part(msgspec.Struct, frozen=True):
-    """A tenant's store. `taken` is the moment of its snapshot (microseconds)."""
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tenant's store. `taken` is the moment of its snapshot (microseconds); `imaging` tells of
+    its archive of DICOM studies, if it has one."""
 
     tenant: str
     taken: int
     content: Content
+    imaging: Imaging | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from fhirserver.archive.sqlite.content import content as archived
 from fhirserver.backup.manifest import (
+    ARCHIVE,
+    BLOBS,
     DATABASE,
     STORES,
     File,
@@ -15,6 +18,7 @@ from fhirserver.backup.manifest import (
     Part,
     copy_file,
     discard_below,
+    files_below,
     make_durable,
     read_manifest,
 )
@@ -23,10 +27,11 @@ from fhirserver.store.sqlite.copy import content, damage
 
 
 class Place(NamedTuple):
-    """Where a tenant's store file and its other files go."""
+    """Where a tenant's store file, its blobs and its other files go."""
 
     database: Path
     folder: Path
+    blobs: Path
 
 
 def restore(
@@ -46,6 +51,7 @@ def restore(
     manifest = read_manifest(folder)
     places = {part.tenant: place_of(part.tenant) for part in manifest.parts}
     taken = [place.database for place in places.values() if place.database.exists()]
+    taken += [place.blobs for place in places.values() if _has_files(place.blobs)]
     if taken or (data.exists() and any(data.iterdir())):
         there = taken[0] if taken else data
         raise NotRestorable(f"{there} is not empty: a restore never goes over what is there.")
@@ -82,7 +88,15 @@ def _target(file: File, places: Mapping[str, Place]) -> Path:
     if len(names) < 3 or names[0] != STORES or names[1] not in places:
         raise NotRestorable(f"The manifest names '{file.name}', which is no part of a backup.")
     place = places[names[1]]
-    return _part(place) if names[2:] == (DATABASE,) else place.folder.joinpath(*names[2:])
+    if names[2:] == (DATABASE,):
+        return _part(place)
+    if names[2] == BLOBS:
+        return place.blobs.joinpath(*names[3:])
+    return place.folder.joinpath(*names[2:])
+
+
+def _has_files(folder: Path) -> bool:
+    return next(files_below(folder), None) is not None
 
 
 def _write_keys(data: Path, keys: Mapping[str, bytes], written: list[Path]) -> None:
@@ -97,8 +111,25 @@ def _write_keys(data: Path, keys: Mapping[str, bytes], written: list[Path]) -> N
         make_durable(path)
 
 
-def differences(part: Part, database: Path) -> list[str]:
+def differences(part: Part, place: Place) -> list[str]:
     """In which ways a restored store is not what was backed up, in words; none: it is."""
+    return _of_store(part, place.database) + _of_archive(part, place.folder / ARCHIVE)
+
+
+def _of_archive(part: Part, path: Path) -> list[str]:
+    if part.imaging is None:
+        return []
+    try:
+        if found := damage(path):
+            return [f"{part.tenant}: the DICOM archive is damaged: {text}" for text in found]
+        there = archived(path)
+    except FhirError as error:
+        return [f"{part.tenant}: {error.text}"]
+    told = f"{part.tenant}: the DICOM archive was {part.imaging}, is {there}"
+    return [told] if there != part.imaging else []
+
+
+def _of_store(part: Part, database: Path) -> list[str]:
     try:
         if found := damage(database):
             return [f"{part.tenant}: damaged: {text}" for text in found]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from fhirserver.archive.sqlite.content import content as archived
 from fhirserver.backup.manifest import (
+    ARCHIVE,
     BLOBS,
     CHECKPOINTS,
     DATABASE,
@@ -15,6 +17,7 @@ from fhirserver.backup.manifest import (
     STORES,
     File,
     Manifest,
+    NotRestorable,
     Part,
     copy_file,
     described,
@@ -25,13 +28,20 @@ from fhirserver.backup.manifest import (
 )
 from fhirserver.store.sqlite.copy import content, copy
 
+_WRITTEN: Final = ".part"
+"""What ends the names of blobs that are being written."""
+
 
 class Source(NamedTuple):
-    """A tenant's store file, and the folder that its blobs lie in."""
+    """A tenant's store file, the folder of its other files, and that of its blobs.
+
+    `blobs` is None where they are in object storage, which is backed up there.
+    """
 
     tenant: str
     database: Path
     folder: Path
+    blobs: Path | None
 
 
 def backup(
@@ -80,13 +90,44 @@ def _part(
     place = folder / STORES / source.tenant
     place.mkdir(mode=0o700, parents=True)
     _copy_below(source.folder, CHECKPOINTS, folder, place, files)
-    database = place / DATABASE
-    copy(source.database, database, lambda part: told(f"{source.tenant}: {part:.0%} of the store"))
-    make_durable(database)
-    files.append(described(folder, database))
-    _copy_below(source.folder, BLOBS, folder, place, files)
+    archive = source.folder / ARCHIVE
+    if archive.exists():  # before the store: what it says was projected is in the store then
+        _copy_database(source.tenant, archive, place / ARCHIVE, folder, files, told)
+    _copy_database(source.tenant, source.database, place / DATABASE, folder, files, told)
+    if source.blobs is not None:
+        _copy_blobs(source.blobs, folder, place / BLOBS, files)
     told(f"{source.tenant}: digests")
-    return Part(source.tenant, taken, content(database))
+    imaging = archived(place / ARCHIVE) if archive.exists() else None
+    return Part(source.tenant, taken, content(place / DATABASE), imaging)
+
+
+def _copy_database(
+    tenant: str,
+    source: Path,
+    target: Path,
+    folder: Path,
+    files: list[File],
+    told: Callable[[str], None],
+) -> None:
+    copy(source, target, lambda part: told(f"{tenant}: {part:.0%} of {target.name}"))
+    make_durable(target)
+    files.append(described(folder, target))
+
+
+def _copy_blobs(source: Path, folder: Path, place: Path, files: list[File]) -> None:
+    """Copies blobs; not those that are being written, nor those that are deleted meanwhile."""
+    for path in files_below(source):
+        if path.suffix == _WRITTEN:
+            continue
+        target = place / path.relative_to(source)
+        try:
+            copy_file(path, target)
+        except NotRestorable:
+            if path.exists():
+                raise
+            target.unlink()
+            continue
+        files.append(described(folder, target))
 
 
 def _copy_below(source: Path, name: str, folder: Path, place: Path, files: list[File]) -> None:

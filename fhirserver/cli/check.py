@@ -30,14 +30,18 @@ def check(
         Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
     ] = None,
     tenant: TenantName = None,
+    mend: Annotated[
+        bool, typer.Option(help="Take away what broken-off writes of DICOM instances left.")
+    ] = False,
 ) -> None:
-    """Check settings, definitions, store, indexes and capability."""
+    """Check settings, definitions, store, indexes, DICOM archive and capability."""
     from rich.console import Console
 
     settings = settings_of(tenant, data=data)
     console = Console(highlight=False, soft_wrap=True)
     wrong = False
-    for title, examine in SECTIONS.items():
+    sections = SECTIONS | ({"Mended": mended} if mend else {})
+    for title, examine in sections.items():
         console.print(f"[bold]{title}[/bold]")
         for finding in _examined(examine, settings):
             wrong = wrong or finding.state == "wrong"
@@ -184,6 +188,45 @@ def _of_mongodb(settings: Settings) -> Iterator[Finding]:
         yield from _of_policies(settings)
 
 
+def of_imaging(settings: Settings) -> Iterator[Finding]:
+    """Whether each DICOM instance has its bytes, and what has none."""
+    import asyncio
+
+    from fhirserver.app.imaging import examined, has_archive
+
+    if not has_archive(settings):
+        yield Finding("ok", "no DICOM instance was stored yet")
+        return
+    found, (studies, series, instances) = asyncio.run(examined(settings))
+    yield Finding("ok", f"{studies:,} studies, {series:,} series, {instances:,} instances")
+    if found.missing:
+        yield Finding(
+            "wrong",
+            f"the bytes of {len(found.missing):,} instances are not there. Restore them from a "
+            "backup; fhirserver check --mend deletes these instances: they can be sent again then",
+        )
+    left = {"blobs without an instance": len(found.blobs), "broken-off writes": found.leftovers}
+    for name, number in left.items():
+        if number:
+            told = "take them away: fhirserver check --mend"
+            yield Finding("note", f"{number:,} {name} (or of writes that go on now); {told}")
+
+
+def mended(settings: Settings) -> Iterator[Finding]:
+    """Mends what `of_imaging` found."""
+    import asyncio
+
+    from fhirserver.app.imaging import has_archive, mended
+
+    if has_archive(settings):
+        done = asyncio.run(mended(settings))
+        yield Finding(
+            "ok",
+            f"taken away: {done.leftovers:,} broken-off writes, {done.blobs:,} blobs, "
+            f"{done.rows:,} instances without bytes",
+        )
+
+
 def _shown(name: str, settings: Settings) -> object:
     """A setting without a password."""
     value = getattr(settings, name)
@@ -230,6 +273,7 @@ SECTIONS: Final[dict[str, Callable[[Settings], Iterator[Finding]]]] = {
     "Settings": of_settings,
     "Definitions": of_definitions,
     "Store and indexes": of_store,
+    "DICOM archive": of_imaging,
     "Capability": of_capability,
 }
 """What is checked, in order."""

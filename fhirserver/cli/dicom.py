@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -38,7 +39,7 @@ def dicom_port(settings: Settings) -> Iterator[int | None]:
         refuse(f"The DICOM port {settings.dicom_port} cannot be listened on: {error.strerror}")
     port = socket.getsockname()[1]
     typer.echo(f"DICOM        {settings.dicom_aet}@{host}:{port}")
-    with socket:
+    with socket, _told_by_exception():
         kept = [_Kept(socket.fileno()) for _ in range(settings.dicom_processes)]
         try:
             yield port
@@ -47,6 +48,30 @@ def dicom_port(settings: Settings) -> Iterator[int | None]:
                 one.tell()
             for one in kept:
                 one.end()
+
+
+class _Told(BaseException):
+    """SIGTERM came."""
+
+
+@contextmanager
+def _told_by_exception() -> Iterator[None]:
+    """SIGTERM ends the block as an exception would, and the process only behind it.
+
+    uvicorn sends itself the signal again when it has ended: the processes would be left behind.
+    """
+
+    def told(number: int, frame: object) -> None:
+        raise _Told
+
+    before = signal.signal(signal.SIGTERM, told)
+    try:
+        yield
+    except _Told:
+        signal.signal(signal.SIGTERM, before)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Kept:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
@@ -68,6 +69,7 @@ def _away() -> Unavailable:
     )
 
 
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """What is counted as one: an address of IPv4, the first 64 bits of one of IPv6."""
     try:

@@ -7,16 +7,19 @@ import json
 import shutil
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
 import msgspec
 import pytest
+from archive.making import instance
 from audit.conftest import opened
 
 from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate, tenant_settings, tenant_table, whole_store
 from fhirserver.app.backing import back_up, drill, keys_of, restore_into
+from fhirserver.app.imaging import open_imaging
 from fhirserver.app.tenants import Tenant
 from fhirserver.backup.keys import read_keys, write_keys
 from fhirserver.backup.manifest import Manifest, NotRestorable, read_manifest, write_manifest
@@ -51,6 +54,17 @@ async def fill(settings: Settings, number: int) -> None:
         await store.records.put("identity.account", "u", b'{"name":"u"}')
 
 
+async def image(settings: Settings) -> None:
+    """Stores an instance, and begins another one that is not in a backup."""
+    async with whole_store(settings) as store:
+        imaging = await open_imaging(settings, store)
+        assert imaging is not None
+        stored = await imaging.blobs.put(b"pixels")
+        await imaging.archive.add([replace(instance(), blob=stored.digest)])
+        imaging.blobs.spool.open().write(b"half")
+        await imaging.close()
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = Settings(data=tmp_path_factory.mktemp("server") / "data", auth="none")
@@ -65,7 +79,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         await fill(await tenant_settings(settings, "off"), 2)
 
     asyncio.run(make())
-    (settings.data / "blobs" / "ab").mkdir(parents=True)
+    asyncio.run(image(settings))
+    (settings.data / "blobs" / "ab").mkdir(parents=True, exist_ok=True)
     (settings.data / "blobs" / "ab" / "cd").write_bytes(b"an image")
     return settings
 
@@ -118,6 +133,47 @@ async def test_the_drill(server: Settings, taken: Path) -> None:
         "one": {"Patient": 4},
         "off": {"Patient": 1},
     }
+
+
+@pytest.mark.check("OPS-7")
+async def test_instances_are_restored_with_their_bytes(
+    server: Settings, taken: Path, tmp_path: Path
+) -> None:
+    assert not [path for path in below(taken) if path.suffix == ".part"]
+    elsewhere = tmp_path / "elsewhere"
+    there = server.model_copy(update={"data": tmp_path / "there", "blobs": f"file://{elsewhere}"})
+    restore_into(there, taken, keys_of(server), silent)
+    async with whole_store(there) as store:
+        imaging = await open_imaging(there, store)
+        assert imaging is not None
+        (held,) = await imaging.archive.held("1.1")
+        assert await imaging.blobs.get(held.blob) == b"pixels"
+        await imaging.close()
+    with pytest.raises(NotRestorable, match="elsewhere is not empty"):
+        restore_into(there.model_copy(update={"data": tmp_path / "again"}), taken, {}, silent)
+
+
+@pytest.mark.check("OPS-7")
+@pytest.mark.parametrize("statement", ["DELETE FROM header", "UPDATE instance SET blob=x'00'"])
+async def test_an_altered_archive_is_found(server: Settings, taken: Path, statement: str) -> None:
+    database = taken / "stores" / "default" / "imaging.db"
+    connection = apsw.Connection(str(database))
+    connection.execute(statement)
+    connection.close()
+    redone(taken, read_manifest(taken), database)
+    found = await drill(server, taken, {}, silent)
+    assert ["DICOM archive" in text for text in found.wrong] == [True]
+
+
+@pytest.mark.check("OPS-7")
+async def test_an_instance_without_its_bytes_is_found(server: Settings, taken: Path) -> None:
+    manifest = read_manifest(taken)
+    (name,) = [file.name for file in manifest.files if len(Path(file.name).name) == 64]
+    files = tuple(file for file in manifest.files if file.name != name)
+    (taken / "manifest.json").unlink()
+    write_manifest(taken, msgspec.structs.replace(manifest, files=files))
+    found = await drill(server, taken, {}, silent)
+    assert found.wrong == ("default: the bytes of 1 DICOM instances are not there",)
 
 
 async def test_no_key_is_in_a_backup(server: Settings, taken: Path) -> None:

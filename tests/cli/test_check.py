@@ -1,13 +1,19 @@
 import asyncio
+import dataclasses
+import os
 import sqlite3
 from contextlib import closing
 
 import pytest
+from archive.making import instance
 from serving import client
 from typer import Typer
 from typer.testing import CliRunner
 
+from fhirserver.app.imaging import open_imaging
+from fhirserver.app.stores import open_store
 from fhirserver.cli.check import check
+from fhirserver.settings import Settings
 from fhirserver.store.sqlite.schema import MIGRATIONS
 
 FHIR = {"Content-Type": "application/fhir+json"}
@@ -108,3 +114,47 @@ def test_settings_that_do_not_fit(monkeypatch):
     monkeypatch.setenv("FHIRSERVER_PAGE_SIZE", "none")
     code, _ = checked()
     assert code == 2
+
+
+async def _imaging(folder, names):
+    settings = Settings(data=folder)
+    store = await open_store(settings)
+    imaging = await open_imaging(settings, store)
+    for name in names:
+        stored = await imaging.blobs.put(name.encode())
+        if name != "orphan":
+            one = instance(uid=f"1.{len(name)}")
+            await imaging.archive.add([dataclasses.replace(one, blob=stored.digest)])
+        if name == "lost":
+            await imaging.blobs.delete(stored.digest)
+    left = imaging.blobs.spool.open()
+    left.write(b"half")
+    os.close(left._descriptor)
+    await imaging.close()
+    await store.close()
+
+
+def test_instances_and_what_broken_off_writes_left(tmp_path):
+    asyncio.run(_imaging(tmp_path / "d", ["kept", "orphan"]))
+    code, told = checked("--data", "d")
+    assert code == 0
+    assert "1 studies, 1 series, 1 instances" in told
+    assert "1 blobs without an instance" in told
+    assert "1 broken-off writes" in told
+    code, told = checked("--data", "d", "--mend")
+    assert "taken away: 1 broken-off writes, 1 blobs, 0 instances" in told
+    code, told = checked("--data", "d")
+    assert code == 0
+    assert "without an instance" not in told
+    assert "broken-off" not in told
+
+
+def test_instances_without_their_bytes_are_wrong(tmp_path):
+    asyncio.run(_imaging(tmp_path / "d", ["kept it", "lost"]))
+    code, told = checked("--data", "d")
+    assert code == 1
+    assert "the bytes of 1 instances are not there" in told
+    checked("--data", "d", "--mend")
+    code, told = checked("--data", "d")
+    assert code == 0
+    assert "1 studies, 1 series, 1 instances" in told

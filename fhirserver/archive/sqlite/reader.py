@@ -27,6 +27,8 @@ _OF_STUDY: Final = """study s CROSS JOIN series r ON r.sid=s.sid
     CROSS JOIN instance i ON i.rid=r.rid"""
 _BY_UID: Final = f"""SELECT {_COLUMNS} FROM json_each(?) k CROSS JOIN instance i ON i.uid=k.value
     CROSS JOIN series r ON r.rid=i.rid CROSS JOIN study s ON s.sid=i.sid"""
+_BY_BLOB: Final = f"""SELECT {_COLUMNS} FROM instance i CROSS JOIN series r ON r.rid=i.rid
+    CROSS JOIN study s ON s.sid=i.sid WHERE i.blob=?"""
 _CHANGED: Final = """SELECT uid, revision, since, touched, instances, imaging_study, subject
     FROM study INDEXED BY study_behind WHERE since IS NOT NULL ORDER BY since LIMIT ?"""
 _COUNT: Final = """SELECT (SELECT count(*) FROM study WHERE instances>0),
@@ -66,6 +68,13 @@ class Reader:
     def held_by_uid(self, instances: Sequence[str]) -> list[Held]:
         bound = (msgspec.json.encode(instances).decode(),)
         return [held(row) for row in self.connection.execute(_BY_UID, bound)]
+
+    def held_by_blob(self, digests: Sequence[str]) -> list[Held]:
+        found: list[Held] = []
+        for digest in digests:
+            rows = self.connection.execute(_BY_BLOB, (bytes.fromhex(digest),))
+            found += [held(row) for row in rows]
+        return found
 
     def numbers(
         self, study: str, series: Sequence[str], instances: Sequence[str]

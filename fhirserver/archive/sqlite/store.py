@@ -140,6 +140,10 @@ class SqliteArchive:
         with translated():
             return self._reader.held_by_uid(instances)
 
+    async def held_by_blob(self, digests: Sequence[str]) -> Sequence[Held]:
+        with translated():
+            return self._reader.held_by_blob(digests)
+
     async def headers(
         self, study: str, series: Sequence[str] = (), instances: Sequence[str] = ()
     ) -> AsyncIterator[tuple[Held, bytes]]:

@@ -23,7 +23,7 @@ from fhirserver.errors import FhirError, Invalid, Unavailable
 from fhirserver.imaging.dimse import calling
 from fhirserver.imaging.dimse.contexts import STORAGE_COMMITMENT, UNCOMPRESSED
 from fhirserver.imaging.dimse.identifier import read
-from fhirserver.imaging.dimse.peers import Peer
+from fhirserver.imaging.dimse.peers import COMMITMENTS, Peer
 from fhirserver.imaging.dimse.session import Called, Session, admitted_again
 from fhirserver.imaging.dimse.status import (
     INVALID_ARGUMENT,
@@ -38,7 +38,7 @@ from fhirserver.operations.imaging.commitment import Committed, Referenced
 from fhirserver.store.port import Stale
 from fhirserver.store.records import ABSENT, Record, Records
 
-COLLECTION: Final = "dicom.commitment"
+COLLECTION: Final = COMMITMENTS
 INSTANCE: Final = "1.2.840.10008.1.20.1.1"
 """The well-known SOP Instance of the service (PS3.4 J.3.5)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import socket
 import ssl
 import threading
@@ -14,7 +15,7 @@ from typing import Final
 from fhirserver.imaging.dimse.receiving import ARTIM, House, Reception
 
 _LOG = logging.getLogger("fhirserver.imaging")
-_POLL: Final = 0.5  # seconds after which the accepting thread looks whether it is to end
+_PAUSE: Final = 0.5  # seconds after a connection that could not be accepted
 _SPARE: Final = 16  # connections beyond the limit that are still told so
 
 GRACE: Final = 5.0
@@ -41,19 +42,23 @@ class Listening:
         self._tls = tls
         self._most = most
         self._stops = threading.Event()
+        self._waker, self._woken = socket.socketpair()
         self._lock = threading.Lock()
         self._open: dict[Reception, threading.Thread] = {}
         self._handshakes = 0
         self._thread = threading.Thread(target=self._accept, name="dicom-accept", daemon=True)
 
     def start(self) -> None:
-        self._listener.settimeout(_POLL)
+        self._listener.setblocking(False)  # another process may take what woke this one
         self._thread.start()
 
     def stop(self, grace: float = GRACE) -> None:
         """Takes no more; lets messages under way end; then ends all. Blocks."""
         self._stops.set()
+        self._waker.send(b"\0")
         self._thread.join()
+        self._waker.close()
+        self._woken.close()
         for reception in list(self._open):
             reception.stop()
         end = time.monotonic() + grace
@@ -64,15 +69,19 @@ class Listening:
             thread.join(1)
 
     def _accept(self) -> None:
+        ready = select.poll()
+        ready.register(self._listener, select.POLLIN)
+        ready.register(self._woken, select.POLLIN)
         while not self._stops.is_set():
             try:
+                ready.poll()
                 connection, _ = self._listener.accept()
-            except TimeoutError:
+            except BlockingIOError:
                 continue
             except OSError as error:
                 # Out of descriptors, or a connection gone before it was taken: go on.
                 _LOG.warning("a DICOM connection could not be accepted: %s", error.strerror)
-                self._stops.wait(_POLL)
+                self._stops.wait(_PAUSE)
                 continue
             with self._lock:
                 is_full = len(self._open) + self._handshakes >= self._most + _SPARE

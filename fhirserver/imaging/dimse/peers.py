@@ -23,6 +23,9 @@ COLLECTION: Final = "dicom.peer"
 CALLED: Final = "dicom.called"
 """Called AE titles of tenants beside the default one, in the default tenant's records."""
 
+COMMITMENTS: Final = "dicom.commitment"
+"""Requests for storage commitment that are to be reported on, in each tenant's records."""
+
 ROLE: Final = "dicom"
 """The policy of peers that name none of their own (the data folder `policies`)."""
 

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from fhirserver.archive.port import Archive, Instance, Outcome, Source, Study
-from fhirserver.audit.imaging import StudyAccess
+from fhirserver.audit.imaging import IMAGING_STUDY, StudyAccess
 from fhirserver.blobs.port import Stored
 from fhirserver.dicom.header import Header
 from fhirserver.dicom.identity import Identity
@@ -21,7 +21,7 @@ from fhirserver.dicom.pixels import pixels_of
 from fhirserver.errors import Fault, Forbidden, Invalid
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Answer, Request
-from fhirserver.search.expression import EVERYTHING
+from fhirserver.operations.imaging.visible import access, archive_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +97,13 @@ class Transfer:
 async def begin(context: Context, request: Request) -> Answer:
     """Leave to add to a study, which need not be there yet.
 
-    Only who may create ImagingStudies of everybody has it: whose study it is is known only
+    Who may create ImagingStudies of single patients only has it not: whose study it is is known
     when it is there. Raises `Forbidden`.
     """
     asked = request.imaging
     if not isinstance(asked, Begin) or not request.id:
         raise Invalid("Begin with a study and a source.")
-    archive = _archive(context)
+    archive = archive_of(context)
     _check_all(context, request)
     study = await archive.study(request.id)
     transfer = Transfer(archive, request.id, asked.source)
@@ -115,7 +115,7 @@ async def end(context: Context, request: Request) -> Answer:
     transfer = request.imaging
     if not isinstance(transfer, Transfer):
         raise Invalid("End with what was begun.")
-    study = await _archive(context).study(transfer.study)
+    study = await archive_of(context).study(transfer.study)
     access = _access(transfer.study, study, transfer.stored)
     return Answer(200, imaging=transfer, studies=(access,))
 
@@ -125,18 +125,11 @@ def _check_all(context: Context, request: Request) -> None:
         return
     assert context.access is not None
     rights = context.access.rights(request.grant, context.definitions)
-    if rights.of("ImagingStudy", "c") != EVERYTHING:
+    if rights.confined(IMAGING_STUDY, "c") is not None:
         raise Forbidden("Your access does not include adding to studies.")
-
-
-def _archive(context: Context) -> Archive:
-    if context.archive is None:
-        raise Fault("This server keeps no DICOM instances.")
-    return context.archive
 
 
 def _access(uid: str, study: Study | None, instances: int) -> StudyAccess:
     if study is None:
         return StudyAccess(uid, None, None, instances)
-    kind, _, patient = (study.subject or "").partition("/")
-    return StudyAccess(uid, study.imaging_study, patient if kind == "Patient" else None, instances)
+    return access(uid, study.imaging_study, study.subject, instances)
