@@ -87,12 +87,17 @@ async def test_a_record_is_open_for_a_while_and_then_closed(tmp_path: Path) -> N
             await place.client.get("Patient/cat", grant=grant)
 
 
+@pytest.mark.check("AUD-5")
 async def test_it_can_be_shorter_and_ended_and_never_longer(tmp_path: Path) -> None:
     async with world(tmp_path / "fhir.db", NURSE, {}) as place:
+        notes = Notes()
+        place.client.gate = Gate(replace(place.context, recorder=notes), offered(expunges=False))
         grant = fresh(place)
         await open_glass(place, grant, minutes=10)
         await place.client.get("Patient/cat", grant=grant)
         await open_glass(place, grant, end=True)
+        assert [event.kind for event in notes.events] == ["emergency-started", "emergency-stopped"]
+        assert {event.patient for event in notes.events} == {"cat"}
         with pytest.raises(NotFound):
             await place.client.get("Patient/cat", grant=grant)
         await open_glass(place, grant, minutes=60 * 24 * 365)

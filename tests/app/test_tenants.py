@@ -16,7 +16,7 @@ from serving import started
 from stores import url_of
 
 from fhirserver import Settings, create_app
-from fhirserver.app import Running, open_tenants, tenant_table
+from fhirserver.app import Running, open_tenants, running, tenant_table
 from fhirserver.app.tenants import Tenant, TenantTable, own_settings
 from fhirserver.errors import Conflict, Invalid, NotFound, Unavailable
 
@@ -263,12 +263,12 @@ def count_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     opened: list[str] = []
 
     class Counted(Running):
-        async def start(self, base: str) -> None:
+        async def start(self, base: str, *, works: bool = True) -> None:
             opened.append(self.tenant)
             await asyncio.sleep(0.01)
-            await super().start(base)
+            await super().start(base, works=works)
 
-    monkeypatch.setattr(open_tenants, "Running", Counted)
+    monkeypatch.setattr(running, "Running", Counted)
     return opened
 
 

@@ -1,0 +1,109 @@
+"""What changes who may get in, from the page or the command to the AuditEvent in the store."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from launching import APP, answer_of, asked, body, hospital, redeemed
+from typer.testing import CliRunner
+
+from fhirserver.app import whole_store
+from fhirserver.cli import client, user
+from fhirserver.cli.signing_keys import rotate_signing_key
+from fhirserver.settings import Settings
+
+pytestmark = pytest.mark.check("AUD-5")
+
+ALLOW = ("answer", "allow")
+DENY = ("answer", "deny")
+
+
+async def recorded(settings: Settings) -> Counter[str]:
+    """The subtypes of what is on record."""
+    async with whole_store(settings) as store:
+        kept = [json.loads(version.body or b"{}") async for version in store.scan("AuditEvent")]
+    return Counter(one["subtype"][0]["code"] for one in kept if "subtype" in one)
+
+
+def done(command: Callable[..., Any], *arguments: str) -> str:
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncio
+
+    monkeypatch.chdir(tmp_path)
+    id = done(client.add, "My app", "--redirect-uri", APP).split()[1]
+    done(client.app_state, id, "https://a.test/c|x")
+    done(client.suspend, id)
+    done(client.resume, id)
+    done(client.remove, id, "--yes")
+    done(user.add, "anna", "--role", "doctor")
+    done(user.roles, "anna", "nurse")
+    done(user.password, "anna")
+    done(user.reset, "anna")
+    done(user.lock, "anna")
+    done(user.unlock, "anna")
+    done(user.link, "anna", "https://id.test", "subject")
+    done(user.remove, "anna", "--yes")
+    done(rotate_signing_key)
+    found = asyncio.run(recorded(Settings()))
+    expected = {
+        "client-registered": 1,
+        "client-changed": 3,
+        "client-removed": 1,
+        "account-created": 1,
+        "110136": 1,  # Security Roles Changed
+        "password-changed": 1,
+        "second-factor-reset": 1,
+        "account-disabled": 2,  # locked, removed
+        "110137": 2,  # User Security Attributes Changed: unlocked, linked
+        "keys-changed": 1,
+    }
+    assert {code: found[code] for code in expected} == expected
+
+
+async def test_pages_and_apps(tmp_path: Path) -> None:
+    scope = "openid launch/patient patient/Patient.rs offline_access"
+    async with hospital(tmp_path, client_registration="open") as place:
+        await place.client()
+        async with place.browser("ann") as browser:
+            page = await browser.get("/auth/authorize", **asked(scope=scope))
+            answer_of(await browser.send(page, DENY))
+            page = await browser.get("/auth/authorize", **asked(scope=scope))
+            code = answer_of(await browser.send(page, ALLOW))["code"]
+            first = body(await redeemed(browser, code))["refresh_token"]
+            form = {"grant_type": "refresh_token", "client_id": "app", "refresh_token": first}
+            second = body(await browser.http.post("/auth/token", data=form))["refresh_token"]
+            revoked = {"client_id": "app", "token": second}
+            assert (await browser.http.post("/auth/revoke", data=revoked)).status_code == 200
+            page = await browser.get("/auth/authorize", **asked(scope=scope))
+            code = answer_of(await browser.send(page, ALLOW))["code"]
+            assert (await redeemed(browser, code)).status_code == 200
+            await browser.send(await browser.get("/auth/apps"))  # takes the access back
+            page = await browser.get("/auth/authorize", **asked(scope=scope))
+            code = answer_of(await browser.send(page, ALLOW))["code"]
+            assert [(await redeemed(browser, code)).status_code for _ in "12"] == [200, 400]
+            metadata = {"client_name": "x", "redirect_uris": [APP]}
+            assert (await browser.http.post("/auth/register", json=metadata)).status_code == 201
+    found = await recorded(Settings(data=tmp_path))
+    expected = {
+        "grant-denied": 1,
+        "grant-given": 3,
+        "grant-revoked": 2,
+        "token-issued": 3,
+        "token-refreshed": 1,
+        "token-reused": 1,
+        "client-registered": 1,
+    }
+    assert {code: found[code] for code in expected} == expected
