@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 import pytest
-from imaging.dicomweb.house import DICOM, House, address, instance, parts
+from imaging.dicomweb.house import DICOM, House, address, instance, opened, parts
+from rest.exchange import call
 
 from fhirserver.access.grant import ANONYMOUS
 from fhirserver.interactions.request import Answer, Request
@@ -112,6 +114,33 @@ async def test_a_failure_in_the_middle_breaks_the_answer_off(web: House) -> None
     accept = "multipart/related; type=application/octet-stream; transfer-syntax=*"
     with pytest.raises(RuntimeError):
         await web("GET", f"{address(data)}/frames/1,2", {"Accept": accept})
+
+
+async def test_a_blob_that_is_missing_is_told_before_the_answer_begins(web: House) -> None:
+    data = instance()
+    await web.store(data)
+    (held,) = await web.archive.held(opened(data).StudyInstanceUID)
+    await web.blobs.delete(held.blob)
+    assert (await web("GET", address(data), {"Accept": DICOM})).status == 404
+    assert (await web("GET", f"{address(data)}/frames/1")).status == 404
+    assert (await web("GET", f"{address(data)}/rendered")).status == 404
+
+
+async def test_nothing_more_is_read_when_the_client_is_gone(web: House) -> None:
+    data = instance("SC_rgb_rle_2frame.dcm")
+    await web.store(data)
+    read: list[int] = []
+    frame = web.web._services._images.frame
+
+    async def counted(held: Any, located: Any, number: int) -> bytes:
+        read.append(number)
+        await asyncio.sleep(0)
+        return bytes(await frame(held, located, number))
+
+    web.web._services._images.frame = counted
+    path = f"/dicom-web{address(data)}/frames/{','.join(['1'] * 50)}"
+    await call(web.web, "GET", path)
+    assert len(read) < 5
 
 
 async def test_the_host_has_to_be_known(web: House) -> None:
