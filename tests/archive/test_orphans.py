@@ -15,10 +15,11 @@ import pytest
 from archive.conftest import KEYS, opened
 from archive.making import instance
 
+from fhirserver.archive.adding import Adding
 from fhirserver.archive.freeing import delete_freed
 from fhirserver.archive.orphans import find_orphans, mend
 from fhirserver.blobs.store import ShelfBlobs, open_blobs
-from fhirserver.errors import Unavailable
+from fhirserver.errors import Invalid, Unavailable
 
 KINDS = ("sqlite", "sealed")
 
@@ -135,3 +136,27 @@ async def test_blobs_go_with_their_last_row(kind: str, tmp_path: Path) -> None:
         assert await delete_freed(archive, blobs) == 1
         assert (await blobs.has(one.digest), await blobs.has(two.digest)) == (False, True)
         assert await delete_freed(archive, blobs) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_was_deleted_comes_again(kind: str, tmp_path: Path) -> None:
+    blobs = blobs_in(tmp_path, kind)
+    async with opened(kind, tmp_path) as archive:
+        adding = Adding(archive, blobs)
+        stored = await blobs.put(b"one")
+        one = replace(instance(), blob=stored.digest)
+        assert await adding.add([one]) == ["new"]
+        await archive.delete("1.1")
+        await delete_freed(archive, blobs)
+        assert await adding.add([one]) == ["again"]  # there are no bytes
+        assert await asyncio.wrap_future(adding.add_soon([one])) == ["again"]
+        await blobs.put(b"one")
+        assert await adding.add([one]) == ["new"]
+        await archive.delete("1.1")
+        await delete_freed(archive, blobs)
+        await blobs.put(b"one")
+        assert await asyncio.wrap_future(adding.add_soon([one])) == ["new"]
+        broken = replace(instance(uid="1.9"), header=b"[")
+        with pytest.raises(Invalid):
+            await asyncio.wrap_future(adding.add_soon([broken]))
+        assert await blobs.get(stored.digest) == b"one"

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from fhirserver.archive.port import Archive, Instance, Outcome, Source, Study
+from fhirserver.archive.adding import Adding
+from fhirserver.archive.port import Instance, Outcome, Source, Study
 from fhirserver.audit.imaging import IMAGING_STUDY, StudyAccess
 from fhirserver.blobs.port import Stored
 from fhirserver.dicom.header import Header
@@ -49,8 +50,8 @@ class Received:
 class Transfer:
     """Leave to add instances to one study. `stored`, `failed`: how many were, were not."""
 
-    def __init__(self, archive: Archive, study: str, source: Source) -> None:
-        self._archive = archive
+    def __init__(self, adding: Adding, study: str, source: Source) -> None:
+        self._adding = adding
         self.study = study
         self.source = source
         self.stored = 0
@@ -58,14 +59,14 @@ class Transfer:
 
     async def add(self, received: Sequence[Received]) -> Sequence[Outcome]:
         """Adds instances of the study; what became of each, durably (`archive.port.Outcome`)."""
-        outcomes = await self._archive.add([self._row(one) for one in received])
+        outcomes = await self._adding.add([self._row(one) for one in received])
         for outcome in outcomes:
             self.count(outcome)
         return outcomes
 
     def add_soon(self, received: Sequence[Received]) -> Future[Sequence[Outcome]]:
         """The same from any thread; the caller does `count` what comes of it."""
-        return self._archive.add_soon([self._row(one) for one in received])
+        return self._adding.add_soon([self._row(one) for one in received])
 
     def count(self, outcome: Outcome | None) -> None:
         """Takes down what became of an instance; None: it failed."""
@@ -106,7 +107,7 @@ async def begin(context: Context, request: Request) -> Answer:
     archive = archive_of(context)
     _check_all(context, request)
     study = await archive.study(request.id)
-    transfer = Transfer(archive, request.id, asked.source)
+    transfer = Transfer(Adding(archive, context.blobs), request.id, asked.source)
     return Answer(200, imaging=transfer, studies=(_access(request.id, study, 0),))
 
 

@@ -118,7 +118,7 @@ INDEXES: Final[tuple[Index, ...]] = (
     _index(STUDY, "by_uid", "t u", unique=True),
     _index(STUDY, "by_day", "t day hour u"),
     _index(STUDY, "by_patient", "t pid iss u"),
-    _index(STUDY, "by_key", "t q day hour u"),
+    _index(STUDY, "by_text", "t q day hour u"),
     _index(STUDY, "by_since", "t since", only_with="since"),
     _index(INSTANCE, "by_uid", "t u", unique=True),
     _index(INSTANCE, "by_place", "t st se u"),

@@ -377,3 +377,19 @@ async def test_deleting(web: House) -> None:
         assert (await web("GET", path, {"Accept": MULTI})).status == 410
         assert (await web("DELETE", path)).status == 410
     assert (await web("DELETE", "/studies/9.9")).status == 404
+
+
+async def test_what_is_deleted_leaves_no_bytes_and_may_come_again(
+    web: House, tmp_path: Path
+) -> None:
+    data = instance()
+
+    def kept() -> list[str]:
+        return [path.name for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
+
+    for _ in range(2):
+        assert (await web.store(data)).status == 200
+        assert len(kept()) == 1
+        assert (await web("GET", address(data), {"Accept": MULTI})).status == 200
+        assert (await web("DELETE", address(data))).status == 204
+        assert kept() == []
