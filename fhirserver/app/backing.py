@@ -201,9 +201,9 @@ async def _read(settings: Settings, tenant: str, wrong: list[str]) -> int:
 
 async def _missing(settings: Settings, store: ServerStore, tenant: str) -> list[str]:
     """What of the DICOM instances has no bytes, in words."""
-    imaging = await open_imaging(settings, store) if has_archive(settings) else None
-    if imaging is None:
+    if not has_archive(settings):
         return []
+    imaging = await open_imaging(settings, store)
     try:
         found = await find_orphans(imaging.archive, imaging.blobs)
     finally:

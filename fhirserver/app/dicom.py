@@ -21,6 +21,7 @@ from typing import Final
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import now, request_ids
 from fhirserver.app.open_tenants import OpenTenants
+from fhirserver.app.projection import issuers_of
 from fhirserver.app.running import Running, open_running
 from fhirserver.app.tenants import TenantTable
 from fhirserver.errors import FhirError, NotFound
@@ -28,6 +29,7 @@ from fhirserver.imaging.dimse.listening import GRACE, Listening, Places
 from fhirserver.imaging.dimse.peers import COMMITMENTS, CalledTitles, Peers
 from fhirserver.imaging.dimse.serving import Hosted, Serving
 from fhirserver.imaging.dimse.session import Called, Limits
+from fhirserver.imaging.dimse.tls import client_tls
 from fhirserver.settings import Settings
 
 _LOG = logging.getLogger("fhirserver.imaging")
@@ -44,6 +46,7 @@ class _Port:
         self._tenants = tenants
         self._titles = CalledTitles(running.store.records)
         self._loop = asyncio.get_running_loop()
+        self._tls = client_tls_of(settings)
         self._limits = Limits(silence=float(settings.dicom_silence))
         self._called = {settings.dicom_aet}
         self.most = settings.dicom_associations
@@ -123,7 +126,10 @@ class _Port:
             now=now,
             records=running.store.records,
             access=None if running.is_open else running.access,
+            tls=self._tls,
             limits=self._limits,
+            issuers=issuers_of(self._settings),
+            zone=self._settings.dicom_time_zone,
         )
         return Hosted(called, running.imaging.blobs.spool, leave)
 
@@ -179,6 +185,14 @@ def tls_of(settings: Settings) -> ssl.SSLContext | None:
         context.load_verify_locations(settings.dicom_tls_clients)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def client_tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """What peers with TLS are called with, by the same certificates. Raises `OSError`."""
+    certificate = settings.dicom_tls_certificate
+    if certificate is None:
+        return None
+    return client_tls(certificate, settings.dicom_tls_key, settings.dicom_tls_clients)
 
 
 async def _run(settings: Settings, listener: socket.socket) -> None:

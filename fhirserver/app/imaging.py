@@ -15,7 +15,6 @@ from fhirserver.archive.port import Archive
 from fhirserver.blobs.keys import content_keys
 from fhirserver.blobs.port import Blobs
 from fhirserver.blobs.store import open_blobs
-from fhirserver.errors import Unavailable
 from fhirserver.settings import DEFAULT_TENANT, Settings
 from fhirserver.store.port import ServerStore
 
@@ -36,13 +35,11 @@ class Imaging(NamedTuple):
         await self.blobs.close()
 
 
-async def open_imaging(settings: Settings, store: ServerStore) -> Imaging | None:
+async def open_imaging(settings: Settings, store: ServerStore) -> Imaging:
     """Those of the settings' tenant; with encryption, both are sealed by keys that `store` keeps.
 
-    None where the store has no archive beside it. Raises `Unavailable`.
+    Raises `Unavailable`.
     """
-    if settings.is_mongodb:
-        return None
     keys = None
     if settings.encryption == "on":
         keys = await content_keys(store.records, settings.tenant)
@@ -52,7 +49,7 @@ async def open_imaging(settings: Settings, store: ServerStore) -> Imaging | None
     else:
         spool = settings.data / "spool"
     archive = await open_archive(
-        settings.data / ARCHIVE,
+        settings.store if settings.is_mongodb else settings.data / ARCHIVE,
         tenant=settings.tenant,
         clock=now,
         keys=keys,
@@ -67,7 +64,7 @@ async def open_imaging(settings: Settings, store: ServerStore) -> Imaging | None
 
 def has_archive(settings: Settings) -> bool:
     """Whether there is one yet: it is made when the server first starts."""
-    return not settings.is_mongodb and (settings.data / ARCHIVE).exists()
+    return settings.is_mongodb or (settings.data / ARCHIVE).exists()
 
 
 def blob_folder(settings: Settings) -> Path | None:
@@ -90,13 +87,24 @@ async def mended(settings: Settings) -> Mended:
         return await mend(imaging.archive, imaging.blobs, orphans)
 
 
+async def remove_blobs(settings: Settings) -> int:
+    """Removes all blobs of a tenant, sealed or not; how many they were. Raises `Unavailable`."""
+    blobs = open_blobs(_blobs(settings), settings.data / "spool")
+    number = 0
+    try:
+        async for blob in blobs.list():
+            await blobs.remove(blob.name)
+            number += 1
+    finally:
+        await blobs.close()
+    return number
+
+
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Imaging]:
     store = await open_store(settings)
     try:
         imaging = await open_imaging(settings, store)
-        if imaging is None:
-            raise Unavailable("This store has no archive of DICOM instances.")
         try:
             yield imaging
         finally:

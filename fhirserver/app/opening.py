@@ -10,14 +10,17 @@ from fhirserver.access.authority import Authority
 from fhirserver.app.audit import definitions_of, recorded, trail_of
 from fhirserver.app.identity import identity_of
 from fhirserver.app.ids import new_id, now
+from fhirserver.app.imaging import Imaging
 from fhirserver.app.running import Running, open_running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
 from fhirserver.audit.recorder import NotRecorded, Recorder
 from fhirserver.auth.clients import Clients
 from fhirserver.auth.signing_keys import SigningKeys
-from fhirserver.errors import NotFound
+from fhirserver.errors import NotFound, NotSupported
 from fhirserver.identity.identity import Identity
+from fhirserver.imaging.dimse.peers import Peers
+from fhirserver.imaging.projection.projector import Projector
 from fhirserver.indexing.registry import Known, Registry
 from fhirserver.interactions.accesses import Tallied
 from fhirserver.interactions.request import Answer, Request
@@ -42,6 +45,41 @@ async def open_gate(
             yield running.dispatch
     finally:
         await running.close()
+
+
+class ImagingGate(NamedTuple):
+    """`base` is the service base URL as far as it is known; `projector` is not started."""
+
+    dispatch: Callable[[Request], Awaitable[Answer]]
+    imaging: Imaging
+    projector: Projector
+    base: str
+
+
+@asynccontextmanager
+async def open_imaging_gate(settings: Settings) -> AsyncIterator[ImagingGate]:
+    """The gate with archive and blobs, for commands that bring DICOM instances.
+
+    The audit trail has two events about the command. Raises `NotSupported` where the store has
+    no archive.
+    """
+    tallied = Tallied()
+    running = await open_running(settings, tallied)
+    try:
+        projector = await running.projector()
+        if running.imaging is None or projector is None:
+            raise NotSupported("No DICOM instances are kept beside this store.")
+        async with recorded(settings, running.store, "import", tallied.written):
+            yield ImagingGate(running.dispatch, running.imaging, projector, await running.base())
+    finally:
+        await running.close()
+
+
+@asynccontextmanager
+async def open_peers(settings: Settings) -> AsyncIterator[tuple[Peers, Recorder]]:
+    """The DICOM peers of the settings' tenant, and what changes to them are recorded with."""
+    async with _recorded(settings) as (store, recorder):
+        yield Peers(store.records, now=now), recorder
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from fhirserver.app.imaging import remove_blobs
 from fhirserver.app.open_tenants import FRESH
 from fhirserver.app.opening import tenant_table, whole_store
 from fhirserver.app.stores import open_inner
@@ -99,6 +100,8 @@ async def remove_tenant(settings: Settings, name: str) -> None:
         if settings.is_mongodb:
             await _remove_documents(settings, name)
         folder = tenant_folder(settings.data, name)
+        if settings.blobs:  # else they lie in the tenant's folder
+            await remove_blobs(settings.of_tenant(name, place))
         if folder.exists():
             await asyncio.to_thread(_remove_folder, folder)
 

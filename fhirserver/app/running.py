@@ -15,7 +15,7 @@ from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.imaging import Imaging, open_imaging
 from fhirserver.app.keys import sealing_key
 from fhirserver.app.mounts import Mounts
-from fhirserver.app.projection import projector_of
+from fhirserver.app.projection import PseudonymKey, projector_of
 from fhirserver.app.sample import PATH, SampleApp
 from fhirserver.app.stores import open_store
 from fhirserver.audit.patients import Patients
@@ -116,11 +116,13 @@ class Running:
             recorder=self.recorder,
             archive=self.imaging.archive if self.imaging else None,
             blobs=self.imaging.blobs if self.imaging else None,
+            pseudonyms=PseudonymKey(store.records) if self.imaging else None,
         )
         operations = offered(
             expunges=settings.expunge,
             terminology=store.concepts is not NO_CONCEPTS,
             emergencies=not self.is_open,
+            imaging=self.imaging is not None,
         )
         accesses: Accesses | Tallied | None = self._tallied
         if accesses is None and self._trail is not None:
@@ -197,11 +199,17 @@ class Running:
         if not works:
             return
         self.runner.start()
-        if self.imaging is not None:
-            self._projector = projector_of(
-                self._settings, self.imaging.archive, self.store, self.dispatch, await self.base()
-            )
+        self._projector = await self.projector()
+        if self._projector is not None:
             self._projector.start()
+
+    async def projector(self) -> Projector | None:
+        """What keeps ImagingStudies like the archive, not started; None without an archive."""
+        if self.imaging is None:
+            return None
+        return projector_of(
+            self._settings, self.imaging.archive, self.store, self.dispatch, await self.base()
+        )
 
     async def close(self) -> None:
         """Gives jobs back, ends the audit trail, and closes the store."""

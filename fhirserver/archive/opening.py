@@ -28,4 +28,6 @@ async def open_archive(
         from fhirserver.archive.sqlite import SqliteArchive
 
         return SqliteArchive.open(place, clock=clock, veil=veil, patience=patience)
-    raise NotImplementedError
+    from fhirserver.archive.mongo import MongoArchive
+
+    return MongoArchive(place, tenant=tenant, clock=clock, veil=veil, patience=patience)

@@ -79,6 +79,9 @@ _ROWS = (
     Kind("client-registered", _ALERT, _own("client-registered", "Client registered"), "C"),
     Kind("client-changed", _ALERT, _own("client-changed", "Client changed"), "U"),
     Kind("client-removed", _ALERT, _own("client-removed", "Client removed"), "D"),
+    Kind("peer-added", _ALERT, _own("peer-added", "DICOM peer added"), "C"),
+    Kind("peer-changed", _ALERT, _own("peer-changed", "DICOM peer changed"), "U"),
+    Kind("peer-removed", _ALERT, _own("peer-removed", "DICOM peer removed"), "D"),
     Kind("keys-changed", _ALERT, _own("keys-changed", "Keys changed"), "U"),
     # what apps keep
     Kind("app-state-read", _ACTIVITY, _own("app-state-read", "State of an app read"), "R"),

@@ -13,11 +13,13 @@ from fhirserver.cli.backup import backup, restore
 from fhirserver.cli.check import check
 from fhirserver.cli.client import COMMANDS as CLIENT_COMMANDS
 from fhirserver.cli.demo import demo
+from fhirserver.cli.dicom_import import import_ as import_dicom
 from fhirserver.cli.export import export
 from fhirserver.cli.keys import list_keys, make, retire, rewrap, rotate
 from fhirserver.cli.keys import status as key_status
 from fhirserver.cli.load import load
 from fhirserver.cli.package import install, list_packages, remove
+from fhirserver.cli.peers import COMMANDS as PEER_COMMANDS
 from fhirserver.cli.policy import COMMANDS as POLICY_COMMANDS
 from fhirserver.cli.reindex import reindex
 from fhirserver.cli.serve import serve
@@ -84,6 +86,10 @@ GROUPS: Final[dict[str, tuple[str, Commands]]] = {
         },
     ),
     "audit": ("The audit trail.", {"verify": verify, "who-saw": who_saw}),
+    "dicom": (
+        "DICOM instances, and the peers that send and fetch them.",
+        {"import": import_dicom, "peers": {**PEER_COMMANDS}},
+    ),
     "terminology": ("Large code systems.", {"import": import_, "list": list_systems}),
 }
 """Name, help and commands of each group of commands."""

@@ -18,6 +18,8 @@ import typer
 from fhirserver.access.grant import SERVER
 from fhirserver.cli.configuration import refuse, settings_of
 from fhirserver.cli.demo_people import SignIn, people, sample_app
+from fhirserver.cli.demo_studies import make_studies
+from fhirserver.demo.systems import ACCESSION, MRN
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +37,7 @@ EXAMPLES: Final = (
     ("Systolic pressure over 150", "Observation?component-code-value-quantity=8480-6$gt150"),
     ("Patients with diabetes", "Patient?_has:Condition:patient:code=E11.9"),
     ("Next appointments", "Appointment?status=booked&_sort=date&_include=Appointment:patient"),
+    ("Images, with their orders", "ImagingStudy?_include=ImagingStudy:basedon"),
     ("What this server can do", "metadata"),
 )
 
@@ -70,6 +73,8 @@ def demo(
             data=folder,
             auth=auth or "smart",
             sample_app=True,
+            dicom_patient_system=MRN,
+            dicom_accession_system=ACCESSION,
         )
         if not is_loopback(settings.host):
             refuse(f"A demonstration is for this machine only, and {settings.host} is not.")
@@ -125,6 +130,8 @@ def _fill(console: Console, settings: Settings, patients: int, seed: int) -> Non
         )
     if found:
         console.print(f"{settings.data} has {found} patients already: no others were made up.")
+    elif patients:
+        asyncio.run(make_studies(settings))
 
 
 async def fill(settings: Settings, patients: int, seed: int, done: Callable[[int], None]) -> int:

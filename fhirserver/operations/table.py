@@ -123,13 +123,20 @@ TERMINOLOGY: Final = frozenset(
 
 
 def offered(
-    *, expunges: bool, terminology: bool = True, emergencies: bool = True
+    *,
+    expunges: bool,
+    terminology: bool = True,
+    emergencies: bool = True,
+    imaging: bool = True,
 ) -> tuple[OperationRow, ...]:
     """The operations of a server; what takes versions out for good is there only if wanted,
-    terminology where the store keeps concepts, and break-glass where anything is closed."""
+    terminology where the store keeps concepts, break-glass where anything is closed, and what
+    is done with DICOM instances where they are kept."""
     without = set() if expunges else {expunge.run}
     if not emergencies:
         without.add(break_glass.run)
+    if not imaging:
+        without.add(de_identify.run)
     return tuple(
         row
         for row in OPERATIONS

@@ -12,6 +12,7 @@ import stores
 
 from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate, removal, tenant_settings, tenant_table, whole_store
+from fhirserver.app.imaging import open_imaging
 from fhirserver.app.removal import export_tenant, remove_tenant
 from fhirserver.app.tenants import Tenant
 from fhirserver.errors import Conflict, NotFound
@@ -120,6 +121,21 @@ async def test_nothing_is_left_of_a_removed_tenant(server: Settings, at_once: No
         await remove_tenant(server, "one")
     assert not own.data.exists()
     assert await held(own) == ({}, None, None, [])  # what would be found if it were opened
+
+
+async def test_blobs_elsewhere_go_with_their_tenant(
+    server: Settings, at_once: None, tmp_path: Path
+) -> None:
+    elsewhere = server.model_copy(update={"blobs": f"file://{tmp_path}/elsewhere"})
+    for name in ("one", "two"):
+        settings = await tenant_settings(elsewhere, name)
+        async with whole_store(settings) as store:
+            imaging = await open_imaging(settings, store)
+            await imaging.blobs.put(name.encode())
+            await imaging.close()
+    await remove_tenant(elsewhere, "one")
+    left = [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]
+    assert [path.read_bytes() for path in left] == [b"two"]
 
 
 @pytest.mark.mongodb

@@ -45,6 +45,7 @@ def content(path: Path) -> Content:
                     digest.update(len(encoded).to_bytes(8, "big"))
                     digest.update(encoded)
                 numbers.append(number)
-            return Content(schema_version(connection), *numbers, digest.hexdigest())
+            studies, instances = numbers
+            return Content(schema_version(connection), studies, instances, digest.hexdigest())
         finally:
             connection.close()

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from pydicom import config
 from pynetdicom import AE, _config, evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
@@ -30,11 +31,19 @@ Handlers = list[tuple[Any, Callable[..., Any]]]
 _POLL: Final = 0.0005
 """Seconds that pynetdicom's loop sleeps when nothing happens; its own 1 ms halves the rate."""
 
+_ABORT: Final = bytes.fromhex("070000000004 0000 02 06")
+"""A-ABORT by the service provider: invalid PDU parameter value (PS3.8 9.3.8)."""
+
+_LOG = logging.getLogger("fhirserver.dimse")
+
 # What it logs has identifiers of patients in it: whole requests, values in tracebacks.
 logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
 _config.LOG_HANDLER_LEVEL = "none"
 _config.LOG_REQUEST_IDENTIFIERS = False
 _config.LOG_RESPONSE_IDENTIFIERS = False
+# Values are told as they were stored, whatever pydicom thinks of them; its warnings quote them.
+config.settings.reading_validation_mode = config.IGNORE
+config.settings.writing_validation_mode = config.IGNORE
 _config.STORE_RECV_CHUNKED_DATASET = True  # to a file, not into memory
 
 
@@ -93,6 +102,34 @@ class PeerSocket(AssociationSocket):
         view.release()
         return found
 
+    def _shutdown_socket(self) -> None:
+        """Closes also what was never connected, which pynetdicom leaves to the collector."""
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
+
+def _tune(association: Association) -> None:
+    """Lets the loop of an association turn faster, and end in order: whatever cannot be decoded
+    raises in pynetdicom's thread, and would be told there with values of the message."""
+    provider = association.dul
+    provider._run_loop_delay = _POLL
+    run = provider.run
+
+    def guarded() -> None:
+        try:
+            run()
+        except Exception as error:  # noqa: BLE001 - the peer gets an A-ABORT, the log no values
+            _LOG.warning("an association was aborted: %s", type(error).__name__)
+            connection = provider.socket.socket if provider.socket is not None else None
+            if connection is not None:
+                with suppress(OSError):
+                    connection.sendall(_ABORT)
+            provider.event_queue.put("Evt17")
+
+    provider.run = guarded  # type: ignore[method-assign]
+
 
 class Entity(AE):
     """An application entity whose own associations use a `PeerSocket` as well."""
@@ -107,7 +144,7 @@ class Entity(AE):
         if found.socket is not None:
             found.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         found.tls_args = tls_args
-        assoc.dul._run_loop_delay = _POLL
+        _tune(assoc)
         return found
 
 
@@ -142,7 +179,7 @@ class Served(Association):
     def __init__(self, entity: AE, operations: dict[type, Callable[..., None]]) -> None:
         super().__init__(entity, MODE_ACCEPTOR)
         self._operations = operations
-        self.dul._run_loop_delay = _POLL
+        _tune(self)
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
         operation = self._operations.get(type(msg))

@@ -7,13 +7,11 @@ from typing import Final
 
 from pydicom.uid import UID
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.service_class import NonPatientObjectStorageServiceClass, StorageServiceClass
-from pynetdicom.sop_class import uid_to_service_class
 
 from fhirserver.dicom.transfer_syntax import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from fhirserver.imaging.dimse.peers import Peer, Service
+from fhirserver.imaging.dimse.sop_classes import VERIFICATION, is_storage, takes_transfer_syntax
 
-VERIFICATION: Final = "1.2.840.10008.1.1"
 PATIENT_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.1.1"
 PATIENT_ROOT_MOVE: Final = "1.2.840.10008.5.1.4.1.2.1.2"
 PATIENT_ROOT_GET: Final = "1.2.840.10008.5.1.4.1.2.1.3"
@@ -39,15 +37,6 @@ SERVICE_OF: Final[Mapping[str, Service]] = {
 """The services other than storage, by SOP class."""
 
 UNCOMPRESSED: Final = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
-_DICOM: Final = "1.2.840.10008."
-_STORAGE: Final = (StorageServiceClass, NonPatientObjectStorageServiceClass)
-
-
-def is_storage(sop_class: str) -> bool:
-    """Whether instances of a SOP class are stored: those of the standard, and all private ones."""
-    if not sop_class.startswith(_DICOM):
-        return True
-    return sop_class not in SERVICE_OF and uid_to_service_class(sop_class) in _STORAGE
 
 
 def supported(
@@ -76,9 +65,12 @@ def supported(
         if not is_storage(sop_class) or not (has_role or may_store):
             continue
         known = found[sop_class].transfer_syntax if sop_class in found else []
-        offered = dict.fromkeys([*known, *context.transfer_syntax])
+        syntaxes = [str(uid) for uid in context.transfer_syntax if takes_transfer_syntax(str(uid))]
+        offered = dict.fromkeys([*map(str, known), *syntaxes])
+        if not offered:
+            continue
         first = [item for item in UNCOMPRESSED if item in offered]
-        made = _context(sop_class, tuple(dict.fromkeys([*first, *map(str, offered)])))
+        made = _context(sop_class, tuple(dict.fromkeys([*first, *offered])))
         if has_role:
             made.scu_role, made.scp_role = may_store, True
         found[sop_class] = made

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from io import BytesIO
 from typing import Any, Final
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 
-from fhirserver.dicom.mapping.issuers import Issuers
 from fhirserver.dicom.part10 import may_be_uid
 from fhirserver.errors import FhirError, NotFound
 from fhirserver.imaging.dimse.identifier import read
@@ -59,11 +59,12 @@ def _told(
     session: Session, event: Any, instance: str, data: BytesIO | None, *, begins: bool
 ) -> int | Dataset:
     peer = session.peer
+    zone = peer.time_zone or session.called.zone
     try:
         found = read(data, UID(event.context.transfer_syntax), peer.character_set)
-        issuers = Issuers(assumed=peer.issuer or "")
+        issuers = replace(session.called.issuers, assumed=peer.issuer or "")
         attributes = found.to_json_dict(suppress_invalid_tags=True)
-        told = Performed(instance, attributes, begins, issuers, peer.time_zone or "")
+        told = Performed(instance, attributes, begins, issuers, zone)
         session.ask(Request("dicom-mpps", "", type="ImagingStudy", imaging=told))
     except Duplicate:
         return DUPLICATE_INSTANCE

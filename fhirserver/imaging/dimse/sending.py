@@ -140,7 +140,7 @@ def _converted(path: Path, held: Held, transfer_syntax: UID) -> bytes:
         if _decoded_size(data) > _MOST_DECODED:
             raise Refused
         if UID(held.transfer_syntax).is_compressed and held.transfer_syntax != _DEFLATED:
-            data.decompress()
+            data.decompress(generate_instance_uid=False)
         written = encode(data, transfer_syntax.is_implicit_VR, True, False)
     except Refused:
         raise

@@ -10,11 +10,12 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from fhirserver.access.authority import Authority
 from fhirserver.access.grant import OPEN, Grant
 from fhirserver.audit.recorder import Origin
+from fhirserver.dicom.mapping.issuers import Issuers
 from fhirserver.errors import Forbidden, Invalid
 from fhirserver.imaging.dimse.admission import Rejection, admitted
 from fhirserver.imaging.dimse.peers import Peer, Peers, title_of
@@ -22,6 +23,8 @@ from fhirserver.interactions.request import Answer, Request
 from fhirserver.store.records import Records
 
 _T = TypeVar("_T")
+
+NO_ISSUERS: Final = Issuers()
 
 
 def _now() -> int:
@@ -45,7 +48,7 @@ class Called:
     `dispatch` is its gate's, and runs on `loop`, as `peers` and `records` do. `records` keep
     requests for storage commitment; without them, there are none. `access` makes grants; None
     on an open server. `tls` is what peers with TLS are called with. `now` gives microseconds
-    since 1970.
+    since 1970. `issuers` and `zone` (an IANA name) are of peers that have none of their own.
     """
 
     tenant: str
@@ -59,6 +62,8 @@ class Called:
     access: Authority | None = None
     tls: ssl.SSLContext | None = None
     limits: Limits = Limits()
+    issuers: Issuers = NO_ISSUERS
+    zone: str = ""
 
     def wait(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """The result of a coroutine that runs on the loop; blocks, so not for the loop itself."""

@@ -41,7 +41,8 @@ def _found(session: Session, event: Any) -> Iterator[Result]:
     peer = session.peer
     syntax = UID(event.context.transfer_syntax)
     wanted = asked(read(event.request.Identifier, syntax, peer.character_set))
-    zone = ZoneInfo(peer.time_zone) if peer.time_zone else None
+    named = peer.time_zone or session.called.zone
+    zone = ZoneInfo(named) if named else None
     asking = Request(
         "dicom-worklist",
         "",

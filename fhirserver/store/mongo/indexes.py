@@ -26,6 +26,10 @@ CODE_SYSTEM: Final = "code_system"
 CONCEPT: Final = "concept"
 CONCEPT_WORD: Final = "concept_word"
 CLOSURE: Final = "closure"
+STUDY: Final = "dicom_study"
+INSTANCE: Final = "dicom_instance"
+FREED: Final = "dicom_freed"
+GONE: Final = "dicom_gone"
 
 _EVERY: Final = 5.0  # seconds between two words about how far an index is
 
@@ -111,6 +115,16 @@ INDEXES: Final[tuple[Index, ...]] = (
     _index(CONCEPT, "by_word", "s w z n"),
     _index(CONCEPT_WORD, "by_word", "s w"),
     _index(CLOSURE, "by_name", "t n", unique=True),
+    _index(STUDY, "by_uid", "t u", unique=True),
+    _index(STUDY, "by_day", "t day hour u"),
+    _index(STUDY, "by_patient", "t pid iss u"),
+    _index(STUDY, "by_key", "t q day hour u"),
+    _index(STUDY, "by_since", "t since", only_with="since"),
+    _index(INSTANCE, "by_uid", "t u", unique=True),
+    _index(INSTANCE, "by_place", "t st se u"),
+    _index(INSTANCE, "by_blob", "t b"),
+    _index(FREED, "by_blob", "t b", unique=True),
+    _index(GONE, "by_uids", "t u", unique=True),
 )
 """Every index, in the order in which they are made."""
 

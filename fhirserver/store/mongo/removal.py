@@ -10,13 +10,17 @@ from fhirserver.store.mongo.indexes import (
     CODE_SYSTEM,
     CONCEPT,
     CONCEPT_WORD,
+    FREED,
+    GONE,
+    INSTANCE,
     RECORD,
     RESOURCE,
+    STUDY,
     TENANT,
     VERSION,
 )
 
-_BY_TENANT: Final = (RECORD, RESOURCE, VERSION, CLOSURE)
+_BY_TENANT: Final = (RECORD, RESOURCE, VERSION, CLOSURE, STUDY, INSTANCE, FREED, GONE)
 
 
 async def remove(url: str, tenant: str) -> int:

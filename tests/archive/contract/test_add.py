@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
+from archive.conftest import EVERY_KIND, ON_MONGODB, opened
 from archive.making import header, instance
 
 from fhirserver.archive.port import Archive, Changed
@@ -234,3 +236,28 @@ async def test_headers_come_with_their_instances_in_order(archive: Archive) -> N
     by_uid = await archive.held_by_uid(["1.1.1.000", "1.1.2.069", "9"])
     assert sorted(held.instance for held in by_uid) == ["1.1.1.000", "1.1.2.069"]
     assert header(t00200013=1)["00200013"] == {"vr": "IS", "Value": [1]}
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+async def test_several_processes_write_one_study(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Opened twice, as two processes have it: no instance or series is lost in the numbers."""
+    if kind in ON_MONGODB:
+        request.getfixturevalue("on_wire")
+    async with opened(kind, tmp_path) as one, opened(kind, tmp_path) as other:
+
+        async def send(archive: Archive, thread: int) -> None:
+            for number in range(8):
+                made = instance(series=f"1.1.{number % 4}", uid=f"1.1.{thread}.{number}")
+                assert await archive.add([made]) == ["new"]
+            await archive.delete("1.1", f"1.1.{7 % 4}", f"1.1.{thread}.7")
+
+        archives = [one, other, one, other]
+        await asyncio.gather(*(send(archive, n) for n, archive in enumerate(archives)))
+        for archive in (one, other):
+            study = await archive.study("1.1")
+            assert study is not None
+            assert (study.series, study.instances) == (4, 28)
+            assert [found.instances for found in await archive.series("1.1")] == [8, 8, 8, 4]
+            assert await archive.count() == (1, 4, 28)

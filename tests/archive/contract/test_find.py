@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from archive.conftest import opened
+from archive.conftest import KINDS, ON_MONGODB, opened
 from archive.making import CT, instance
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +16,10 @@ from fhirserver.archive.query import Found, Level, Question
 from fhirserver.dicom.matching import Key, key, matches, sequence_key
 from fhirserver.errors import Invalid, TooCostly
 
+SLOWER = (
+    *KINDS,
+    *(pytest.param(kind, marks=(pytest.mark.mongodb, pytest.mark.slow)) for kind in ON_MONGODB),
+)
 FEW = settings(
     max_examples=max(10, settings().max_examples // 3),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -179,6 +183,11 @@ async def test_a_search_that_takes_too_long_is_refused(tmp_path: Any) -> None:
             await archive.find(Question("instance", asked("00080080", "nowhere"), limit=9000))
 
 
+def needs_server(request: pytest.FixtureRequest, kind: str) -> None:
+    if kind in ON_MONGODB:
+        request.getfixturevalue("on_wire")
+
+
 # --- by the reference -----------------------------------------------------------------------------
 
 NAMES = ["Doe^John", "DOE^JANE", "Müller^Jörg", "Muller^Jo", "", "O'Brien^Pat", "Doe-Ray^J",
@@ -286,7 +295,7 @@ def places(found: Found) -> set[tuple[str, ...]]:
     }
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "sealed"])
+@pytest.mark.parametrize("kind", SLOWER)
 @given(
     instances=st.lists(instances_, min_size=1, max_size=12),
     questions=st.lists(
@@ -301,11 +310,13 @@ def places(found: Found) -> set[tuple[str, ...]]:
 )
 @FEW
 async def test_what_is_found_is_what_matches(
+    request: pytest.FixtureRequest,
     kind: str,
     tmp_path_factory: pytest.TempPathFactory,
     instances: list[Instance],
     questions: list[tuple[Level, list[tuple[str, str, bool]], bool]],
 ) -> None:
+    needs_server(request, kind)
     async with opened(kind, tmp_path_factory.mktemp("find")) as archive:
         await archive.add(instances)
         for level, texts, combined in questions:
@@ -315,7 +326,7 @@ async def test_what_is_found_is_what_matches(
             assert places(await archive.find(question)) == wanted, question
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "sealed"])
+@pytest.mark.parametrize("kind", SLOWER)
 @given(
     instances=st.lists(instances_, min_size=1, max_size=12, unique_by=lambda one: one.instance),
     order=st.randoms(use_true_random=False),
@@ -323,6 +334,7 @@ async def test_what_is_found_is_what_matches(
 )
 @FEW
 async def test_the_order_of_arrival_does_not_matter(
+    request: pytest.FixtureRequest,
     kind: str,
     tmp_path_factory: pytest.TempPathFactory,
     instances: list[Instance],
@@ -330,6 +342,7 @@ async def test_the_order_of_arrival_does_not_matter(
     taken: int,
 ) -> None:
     """All that is told of what is left, whatever came first, came together, or was deleted."""
+    needs_server(request, kind)
     kept = instances[taken:]
 
     async def state(archive: Archive) -> Any:

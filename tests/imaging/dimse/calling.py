@@ -10,13 +10,18 @@ from contextlib import asynccontextmanager, suppress
 
 from fhirserver.imaging.dimse.admission import Rejection
 from fhirserver.imaging.dimse.peers import names_of
-from fhirserver.imaging.dimse.services import serve_association
+from fhirserver.imaging.dimse.services import Storing, serve_association
 from fhirserver.imaging.dimse.session import Called, admit
 
 
 @asynccontextmanager
 async def listening(
-    called: Called, title: str, *, tls: ssl.SSLContext | None = None, held: int = 0
+    called: Called,
+    title: str,
+    *,
+    tls: ssl.SSLContext | None = None,
+    held: int = 0,
+    storing: Storing | None = None,
 ):
     """The port. Whoever calls is taken for the peer of that AE title."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -32,7 +37,7 @@ async def listening(
             connection.close()
             return
         first = connection.recv(held) if held else b""
-        serve_association(connection, first, session)
+        serve_association(connection, first, session, storing)
 
     def accept() -> None:
         while True:

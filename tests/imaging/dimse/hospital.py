@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,13 @@ from fhirserver.access.grant import SERVER
 from fhirserver.app.audit import definitions_of
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
+from fhirserver.archive.port import Source
+from fhirserver.archive.sqlite import SqliteArchive
 from fhirserver.audit.patients import Patients
+from fhirserver.blobs.store import open_blobs
+from fhirserver.dicom.header import read_header
+from fhirserver.dicom.identity import identity_of
+from fhirserver.dicom.part10 import read_file_meta, written_file_meta
 from fhirserver.imaging.dimse.peers import SERVICES, Peer, Peers
 from fhirserver.imaging.dimse.session import Called, Limits
 from fhirserver.interactions.accesses import Accesses
@@ -27,6 +33,7 @@ from fhirserver.interactions.dispatch import Gate
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.interactions.seal import AesSealer
 from fhirserver.model.json import Resource, decode
+from fhirserver.operations.imaging.store import Begin, Received
 from fhirserver.operations.imaging.table import IMAGING_ROWS
 from fhirserver.operations.table import OPERATIONS
 from fhirserver.search.index import Indexer
@@ -96,6 +103,28 @@ class Hospital:
         found: Resource = decode((await self.ask("read", type, id)).body or b"")
         return found
 
+    async def keep(self, *files: Path, sender: str = "") -> None:
+        """Keeps instances as a C-STORE would have."""
+        for path in files:
+            data = path.read_bytes()
+            meta = read_file_meta(data)
+            data = (
+                written_file_meta(meta.sop_class, meta.instance, meta.transfer_syntax)
+                + data[meta.start :]
+            )
+            start = read_file_meta(data).start
+            header = read_header(data, meta.transfer_syntax, start=start)
+            identity = identity_of(header, meta.sop_class, meta.instance)
+            stored = await self.blobs.put(data)
+            begun = await self.ask(
+                "dicom-begin",
+                "ImagingStudy",
+                identity.study,
+                imaging=Begin(Source(sender, "127.0.0.1")),
+            )
+            received = Received(stored, header, identity, meta.transfer_syntax, start, now())
+            assert await begun.imaging.add([received]) == ["new"]
+
     async def all(self, type: str) -> list[Resource]:
         found = [version async for version in self.store.scan(type)]
         return [decode(item.body or b"") for item in found]
@@ -109,15 +138,20 @@ class Hospital:
 
 @asynccontextmanager
 async def opened(
-    folder: Path, *, archive: Any = None, blobs: Any = None
+    folder: Path, *, images: bool = False, archive: Any = None, blobs: Any = None
 ) -> AsyncIterator[Hospital]:
+    """`images`: it keeps DICOM instances, in an archive of its own; else in the given one."""
     settings = Settings(data=folder)
     running = Running(settings, await open_store(settings))
     await running._trail.start()  # type: ignore[union-attr]
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(running.close)
+        if images:
+            archive = SqliteArchive.open(folder / "archive.db", clock=now)
+            stack.push_async_callback(archive.close)
+            blobs = open_blobs(f"file://{folder / 'blobs'}", folder / "blobs" / "spool")
+            stack.push_async_callback(blobs.close)
         yield Hospital(running, settings, archive, blobs)
-    finally:
-        await running.close()
 
 
 __all__ = ["BASE", "TITLE", "Hospital", "Limits", "opened"]

@@ -188,7 +188,6 @@ async def test_a_step_without_an_order_keeps_the_patient_as_it_was_named(hospita
     assert task["for"]["identifier"]["value"] == "12345"
 
 
-@pytest.mark.check("imaging-audit")
 async def test_it_is_in_the_audit_trail(hospital):
     async with hospital.listening("CT1") as port:
         await tell(port, ("create", beginning()))

@@ -235,7 +235,6 @@ async def test_findscu(hospital):
     assert "[ISO_IR 192]" in told
 
 
-@pytest.mark.check("imaging-audit")
 async def test_the_query_is_in_the_audit_trail_with_the_patient(hospital):
     await hospital.peer("CT1", "worklist")
     async with hospital.listening("CT1") as port:

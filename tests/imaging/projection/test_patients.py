@@ -29,6 +29,26 @@ async def test_nobody_of_that_identifier(place: Place) -> None:
     patient = await own_patient(place)
     assert patient["name"] == [{"use": "usual", "family": "Doe", "given": ["Jane"]}]
     assert await reviews(place) == ["There is no patient with this identifier."]
+    tag = f"{TAG['system']}|{TAG['code']}"
+    assert len(await place.found(f"Task?status=requested&_tag={tag}")) == 1
+
+
+async def test_a_patient_whose_tag_was_taken_away_is_somebody(place: Place) -> None:
+    await place.add(instance(1, 1))
+    await place.project()
+    own = await own_patient(place)
+    meta = {"name": "meta", "valueMeta": {"tag": [TAG]}}
+    await place.client.call(f"Patient/{own['id']}/$meta-delete", meta)
+    more = {
+        "t0020000D": element("UI", "1.2.3"),
+        "t0020000E": element("UI", "1.2.3.1"),
+        "t00080018": element("UI", "1.2.3.1.1"),
+        "t00100040": element("CS", "F"),
+    }
+    await place.add(instance(1, 1, **more))
+    await place.project()
+    assert (await place.study("1.2.3"))["subject"] == {"reference": f"Patient/{own['id']}"}
+    assert len(await place.found("Task")) == 1
 
 
 async def test_the_next_study_goes_to_the_same(place: Place) -> None:

@@ -1,0 +1,1 @@
+"""Small synthetic studies for demonstrations, of our own making: nobody's pictures."""
