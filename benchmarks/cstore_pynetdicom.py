@@ -1,6 +1,6 @@
 """A C-STORE SCP by pynetdicom, tuned: 128 KB PDUs, no Nagle, quick acknowledgements.
 
-    python -m benchmarks.cstore_pynetdicom PORT FOLDER
+python -m benchmarks.cstore_pynetdicom PORT FOLDER
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ from pathlib import Path
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
-_ROOT = "2.25.{}"
 
 
 def copies(
@@ -23,16 +22,16 @@ def copies(
     """So many CT images of 512 x 512 (some 530 KB), with UIDs of their own: (UID, data set)."""
     import pydicom
     from pydicom.data import get_testdata_file
-    from pydicom.filewriter import write_dataset
     from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_dataset
 
     data = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
     data.Rows = data.Columns = 512
     data.PixelData = data.PixelData * 16
     data.pop("DataSetTrailingPadding", None)
     made = []
-    for number in range(start, start + count):
-        study = number * studies // max(count, 1) if not start else start
+    for number in range(count):
+        study = number * studies // count
         data.StudyInstanceUID = f"1.2.826.0.1.3680043.8.498.{900000 + study}"
         data.SeriesInstanceUID = f"{data.StudyInstanceUID}.{number % series + 1}"
         data.SOPInstanceUID = f"{data.SeriesInstanceUID}.{number + 1}"

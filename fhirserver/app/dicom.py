@@ -34,6 +34,9 @@ from fhirserver.settings import Settings
 
 _LOG = logging.getLogger("fhirserver.imaging")
 _FAILED: Final = 3
+NEVER: Final = 4
+"""What a process ends with that need not be started again."""
+
 _REPORTING: Final = 1.0  # seconds between looks at what is to be reported
 
 
@@ -216,7 +219,10 @@ def main(descriptor: str) -> int:
     logging.getLogger("fhirserver").setLevel(settings.log_level.upper())
     try:
         asyncio.run(_run(settings, socket.socket(fileno=int(descriptor))))
-    except (FhirError, NotRunnable, OSError) as error:
+    except NotRunnable as error:
+        _LOG.error("the DICOM port cannot be served: %s", error)
+        return NEVER
+    except (FhirError, OSError) as error:
         _LOG.error("the DICOM port cannot be served: %s", error)
         return _FAILED
     return 0

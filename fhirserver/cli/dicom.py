@@ -16,6 +16,9 @@ import typer
 from fhirserver.cli.configuration import refuse
 from fhirserver.settings import Settings
 
+NEVER: Final = 4
+"""What a process ends with that need not be started again (`fhirserver.app.dicom`)."""
+
 _ENDING: Final = 15.0  # seconds that a process gets to finish what is under way
 _STEADY: Final = 10.0  # seconds after which one has started well
 _PAUSES: Final = (0.2, 1.0, 5.0, 30.0)  # seconds before one that ended is started again
@@ -30,8 +33,13 @@ def dicom_port(settings: Settings) -> Iterator[int | None]:
     if settings.dicom_port is None:
         yield None
         return
+    from fhirserver.app.dicom import tls_of
     from fhirserver.imaging.dimse.listening import listener
 
+    try:
+        tls_of(settings)
+    except OSError as error:
+        refuse(f"The certificates of the DICOM port cannot be used: {error}")
     host = settings.dicom_host or settings.host
     try:
         socket = listener(host, settings.dicom_port)
@@ -95,7 +103,8 @@ class _Kept:
         failures = 0
         while True:
             began = time.monotonic()
-            self._process.wait()
+            if self._process.wait() == NEVER:
+                return
             if time.monotonic() - began > _STEADY:
                 failures = 0
             if self._stops.wait(_PAUSES[min(failures, len(_PAUSES) - 1)]):
