@@ -50,9 +50,12 @@ def observation(number: int, patient: int) -> Resource:
 
 
 async def fill(gate: Gate, patients: int, consents: int) -> None:
-    for number in range(patients):
+    """Patients with 10 observations each; and the further ones, with none, who opt out."""
+    for number in range(max(patients, consents + 1)):
         person: Resource = {"resourceType": "Patient", "id": f"p{number}", "gender": "female"}
-        entries = [person] + [observation(number * 10 + n, number) for n in range(10)]
+        entries = [person]
+        if number < patients:
+            entries += [observation(number * 10 + n, number) for n in range(10)]
         if 0 < number <= consents:
             entries.append(
                 {

@@ -122,11 +122,12 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         bare = Server(Settings(data=data, auth="none"))
-        ours = Server(Settings(data=data, auth="smart", audit="off"))
+        settings = Settings(data=data, auth="smart", audit="off", limit_client="1000000/second")
+        ours = Server(settings)
         await bare.start()
         assert await bare.status("PUT", json.dumps(PATIENT).encode()) == 201
         await ours.start()
-        token = await token_of(Settings(data=data, auth="smart", audit="off"))
+        token = await token_of(settings)
         ours.headers.append((b"authorization", f"Bearer {token}".encode()))
         ratios, above = [], []
         for _ in range(options.rounds):

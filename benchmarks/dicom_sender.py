@@ -17,7 +17,9 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 _ROOT = "2.25.{}"
 
 
-def copies(count: int, studies: int = 5, series: int = 2, start: int = 0) -> list[tuple[str, bytes]]:
+def copies(
+    count: int, studies: int = 5, series: int = 2, start: int = 0
+) -> list[tuple[str, bytes]]:
     """So many CT images of 512 x 512 (some 530 KB), with UIDs of their own: (UID, data set)."""
     import pydicom
     from pydicom.data import get_testdata_file

@@ -27,8 +27,29 @@ from fhirserver.search.expression import (
     ReferenceIs,
     Target,
 )
+from fhirserver.search.many import Many
 
 PATIENT: Final = "Patient"
+
+
+BY_CONTEXT: Final = Chain("securityContext", (), EVERYTHING)
+"""Stands for: a Binary whose securityContext names a resource that is seen. Which ones these are
+is told by the restriction; nothing but `settled` looks at it."""
+
+
+def settled(expression: Expression, *, by_context: bool) -> Expression:
+    """The expression with `BY_CONTEXT` decided."""
+    match expression:
+        case And(parts):
+            return all_of(settled(part, by_context=by_context) for part in parts)
+        case Or(parts):
+            return any_of(settled(part, by_context=by_context) for part in parts)
+        case Not(part):
+            return none_of(settled(part, by_context=by_context))
+        case _ if expression == BY_CONTEXT:
+            return EVERYTHING if by_context else NOTHING
+        case _:
+            return expression
 
 
 def all_of(parts: Iterable[Expression]) -> Expression:
@@ -85,6 +106,21 @@ def record_params(definitions: Definitions, record: Record, type: str) -> tuple[
     return compartment.members.get(type, ())
 
 
+def _targets(patients: Sequence[str]) -> tuple[Target, ...]:
+    if isinstance(patients, Many):
+        return _many_targets(patients)
+    return tuple(Target(PATIENT, id) for id in patients)
+
+
+@lru_cache(maxsize=256)
+def _many_targets(patients: Many[str]) -> Many[Target]:
+    """The same for all types, and derived as the patients are."""
+    if patients.base is not None:
+        besides = [Target(PATIENT, id) for id in patients.besides]
+        return _many_targets(patients.base).without(besides)
+    return Many(Target(PATIENT, id) for id in patients)
+
+
 def about(
     definitions: Definitions, record: Record, patients: Sequence[str], type: str
 ) -> Expression:
@@ -92,8 +128,8 @@ def about(
     if not patients:
         return NOTHING
     if type == PATIENT:
-        return IdIs(tuple(patients))
-    targets = tuple(Target(PATIENT, id) for id in patients)
+        return IdIs(patients if isinstance(patients, Many) else tuple(patients))
+    targets = _targets(patients)
     params = record_params(definitions, record, type)
     return any_of(ReferenceIs(param, targets) for param in params)
 

@@ -10,7 +10,7 @@ one of them denies is denied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +31,10 @@ from fhirserver.search.expression import (
     ReferenceIs,
     Target,
 )
+from fhirserver.search.many import Many
+
+MANY: Final = 50
+"""Patients with equal terms from which on they are one list, which no search spells out."""
 
 PRIVACY: Final = "patient-privacy"
 """The scope of the consents that say who may see what (http://terminology.hl7.org, R4)."""
@@ -76,15 +80,55 @@ class Agreement:
 
 
 class Agreements:
-    """The active consents of a store, as of one moment; those of each patient."""
+    """The active consents of a store; what each change of one makes of them.
 
-    def __init__(self, agreements: Iterable[Agreement]) -> None:
-        self.of_patient: dict[str, list[Agreement]] = {}
-        self.by_provision: dict[Provision, list[str]] = {}
-        for item in agreements:
-            self.of_patient.setdefault(item.patient, []).append(item)
-            # Equal provisions are judged once, whoever's they are.
-            self.by_provision.setdefault(item.provision, []).append(item.patient)
+    `provisions` are the different ones, each with the patients whose it is: equal ones are judged
+    once. The sequence of patients stays the same object as long as nothing about it changes.
+    """
+
+    def __init__(self) -> None:
+        self._consents: dict[str, Agreement] = {}
+        self._of_patient: dict[str, dict[str, None]] = {}
+        self._sharing: dict[Provision, dict[str, str]] = {}
+        self._patients: dict[Provision, Sequence[str]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._consents)
+
+    def put(self, consent: str, agreed: Agreement | None) -> None:
+        """Takes up what a Consent says now; None: nothing, or no more."""
+        before = self._consents.pop(consent, None)
+        if before is not None:
+            of_patient = self._of_patient[before.patient]
+            del of_patient[consent]
+            if not of_patient:
+                del self._of_patient[before.patient]
+            self._changed(before.provision).pop(consent)
+            if not self._sharing[before.provision]:
+                del self._sharing[before.provision]
+        if agreed is not None:
+            self._consents[consent] = agreed
+            self._of_patient.setdefault(agreed.patient, {})[consent] = None
+            self._changed(agreed.provision)[consent] = agreed.patient
+
+    def _changed(self, provision: Provision) -> dict[str, str]:
+        self._patients.pop(provision, None)
+        return self._sharing.setdefault(provision, {})
+
+    @property
+    def provisions(self) -> Iterator[tuple[Provision, Sequence[str]]]:
+        """The different provisions with their patients."""
+        for provision, sharing in self._sharing.items():
+            patients = self._patients.get(provision)
+            if patients is None:
+                found = sorted(set(sharing.values()))
+                patients = Many(found) if len(found) >= MANY else tuple(found)
+                self._patients[provision] = patients
+            yield provision, patients
+
+    def of(self, patient: str) -> list[Agreement]:
+        """The consents of a patient."""
+        return [self._consents[id] for id in self._of_patient.get(patient, ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +160,38 @@ class Consents:
 
     def of(self, patient: str) -> tuple[str, ...]:
         """The ids of the consents of a patient."""
-        return tuple(item.consent for item in self._agreements.of_patient.get(patient, ()))
+        return tuple(item.consent for item in self._agreements.of(patient))
 
     def denied(
         self, definitions: Definitions, record: Record, type: str, letter: str
     ) -> Expression:
         """What of a type is withheld."""
-        by_denial: dict[Expression, set[str]] = {}
-        cares_for = self.viewer.cares_for
-        for provision, patients in self._agreements.by_provision.items():
-            spared = [id for id in patients if id in cares_for]
-            for spares, some in ((False, set(patients).difference(spared)), (True, set(spared))):
-                if some:
-                    judge = _Judge(definitions, type, letter, self.viewer, spared=spares)
-                    by_denial.setdefault(judge.outermost(provision), set()).update(some)
-        return any_of(
+        few: dict[Expression, set[str]] = {}
+        found: list[Expression] = []
+        for provision, patients in self._agreements.provisions:
+            for some, spares in self._parted(patients):
+                judge = _Judge(definitions, type, letter, self.viewer, spared=spares)
+                denial = judge.outermost(provision) if some else NOTHING
+                if denial == NOTHING:
+                    continue
+                if isinstance(some, Many):
+                    found.append(all_of((about(definitions, record, some, type), denial)))
+                else:
+                    few.setdefault(denial, set()).update(some)
+        found += [
             all_of((about(definitions, record, sorted(patients), type), denial))
-            for denial, patients in by_denial.items()
-            if denial != NOTHING
-        )
+            for denial, patients in few.items()
+        ]
+        return any_of(found)
+
+    def _parted(self, patients: Sequence[str]) -> Iterable[tuple[Sequence[str], bool]]:
+        """The patients whose care team the viewer is not of, and those that it is of (True)."""
+        cares_for = self.viewer.cares_for
+        if isinstance(patients, Many):
+            spared: Iterable[str] = patients.members & cares_for
+            return (patients.without(cares_for), False), (sorted(spared), True)
+        mine = [id for id in patients if id in cares_for]
+        return ([id for id in patients if id not in cares_for], False), (mine, True)
 
     def denied_of(
         self, definitions: Definitions, patient: str, type: str, letter: str
@@ -142,9 +199,7 @@ class Consents:
         """What of a type is withheld that is about a patient."""
         spared = patient in self.viewer.cares_for
         judge = _Judge(definitions, type, letter, self.viewer, spared=spared)
-        return any_of(
-            judge.outermost(item.provision) for item in self._agreements.of_patient.get(patient, ())
-        )
+        return any_of(judge.outermost(item.provision) for item in self._agreements.of(patient))
 
 
 @dataclass(frozen=True, slots=True)

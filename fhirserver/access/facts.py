@@ -6,6 +6,7 @@ is told apart by the numbers of the store's commits, so that a change acts at on
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -35,21 +36,29 @@ from fhirserver.search.expression import (
     TokenIs,
     TokenValue,
 )
-from fhirserver.store.port import Store
+from fhirserver.store.port import LogQuery, Store, Version
 
 _CONSENT: Final = "Consent"
 _PAGE: Final = 500
+_WHOLE: Final = 3600 * 1_000_000
+"""Microseconds after which all Consents are read again, and not only what was written."""
+
 _TREATMENT: Final = frozenset({"TREAT"})
 _TEAM_TYPES: Final = ("CareTeam", "PractitionerRole", PATIENT)
 
 
 @dataclass(frozen=True, slots=True)
 class _Agreed:
-    """The agreements as of a commit, until when none begins or ends."""
+    """The agreements as of a commit, until when none begins or ends.
+
+    `since` is the instant of the last Consent in them, `whole` when all were read.
+    """
 
     number: int
     until: int
     agreements: Agreements
+    since: int = 0
+    whole: int = 0
 
 
 class FactSource:
@@ -62,7 +71,8 @@ class FactSource:
         self._break_glass = break_glass
         self._now = now
         self._known: dict[int, tuple[Grant, Facts]] = {}
-        self._agreed = _Agreed(-1, 0, Agreements(()))
+        self._agreed = _Agreed(-1, 0, Agreements())
+        self._reading = asyncio.Lock()
         self._viewers: dict[str, tuple[tuple[int, ...], Viewer]] = {}
         self._consents: dict[str, tuple[tuple[object, ...], Consents]] = {}
 
@@ -105,7 +115,7 @@ class FactSource:
 
     async def _consents_for(self, principal: Principal) -> Consents | None:
         agreed = await self._agreements()
-        if not agreed.agreements.of_patient:
+        if not agreed.agreements:
             return None
         viewer = await self._viewer(principal)
         state: tuple[object, ...] = (agreed, viewer)
@@ -121,19 +131,46 @@ class FactSource:
 
     async def _agreements(self) -> _Agreed:
         number = await self._store.latest(_CONSENT)
+        known = self._agreed
+        if known.number == number and self._now() < known.until:
+            return known
+        async with self._reading:
+            return await self._read_again(number)
+
+    async def _read_again(self, number: int) -> _Agreed:
         now = self._now()
-        if self._agreed.number == number and now < self._agreed.until:
-            return self._agreed
-        found: list[Agreement] = []
-        is_active = TokenIs("status", (TokenValue(None, "active"),))
-        async for consent in _all(self._store, (_CONSENT,), is_active):
-            agreed = agreement(consent)
-            if agreed is not None:
-                found.append(agreed)
-        agreements = Agreements(found)
-        until = next_change(agreements.by_provision, now)
-        self._agreed = _Agreed(number, until, agreements)
+        known = self._agreed
+        if known.number >= number and now < known.until:
+            return known  # another request has read them meanwhile
+        if known.number == number:  # a provision begins or ends: nothing was written
+            agreements, since = known.agreements, known.since
+        elif known.number < 0 or now >= known.whole + _WHOLE:
+            agreements, since = await self._read_all()
+            known = replace(known, whole=now)
+        else:
+            agreements = known.agreements
+            since = await self._take_up(agreements, known.since)
+        until = next_change((item for item, _ in agreements.provisions), now)
+        self._agreed = _Agreed(number, until, agreements, since, known.whole)
         return self._agreed
+
+    async def _read_all(self) -> tuple[Agreements, int]:
+        """The agreements, and the instant of the last Consent that was read."""
+        found, since = Agreements(), 0
+        is_active = TokenIs("status", (TokenValue(None, "active"),))
+        async for version in _versions(self._store, (_CONSENT,), is_active):
+            since = max(since, version.last_updated)
+            found.put(version.id, _agreed_by(version))
+        return found, since
+
+    async def _take_up(self, agreements: Agreements, since: int) -> int:
+        """Puts what was written since into the agreements; the instant of the last of it."""
+        written = [version async for version in self._store.log(LogQuery((_CONSENT,), since))]
+        # Without a pause: nobody is to see a part of it.
+        for version in written:
+            since = max(since, version.last_updated)
+            agreements.put(version.id, _agreed_by(version))
+        return since
 
     async def _viewer(self, principal: Principal) -> Viewer:
         """Who the caller is to consents; as of now, if a provision begins or ends."""
@@ -185,13 +222,24 @@ class FactSource:
 _KEPT: Final = 10_000
 
 
+def _agreed_by(version: Version) -> Agreement | None:
+    return None if version.body is None else agreement(decode(version.body))
+
+
 async def _all(store: Store, types: tuple[str, ...], where: Expression) -> AsyncIterator[Resource]:
+    async for version in _versions(store, types, where):
+        if version.body is not None:
+            yield decode(version.body)
+
+
+async def _versions(
+    store: Store, types: tuple[str, ...], where: Expression
+) -> AsyncIterator[Version]:
     query: Query | None = Query(types, And((where,)), count=_PAGE)
     while query is not None:
         page = await store.search(query)
         for version in page.versions:
-            if version.body is not None:
-                yield decode(version.body)
+            yield version
         query = replace(query, after=page.next) if page.next is not None else None
 
 

@@ -20,19 +20,21 @@ from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Invalid, NotFound
 from fhirserver.search.expression import TokenValue
 
-Extent: TypeAlias = Literal["all", "own record"]
+Extent: TypeAlias = Literal["all", "own record", "security context"]
 
 _T = TypeVar("_T")
 
 ALL_OPERATIONS: Final = "*"
 AUDIT: Final = "AuditEvent"
+BINARY: Final = "Binary"
 ROLES: Final = ("admin", "dicom", "doctor", "nurse", "patient", "support")
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`letters` of cruds for `types` (or groups of them), as far as `of` and `where` go.
 
-    `where` are search conditions (`status=active`), all of which a resource must fulfil.
+    `where` are search conditions (`status=active`), all of which a resource must fulfil. Of the
+    "security context": a Binary is read by who reads the resource that its securityContext names.
     """
 
     types: tuple[str, ...]
@@ -178,6 +180,8 @@ def _role(text: str, groups: Mapping[str, tuple[str, ...]]) -> RolePolicy:
             raise Invalid(f"The policy of {policy.role}: letters are some of '{LETTERS}'.")
         if any("=" not in part for part in rule.where):
             raise Invalid(f"The policy of {policy.role}: where has conditions such as a=b.")
+        if rule.of == "security context" and (rule.types, rule.letters) != ((BINARY,), "r"):
+            raise Invalid(f"The policy of {policy.role}: only Binary is read by security context.")
         if AUDIT in rule.types and not set(rule.letters) <= set("rs"):
             raise Invalid(f"The policy of {policy.role}: nobody writes the audit trail.")
     return msgspec.structs.replace(policy, rules=rules)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fhirserver.access.condition import (
+    BY_CONTEXT,
     PATIENT,
     about,
     all_of,
@@ -25,7 +26,7 @@ from fhirserver.access.condition import (
 )
 from fhirserver.access.consent import Consents
 from fhirserver.access.grant import Grant
-from fhirserver.access.policy import AUDIT, RolePolicy, Rule
+from fhirserver.access.policy import AUDIT, BINARY, RolePolicy, Rule
 from fhirserver.access.scope import ResourceScope
 from fhirserver.definitions.registry import Definitions
 from fhirserver.errors import Forbidden
@@ -62,6 +63,7 @@ class Restriction:
         self._facts = facts
         self._record = grant.all_policies.record
         self._known: dict[tuple[str, str], Expression] = {}
+        self._sees_terminology: bool | None = None
         self.types = tuple(sorted(definitions.resource_types))
 
     def of(self, type: str, letter: str) -> Expression:
@@ -105,7 +107,10 @@ class Restriction:
 
     def sees_terminology(self) -> bool:
         """Whether all that code systems, value sets and maps say may be told."""
-        return all(self.of(type, "r") == EVERYTHING for type in TERMINOLOGY)
+        if self._sees_terminology is None:
+            found = all(self.of(type, "r") == EVERYTHING for type in TERMINOLOGY)
+            self._sees_terminology = found
+        return self._sees_terminology
 
     def confined(self, type: str, letter: str) -> frozenset[str] | None:
         """The patients, and no others, whom what is written may be about; None: anyone."""
@@ -119,6 +124,19 @@ class Restriction:
             patient = frozenset((self._patient(),))
             found = patient if found is None else found & patient
         return found
+
+    def by_context(self, type: str) -> Expression:
+        """Which resources of a type show the Binaries whose securityContext they are.
+
+        Those that are read themselves; by a `patient/` scope for Binary, in that patient's record.
+        """
+        if type == BINARY:
+            return NOTHING
+        scopes = self._scopes(BINARY, "r")
+        if scopes is None or any(item.level != "patient" for item in scopes):
+            return self.of(type, "r")
+        own = in_record(self.definitions, self._record, (self._patient(),), type)
+        return all_of((self.of(type, "r"), own))
 
     def record_params(self, type: str) -> tuple[str, ...]:
         """The parameters by which the type refers to whose record it is of."""
@@ -165,6 +183,8 @@ class Restriction:
             if not own:
                 raise Forbidden("This account is a patient's, and not linked to a Patient.")
             parts.append(in_record(self.definitions, self._record, own, type))
+        if rule.of == "security context":
+            parts.append(BY_CONTEXT)
         for text in rule.where:
             name, _, value = text.partition("=")
             if _USER in value:
@@ -176,7 +196,7 @@ class Restriction:
         scopes = self._scopes(type, letter)
         if scopes is None:
             return EVERYTHING
-        return any_of(self._of_scope(item, type) for item in scopes)
+        return any_of(self._of_scope(item, type, letter) for item in scopes)
 
     def _scopes(self, type: str, letter: str) -> list[ResourceScope] | None:
         scopes = self.grant.scopes
@@ -184,9 +204,11 @@ class Restriction:
             return None
         return [item for item in scopes if item.allows(type, letter)]
 
-    def _of_scope(self, scope: ResourceScope, type: str) -> Expression:
+    def _of_scope(self, scope: ResourceScope, type: str, letter: str = "") -> Expression:
         parts = [stated(self.definitions, type, name, value) for name, value in scope.constraints]
-        if scope.level == "patient":
+        if scope.level == "patient" and (type, letter) == (BINARY, "r"):
+            parts.append(BY_CONTEXT)
+        elif scope.level == "patient":
             patient = (self._patient(),)
             parts.append(in_record(self.definitions, self._record, patient, type))
         return all_of(parts)

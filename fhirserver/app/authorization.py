@@ -137,7 +137,6 @@ def platform_of(
         fhir_base=fhir_base,
         fetcher=fetcher or Fetcher(inside),
         address_of=address_of(settings.trusted_proxies),
-        far=settings.is_mongodb,
         lifetimes=lifetimes_of(settings),
         registration=settings.client_registration,
         nonce_key=identity.nonce_key if settings.dpop_nonce else None,

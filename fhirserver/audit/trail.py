@@ -87,9 +87,11 @@ class Trail:
         self._waiting: list[_Waiting] = []
         self._unfiled: deque[tuple[Segment, list[Made]]] = deque()
         self._unfiled_events = 0
+        self._owed: list[Made] = []
         self._recorded = 0
         self._written = 0.0
         self._writing: asyncio.Task[None] | None = None
+        self._file_lock = asyncio.Lock()
         self._filing: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -112,6 +114,21 @@ class Trail:
             self._writing = asyncio.create_task(self._write())
         await done
 
+    def owe(self, events: Sequence[Made]) -> None:
+        """Keeps events of what was done already, and could not be recorded: they are the next."""
+        self._owed += events
+
+    async def catch_up(self) -> None:
+        """Records what is owed. Raises `Unavailable` where that cannot be done yet."""
+        if not self._owed:
+            return
+        owed, self._owed = self._owed, []
+        try:
+            await self.append(owed)
+        except BaseException:
+            self._owed = [*owed, *self._owed]
+            raise
+
     async def settle(self) -> None:
         """Files all that is recorded by now, of whatever process, so that a search finds it."""
         await self._file_all()
@@ -123,6 +140,10 @@ class Trail:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watch
+        with suppress(FhirError):
+            await self.catch_up()
+        if self._owed:
+            _LOG.error("%d changes were made that the audit trail does not have", len(self._owed))
         if self._lane is not None:
             with suppress(FhirError):
                 await self.record(Event("stop"))
@@ -198,7 +219,8 @@ class Trail:
         try:
             while self._unfiled:
                 begun, recorded = time.monotonic(), self._recorded
-                await self._file_some()
+                async with self._file_lock:
+                    await self._file_some()
                 took = time.monotonic() - begun
                 goes_on = self._unfiled_events > MANY_UNFILED or recorded == self._recorded
                 await asyncio.sleep(0 if goes_on else took * (1 / _SHARE - 1))
@@ -208,8 +230,9 @@ class Trail:
             self._filing = None
 
     async def _file_all(self) -> None:
-        while self._unfiled:
-            await self._file_some()
+        async with self._file_lock:  # what is being filed counts as not filed yet
+            while self._unfiled:
+                await self._file_some()
 
     async def _file_some(self) -> None:
         some: list[tuple[Segment, list[Made]]] = []
@@ -263,6 +286,7 @@ class Trail:
         while True:
             await asyncio.sleep(self._interval)
             try:
+                await self.catch_up()
                 await self.checkpoint()
                 if self._filing is None:
                     await self.settle()

@@ -32,7 +32,7 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(AccessToken).decode
+decode: Final = msgspec.json.Decoder(AccessToken).decode
 
 
 class AccessTokens:
@@ -53,17 +53,24 @@ class AccessTokens:
 
     async def get(self, text: str) -> AccessToken | None:
         """What is kept of a token; None for one that is unknown or expired."""
-        if len(text) != _LENGTH:
-            return None
-        record = await self._records.get(COLLECTION, _key(text))
-        if record is None:
-            return None
-        token, now = _decode(record.body), self._now()
-        return token if has_begun(token.issued, now) and now < token.until else None
+        key = key_of(text)
+        record = await self._records.get(COLLECTION, key) if key else None
+        token = None if record is None else decode(record.body)
+        return token if token is not None and self.is_good(token) else None
+
+    def is_good(self, token: AccessToken) -> bool:
+        """Whether it is its time."""
+        now = self._now()
+        return has_begun(token.issued, now) and now < token.until
 
     async def revoke(self, text: str) -> None:
         """Ends a token, if there is such a one."""
         await self._records.delete(COLLECTION, _key(text))
+
+
+def key_of(text: str) -> str | None:
+    """The key of a token's record; None for what is no token."""
+    return _key(text) if len(text) == _LENGTH else None
 
 
 def _key(text: str) -> str:

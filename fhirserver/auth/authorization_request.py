@@ -22,7 +22,6 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes, base64url w
 _THUMBPRINT = _CHALLENGE
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
 _LONGEST: Final = 2048
-_LONGEST_HINT: Final = 128
 
 
 class NotRegistered(Exception):
@@ -32,8 +31,8 @@ class NotRegistered(Exception):
 class AuthorizationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a client asks for. `scopes` are as they were spelled, `challenge` that of S256.
 
-    `launch` is the value of an EHR launch. `prompt`, `max_age` (seconds) and `login_hint` are
-    those of OpenID Connect. `thumbprint` is `dpop_jkt` (RFC 9449 section 10).
+    `launch` is the value of an EHR launch. `prompt` and `max_age` (seconds) are those of OpenID
+    Connect. `thumbprint` is `dpop_jkt` (RFC 9449 section 10).
     """
 
     client: str
@@ -46,7 +45,6 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     launch: str | None = None
     prompt: tuple[str, ...] = ()
     max_age: int | None = None
-    login_hint: str = ""
     thumbprint: str | None = None
 
     @property
@@ -113,7 +111,6 @@ def checked(fields: Mapping[str, str], client: Client, audience: str) -> Authori
         launch=_launch(fields),
         prompt=_prompt(fields),
         max_age=_max_age(fields),
-        login_hint=fields.get("login_hint", "")[:_LONGEST_HINT],
         thumbprint=_thumbprint(fields),
     )
 

@@ -9,6 +9,7 @@ record, agree. Each step looks at all of it anew, so that no step can be left ou
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -65,14 +66,24 @@ class Authorize:
             if client.pushes and not was_pushed:
                 raise OAuthError("invalid_request", "This client has to push its requests.")
             asked = checked(fields, client, addresses.fhir)
-            launch = await self._launch(asked)
+            held = await parts.pending.begin(asked, await self._launch(asked))
         except OAuthError as error:
             state = fields.get("state", "")
-            return redirect(
-                error_response(redirect_uri, error, state=state, issuer=addresses.issuer)
-            )
-        held = await parts.pending.begin(asked, launch)
+            back = error_response(redirect_uri, error, state=state, issuer=addresses.issuer)
+            if client.dynamic and await parts.browser.signed_in(request) is None:
+                # Anybody can register an address and order such an error, so as to send people
+                # there by a link that looks like ours (RFC 9700, 4.11.2): they have to want it.
+                return self._offered(request, redirect_uri, back)
+            return redirect(back)
         return parts.step(request, held)
+
+    def _offered(self, request: Request, redirect_uri: str, back: str) -> Response:
+        parts = urlsplit(redirect_uri)
+        link = (back, f"Go on to {parts.netloc or parts.scheme}")
+        text = (
+            "The app asked for something that it cannot have. It is not one of this server's own."
+        )
+        return self._parts.message(request, _TITLE, text, link=link)
 
     async def proceed(self, request: Request) -> Response:
         """The next step of a request under way."""

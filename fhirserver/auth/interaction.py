@@ -74,10 +74,18 @@ class Interaction:
         )
         await self.recorder.record(event)
 
-    def message(self, request: Request, title: str, text: str, status: int = 400) -> Response:
-        """A page that says something and leads nowhere."""
+    def message(
+        self,
+        request: Request,
+        title: str,
+        text: str,
+        status: int = 400,
+        *,
+        link: tuple[str, str] | None = None,
+    ) -> Response:
+        """A page that says something and leads nowhere, but for a link (address and text)."""
         return self.browser.page(
-            request, "message.html", status=status, title=title, text=text, link=None
+            request, "message.html", status=status, title=title, text=text, link=link
         )
 
     def over(self, request: Request) -> Response:

@@ -6,21 +6,29 @@ session that has ended and a scope that was taken from the client count at once.
 
 from __future__ import annotations
 
-from asyncio import gather
-from collections.abc import Awaitable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final, NamedTuple
 
 from fhirserver.access.scope import InvalidScope, parse_scopes, within
-from fhirserver.auth.access_token import AccessToken, AccessTokens
+from fhirserver.auth import access_token, authorizations, clients
+from fhirserver.auth.access_token import AccessToken, AccessTokens, key_of
 from fhirserver.auth.authorization import Authorization
-from fhirserver.auth.authorizations import Authorizations, Held
+from fhirserver.auth.authorization import decode as authorization_of
+from fhirserver.auth.authorizations import Authorizations
 from fhirserver.auth.client import Client
+from fhirserver.auth.client import decode as client_of
 from fhirserver.auth.clients import Clients
 from fhirserver.auth.granting import within_ceiling
+from fhirserver.identity import accounts
 from fhirserver.identity.account import Account
+from fhirserver.identity.account import decode as account_of
 from fhirserver.identity.accounts import Accounts
 from fhirserver.identity.sessions import Sessions
+from fhirserver.store.records import ABSENT, Place, Record, Records
+
+_KEPT: Final = 10_000  # tokens
 
 INTROSPECTION = "introspection"
 """The scope of a system that may ask about the tokens of every client."""
@@ -47,78 +55,103 @@ class Live:
 class Liveness:
     """Looks up what access depends on.
 
-    `far`: the records are over a network, so that it pays to ask for several of them at a time;
-    where they are in a file of this machine, that costs more than it gives.
+    All that an access token depends on is looked up with every request, in one call. What was
+    made of it is kept with the revisions of these records, and holds as long as all of them
+    have these, so that nothing that was revoked is good for a request more.
     """
 
     def __init__(
         self,
         tenant: str,
-        authorizations: Authorizations,
+        records: Records,
+        of_authorizations: Authorizations,
         access_tokens: AccessTokens,
-        clients: Clients,
-        accounts: Accounts,
+        of_clients: Clients,
+        of_accounts: Accounts,
         sessions: Sessions,
-        *,
-        far: bool = False,
     ) -> None:
-        self._far = far
         self._tenant = tenant
-        self._authorizations = authorizations
+        self._records = records
         self._access_tokens = access_tokens
-        self._clients = clients
-        self._accounts = accounts
+        self._authorizations = of_authorizations
+        self._clients = of_clients
+        self._accounts = of_accounts
         self._sessions = sessions
+        self._known: dict[str, _Known] = {}
 
     async def of_token(self, text: str) -> Live | None:
-        """What an access token gives now; None where it gives nothing."""
-        token = await self._access_tokens.get(text)
-        if token is None:
+        """What an access token gives now; None where it gives nothing.
+
+        The same object as before while nothing has changed.
+        """
+        key = key_of(text)
+        if key is None:
             return None
-        held, client, account = await self._together(
-            self._authorizations.get(token.authorization),
-            self._clients.live(token.client),
-            self._account(token.user),
+        known = self._known.get(key)
+        if (
+            known is None
+            or _revisions(await self._records.get_many(known.places)) != known.revisions
+        ):
+            known = await self._read(key)
+        if known is None or not self._access_tokens.is_good(known.live.token):
+            return None
+        parties = known.live.parties
+        is_good = await self._is_good(parties.authorization, parties.client, parties.account)
+        return known.live if is_good else None
+
+    async def _read(self, key: str) -> _Known | None:
+        """What a token depends on, read anew; None where something of it is not there."""
+        self._known.pop(key, None)
+        place = Place(access_token.COLLECTION, key)
+        (kept,) = await self._records.get_many((place,))
+        if kept is None:
+            return None
+        token = access_token.decode(kept.body)
+        places = [
+            place,
+            Place(authorizations.COLLECTION, token.authorization),
+            Place(clients.COLLECTION, token.client),
+        ]
+        if token.user is not None:
+            places.append(Place(accounts.COLLECTION, token.user))
+        found = await self._records.get_many(places)
+        if found[0] != kept or None in found[:3]:
+            return None
+        _, authorization, client, *account = (item.body if item else b"" for item in found)
+        parties = Parties(
+            authorization_of(authorization),
+            client_of(client),
+            account_of(account[0]) if account and account[0] else None,
         )
-        if held is None:
-            return None
-        parties = await self._parties(held.authorization, client, account)
-        if parties is None:
-            return None
-        return Live(token, parties, scopes_of(parties.client, token.scopes))
+        live = Live(token, parties, scopes_of(parties.client, token.scopes))
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        known = self._known[key] = _Known(tuple(places), _revisions(found), live)
+        return known
 
     async def of_authorization(self, authorization: Authorization) -> Parties | None:
         """Who a live authorization is between; None where it gives nothing now."""
         client = await self._clients.live(authorization.client)
         account = await self._account(authorization.user)
-        return await self._parties(authorization, client, account)
+        if client is None or not await self._is_good(authorization, client, account):
+            return None
+        return Parties(authorization, client, account)
 
-    async def _together(
-        self,
-        held: Awaitable[Held | None],
-        client: Awaitable[Client | None],
-        account: Awaitable[Account | None],
-    ) -> tuple[Held | None, Client | None, Account | None]:
-        if self._far:
-            return await gather(held, client, account)
-        return await held, await client, await account
-
-    async def _parties(
+    async def _is_good(
         self, authorization: Authorization, client: Client | None, account: Account | None
-    ) -> Parties | None:
+    ) -> bool:
+        """Whether access under an authorization goes on, at this moment."""
         if not authorization.is_live(self._authorizations.now()):
-            return None
-        if client is None or client.id != authorization.client:
-            return None
+            return False
+        if client is None or client.suspended or client.id != authorization.client:
+            return False
         if authorization.tenant != self._tenant:
-            return None
+            return False
         if authorization.user is not None and (
             account is None or account.id != authorization.user or not account.is_active
         ):
-            return None
-        if authorization.is_online and not await self._in_session(authorization):
-            return None
-        return Parties(authorization, client, account)
+            return False
+        return not authorization.is_online or await self._in_session(authorization)
 
     async def _in_session(self, authorization: Authorization) -> bool:
         found = await self._sessions.get(authorization.session or "")
@@ -126,6 +159,18 @@ class Liveness:
 
     async def _account(self, id: str | None) -> Account | None:
         return None if id is None else await self._accounts.get(id)
+
+
+class _Known(NamedTuple):
+    """What was made of records, where these are, and which they were (0: not there)."""
+
+    places: tuple[Place, ...]
+    revisions: tuple[int, ...]
+    live: Live
+
+
+def _revisions(found: Sequence[Record | None]) -> tuple[int, ...]:
+    return tuple([ABSENT if item is None else item.revision for item in found])
 
 
 def scopes_of(client: Client, scopes: tuple[str, ...]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class Platform:
 
     `fhir_base` is the address of the tenant's FHIR base for a request, without a final slash.
     It raises `fhirserver.errors.Invalid` for a host that is not ours. `address_of` is that of
-    who sent a request, for the audit trail. `far`: the records are over a network. With
+    who sent a request, for the audit trail. With
     `nonce_key`, DPoP proofs have a nonce that is made with it.
     """
 
@@ -52,7 +52,6 @@ class Platform:
     fhir_base: Callable[[Request], str]
     fetcher: Fetcher
     address_of: Callable[[Request], str]
-    far: bool = False
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     registration: Registration = "off"
     nonce_key: bytes | None = None
@@ -83,12 +82,12 @@ class AuthorizationServer:
         self.client_authentication = ClientAuthentication(self.clients, assertions)
         self.liveness = Liveness(
             platform.tenant,
+            records,
             self.authorizations,
             self.access_tokens,
             self.clients,
             platform.accounts,
             platform.sessions,
-            far=platform.far,
         )
         self.authenticator = Authenticator(self.liveness, self.proofs)
 

@@ -13,6 +13,7 @@ from fhirserver.cli.configuration import TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.identity.account import Account
+    from fhirserver.identity.administration import Administration
     from fhirserver.identity.identity import Identity
     from fhirserver.settings import Settings
 
@@ -107,23 +108,13 @@ def show(name: Name, data: Data = None, tenant: TenantName = None) -> None:
 
 def lock(name: Name, data: Data = None, tenant: TenantName = None) -> None:
     """Lock an account: nothing that was given to it is good any more."""
-    _change(
-        settings_of(tenant, data=data),
-        name,
-        "account-disabled",
-        lambda one, account: one.administration.lock(account),
-    )
+    _change(settings_of(tenant, data=data), name, "account-disabled", lambda to, one: to.lock(one))
     typer.echo(f"{name} is locked.")
 
 
 def unlock(name: Name, data: Data = None, tenant: TenantName = None) -> None:
     """Unlock an account, and forgive its failed sign-ins."""
-    _change(
-        settings_of(tenant, data=data),
-        name,
-        "account-changed",
-        lambda one, account: one.administration.unlock(account),
-    )
+    _change(settings_of(tenant, data=data), name, "account-changed", lambda to, one: to.unlock(one))
     typer.echo(f"{name} may sign in.")
 
 
@@ -133,7 +124,7 @@ def password(name: Name, data: Data = None, tenant: TenantName = None) -> None:
         settings_of(tenant, data=data),
         name,
         "password-changed",
-        lambda one, account: one.administration.give_password(account),
+        lambda to, one: to.give_password(one),
     )
     _tell(once)
 
@@ -150,7 +141,7 @@ def roles(
         settings_of(tenant, data=data),
         name,
         "role-changed",
-        lambda one, account: one.administration.give_roles(account, given),
+        lambda to, one: to.give_roles(one, given),
     )
     typer.echo(f"{name}: {', '.join(account.roles) or 'no role'}.")
 
@@ -161,7 +152,7 @@ def reset(name: Name, data: Data = None, tenant: TenantName = None) -> None:
         settings_of(tenant, data=data),
         name,
         "second-factor-reset",
-        lambda one, account: one.administration.reset_factors(account),
+        lambda to, one: to.reset_factors(one),
     )
     typer.echo(f"{name} signs in by the password alone until a second step is added again.")
 
@@ -179,11 +170,11 @@ def link(
 
     made = Link(issuer, subject)
 
-    async def work(identity: Identity, id: str) -> Account:
-        accounts = identity.accounts
+    async def work(identity: Identity) -> Account:
+        accounts, id = identity.accounts, (await _named(identity, name)).id
         return await (accounts.unlink(id, made) if remove else accounts.link(id, made))
 
-    _change(settings_of(tenant, data=data), name, "account-changed", work)
+    _run(settings_of(tenant, data=data), "account-changed", work)
     typer.echo(f"{name} is {'no longer' if remove else 'now'} linked to {subject} of {issuer}.")
 
 
@@ -197,10 +188,7 @@ def remove(
     if not yes:
         typer.confirm(f"Remove {name} for good?", abort=True)
     _change(
-        settings_of(tenant, data=data),
-        name,
-        "account-disabled",
-        lambda one, account: one.administration.remove(account),
+        settings_of(tenant, data=data), name, "account-disabled", lambda to, one: to.remove(one)
     )
     typer.echo(f"{name} was removed.")
 
@@ -240,11 +228,13 @@ def _tell(once: str | None) -> None:
 
 
 def _change(
-    settings: Settings, name: str, kind: str, change: Callable[[Identity, str], Awaitable[_T]]
+    settings: Settings, name: str, kind: str, change: Callable[[Administration, str], Awaitable[_T]]
 ) -> _T:
+    """What an administrator's verb gives for the account of a name; recorded as `kind`."""
+
     async def work(identity: Identity) -> tuple[_T, Account]:
         account = await _named(identity, name)
-        return await change(identity, account.id), account
+        return await change(identity.administration, account.id), account
 
     return _run(settings, kind, work)[0]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from fhirserver.dicom.dictionary import entry
+
 # VRs of explicit encoding whose length takes four bytes (PS3.5 7.1.2).
 LONG: Final = frozenset(
     (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
@@ -45,12 +47,8 @@ def dictionary_vr(tag: int) -> str:
         return "LO" if 0x10 <= element <= 0xFF else "UN"
     if element == 0:
         return "UL"
-    from pydicom.datadict import dictionary_VR  # takes a quarter of a second to import
-
-    try:
-        return str(dictionary_VR(tag))
-    except KeyError:
-        return "UN"
+    found = entry(tag)
+    return "UN" if found is None else found.vr
 
 
 def implicit_vr(tag: int, *, signed: bool) -> str:

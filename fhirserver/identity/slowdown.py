@@ -1,8 +1,10 @@
-"""Failures of one network address, whatever names it tries."""
+"""Failures of one network address, and of the network that it is in, whatever names they try."""
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address
+from collections.abc import Iterator
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
 from limits import RateLimitItem, parse
@@ -12,23 +14,32 @@ from fhirserver.errors import Throttled, Unavailable
 from fhirserver.identity.counting import IN_PROCESS, moving
 
 _LIMITS: Final = (parse("20/minute"), parse("200/hour"))  # a hospital is behind one address
+_WIDE_LIMITS: Final = (parse("200/minute"), parse("2000/hour"))
+_WIDE: Final = {4: 24, 6: 48}
+"""Bits of what one customer of a provider has, or a little more."""
 
 
 class Slowdown:
-    """`storage` is an address as `counting.moving` takes it, and raises what that does."""
+    """`storage` is an address as `counting.moving` takes it, and raises what that does.
+
+    `limits` are those of an address, `wide` those of all addresses of a network.
+    """
 
     def __init__(
-        self, storage: str = IN_PROCESS, limits: tuple[RateLimitItem, ...] = _LIMITS
+        self,
+        storage: str = IN_PROCESS,
+        limits: tuple[RateLimitItem, ...] = _LIMITS,
+        wide: tuple[RateLimitItem, ...] = _WIDE_LIMITS,
     ) -> None:
         self._limiter = moving(storage)
         self._limits = limits
+        self._wide = wide
 
     async def check(self, address: str) -> None:
         """Raises `Throttled` for an address that failed too often, `Unavailable` without a count:
         who cannot be counted is not let in."""
-        network = network_of(address)
         try:
-            for limit in self._limits:
+            for limit, network in self._counts(address):
                 if not await self._limiter.test(limit, network):
                     raise Throttled(
                         "Too many failed attempts came from your network. Wait a minute.",
@@ -39,12 +50,17 @@ class Slowdown:
 
     async def failed(self, address: str) -> None:
         """Counts a failure. Raises `Unavailable`."""
-        network = network_of(address)
         try:
-            for limit in self._limits:
+            for limit, network in self._counts(address):
                 await self._limiter.hit(limit, network)
         except StorageError as error:
             raise _away() from error
+
+    def _counts(self, address: str) -> Iterator[tuple[RateLimitItem, str]]:
+        for limit in self._limits:
+            yield limit, network_of(address)
+        for limit in self._wide:
+            yield limit, wide_network_of(address)
 
 
 def _away() -> Unavailable:
@@ -53,6 +69,7 @@ def _away() -> Unavailable:
     )
 
 
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """What is counted as one: an address of IPv4, the first 64 bits of one of IPv6."""
     try:
@@ -63,3 +80,12 @@ def network_of(address: str) -> str:
         mapped = found.ipv4_mapped
         return str(mapped) if mapped else str(IPv6Address(int(found) >> 64 << 64))
     return str(found)
+
+
+def wide_network_of(address: str) -> str:
+    """The network around an address: 24 bits of IPv4, 48 of IPv6."""
+    try:
+        found = ip_address(network_of(address))
+    except ValueError:
+        return f"around {address}"
+    return str(ip_network((found, _WIDE[found.version]), strict=False))

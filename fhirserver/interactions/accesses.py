@@ -13,6 +13,8 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
 
+from fhirserver.access.guard.reasons import Reasons
+from fhirserver.access.policy import BINARY
 from fhirserver.audit.agents import Caller
 from fhirserver.audit.chain import TYPE
 from fhirserver.audit.decision import decision_content, disclosure_content
@@ -23,7 +25,7 @@ from fhirserver.audit.observed import Seen
 from fhirserver.audit.patients import PATIENT, Patients
 from fhirserver.audit.recorder import MAJOR, MINOR, SERIOUS, Outcome
 from fhirserver.audit.trail import Trail
-from fhirserver.errors import FhirError
+from fhirserver.errors import FhirError, Unavailable
 from fhirserver.interactions.decisions import Disclosures, decided, emergencies, flag, withheld
 from fhirserver.interactions.operation import MARK
 from fhirserver.interactions.request import Answer, Request
@@ -58,6 +60,11 @@ _ONE: Final = frozenset({"read", "vread"})
 _WRITES: Final = frozenset({"C", "U", "D"})
 _OF_PATIENT: Final = frozenset({"patient", "subject", "patient:Patient", "subject:Patient"})
 _FAILED: Final = 500
+_LATE: Final = "answered 503: it was made, and recorded later"
+_MADE: Final = (
+    "The change was made, but is not in the audit trail yet. It will be there as soon as the trail "
+    "can be written; do not send the change again without looking."
+)
 
 
 def is_bare(request: Request) -> bool:
@@ -73,6 +80,9 @@ class Tallied:
 
     def __init__(self) -> None:
         self.written: Counter[str] = Counter()
+
+    async def ready(self) -> None:
+        return None
 
     async def settled(self) -> None:
         return None
@@ -100,6 +110,8 @@ class Accesses:
         """Records a bare read. Raises `Unavailable` where it cannot: nothing may leave then."""
         type, id, version = answer.type or "", answer.id or "", answer.version or 0
         patients = self._patients.known(type, id, version, request.base, lambda: answer.body)
+        if type == BINARY and seen.reasons is not None:
+            patients = await self._of_context(request, seen.reasons, type, id, version)
         origin = request.origin
         caller = Caller(request.grant.principal, origin.address, origin.server)
         access = Access(request.interaction, "R", caller, origin.request_id)
@@ -111,6 +123,19 @@ class Accesses:
             await self._append(found, request, seen, () if shown is None else (shown,))
         else:
             await self._append(found, request, seen)
+
+    async def _of_context(
+        self, request: Request, reasons: Reasons, type: str, id: str, version: int
+    ) -> tuple[str, ...]:
+        """The patients of what the securityContext of a Binary names."""
+        binary = await reasons.stored(type, id, version)
+        target = None if binary is None else reasons.security_context(binary)
+        found = None if target is None else await reasons.stored(*target)
+        return () if found is None else self._patients.of_body(found, request.base)
+
+    async def ready(self) -> None:
+        """Before a write. Raises `Unavailable` while an earlier one cannot be recorded."""
+        await self._trail.catch_up()
 
     async def settled(self) -> None:
         """After it, a search of the trail finds all that was recorded before."""
@@ -158,6 +183,10 @@ class Accesses:
             access.data = (request.type, request.id, 0)
         if request.parameters or access.data is None:
             access.query = _query(request)
+        found = [item for change in seen.changes for item in self._written(request, change, seen)]
+        if found:  # it failed after it was done
+            await self._append([*found, access], request, seen)
+            return
         now = self._now()
         decisions = await withheld(request, seen.reasons, self._patients, error)
         events = [decision_content(item, now) for item in decisions]
@@ -225,8 +254,20 @@ class Accesses:
         ]
         events += [access_content(access, now) for access in found]
         events += [disclosure_content(item, now) for item in disclosures]
-        await self._trail.append(events)
+        try:
+            await self._trail.append(events)
+        except Unavailable:
+            if seen.changes:
+                self._owe(found, now)
+            raise
         self._disclosures.keep(disclosures)
+
+    def _owe(self, found: list[Access], now: int) -> None:
+        """Raises `Unavailable` that says of a change which is not on record that it was made."""
+        for access in found:
+            access.reason = _LATE
+        self._trail.owe([access_content(access, now) for access in found])
+        raise Unavailable(_MADE, headers={"Retry-After": "5"})
 
 
 def _access(request: Request) -> Access:

@@ -137,7 +137,7 @@ async def withheld(
     found: dict[str, Decision] = {}
     for version in await _asked(request, reasons):
         whose = patients.of_body(version, request.base)
-        for item in reasons.of_withheld(version, whose, letter):
+        for item in await reasons.of_withheld(version, whose, letter):
             found[item.patient] = item
     return _told(request, list(found.values()))
 

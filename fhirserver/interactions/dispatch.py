@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from fhirserver.access.guard import GuardedStore
 from fhirserver.audit.chain import TYPE as AUDIT_EVENT
@@ -79,6 +79,14 @@ _ROWS = (
 INTERACTIONS = {row.code: row for row in _ROWS}
 
 
+class _View(NamedTuple):
+    """A context as it is with one guarded store, and what it was made from."""
+
+    context: Context
+    knows_all: bool
+    view: Context
+
+
 class Gate:
     """Runs requests against an unguarded context that nobody else holds.
 
@@ -99,6 +107,7 @@ class Gate:
         self._interactions = INTERACTIONS | {row.code: row for row in imaging}
         self._registry = registry
         self._accesses = accesses
+        self._views: dict[int, _View] = {}
         self._context = replace(
             context,
             dispatch=self.dispatch,
@@ -136,6 +145,8 @@ class Gate:
         try:
             if request.type == AUDIT_EVENT:
                 await accesses.settled()
+            if request.interaction not in _ONLY_READS:
+                await accesses.ready()
             answer = await self._answer(request, seen)
         except FhirError as error:
             await accesses.refused(request, error, seen)
@@ -197,10 +208,25 @@ class Gate:
         )
         if row.code in IMAGING:
             context = _of_all_studies(context, store)
-        knows_all = writes or rights.sees_terminology()
-        return replace(
-            context, store=store, concepts=context.concepts if knows_all else NO_CONCEPTS
-        )
+        return self._with(context, store, knows_all=writes or rights.sees_terminology())
+
+    def _with(self, context: Context, store: Store, *, knows_all: bool) -> Context:
+        """The context with a guarded store. Most requests of a caller have the same."""
+        known = self._views.get(id(store))
+        if (
+            known is not None
+            and known.context is context
+            and known.view.store is store
+            and known.knows_all == knows_all
+        ):
+            return known.view
+        concepts = context.concepts if knows_all else NO_CONCEPTS
+        view = replace(context, store=store, concepts=concepts)
+        if context is self._context:
+            if len(self._views) >= _VIEWS:
+                self._views.clear()
+            self._views[id(store)] = _View(context, knows_all, view)
+        return view
 
     async def _refresh(self, request: Request) -> None:
         """Takes up the search parameters that are now in effect."""
@@ -261,4 +287,8 @@ def _of_all_studies(context: Context, store: Store | None = None) -> Context:
     return replace(context, all_studies=letters)
 
 
+_ONLY_READS = frozenset({"read", "vread", "search-type", "search-compartment"})
+"""Of the interactions that write nothing, those that are many."""
+
 _ATTEMPTS = 50
+_VIEWS = 1000  # guarded stores whose contexts are kept

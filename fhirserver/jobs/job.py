@@ -10,6 +10,8 @@ State: TypeAlias = Literal["queued", "running", "completed", "failed", "cancelle
 
 FINISHED: Final = frozenset({"completed", "failed", "cancelled"})
 
+_LONGEST_LEASE: Final = 600_000_000  # microseconds; clocks of machines may differ a little
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One job. Instants are in microseconds since 1970.
@@ -49,7 +51,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether a worker may take it."""
         if self.state == "queued":
             return self.due <= now
-        return self.state == "running" and self.lease <= now
+        return self.state == "running" and not self.is_led(now)
+
+    def is_led(self, now: int) -> bool:
+        """Whether a worker has it. A lease that is longer than any was given by a clock that was
+        ahead; who is alive renews it in seconds."""
+        return self.state == "running" and now < self.lease <= now + _LONGEST_LEASE
 
     @property
     def progress(self) -> str:

@@ -112,8 +112,7 @@ class JobTable:
             held = await self.get(id)
             if held is None or held.job.is_finished:
                 return False
-            is_led = held.job.state == "running" and held.job.lease > self.now()
-            fields = {"cancelling": True} if is_led else {"state": "cancelled"}
+            fields = {"cancelling": True} if held.job.is_led(self.now()) else {"state": "cancelled"}
             try:
                 await self.change(held, **fields)
             except Stale:

@@ -17,13 +17,14 @@ ANY_ORIGIN = "*"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _EXPOSED = (
-    b"Content-Location, DPoP-Nonce, ETag, Last-Modified, Location, Preference-Applied, "
-    b"Retry-After, WWW-Authenticate, X-Progress, X-Request-Id"
+    b"Content-Location, Content-Range, DPoP-Nonce, ETag, Last-Modified, Location, "
+    b"Preference-Applied, Retry-After, Warning, WWW-Authenticate, X-Progress, X-Request-Id"
 )
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _REQUEST_HEADERS = (
     b"Accept, Authorization, Content-Type, Content-Encoding, If-Match, If-Modified-Since, "
-    b"DPoP, If-None-Exist, If-None-Match, Prefer, X-Cascade, X-Request-Id, X-Security-Context"
+    b"DPoP, If-None-Exist, If-None-Match, Prefer, Range, X-Cascade, X-Request-Id, "
+    b"X-Security-Context"
 )
 _MAX_AGE = b"7200"
 

@@ -30,6 +30,7 @@ _PUBLIC: Final = ("/metadata", "/jwks", "/auth/static/")
 _INTROSPECT: Final = "/introspect"
 _WELL_KNOWN: Final = "/.well-known/"
 _UNAUTHORIZED: Final = 401
+_NOTED: Final = 10_000  # networks, from which on those are forgotten that count no more
 _BUNDLE: Final = 10
 _OPERATION: Final = 5
 
@@ -53,6 +54,10 @@ class Throttle:
         self._inner = inner
         self._shared = sliding(limits.storage)
         self._local = sliding(IN_PROCESS)
+        # Where all is counted here, it is known whose tokens were refused and may be too many.
+        self._counts_here = limits.storage == IN_PROCESS
+        self._refused: dict[str, float] = {}
+        self._most = _NOTED
         anonymous, client = parse(limits.anonymous), parse(limits.client)
         self._limits: dict[Group, RateLimitItem] = {
             "sign-in": anonymous,
@@ -69,7 +74,7 @@ class Throttle:
         group = _group(scope, token)
         who = token if token is not None and group == "client" else network
         try:
-            if token is not None:
+            if token is not None and (not self._counts_here or network in self._refused):
                 await self._check("anonymous", f"token:{network}")
             await self._count(group, who, _cost(scope))
         except FhirError as error:
@@ -81,10 +86,22 @@ class Throttle:
 
         async def watched(message: Message) -> None:
             if message.get("status") == _UNAUTHORIZED and not _asks_for_nonce(message):
+                self._note(network)
                 await self._count_quietly("anonymous", f"token:{network}")
             await send(message)
 
         await self._inner(scope, receive, watched)
+
+    def _note(self, network: str) -> None:
+        """Notes that a token of the network was refused, until no count of it is left."""
+        if not self._counts_here:
+            return
+        now = time.monotonic()
+        if len(self._refused) >= self._most:
+            self._refused = {name: until for name, until in self._refused.items() if until > now}
+            self._most = max(_NOTED, 2 * len(self._refused))
+        # Two windows: the one before this counts in part.
+        self._refused[network] = now + 2 * self._limits["anonymous"].get_expiry()
 
     async def _count(self, group: Group, who: str, cost: int) -> None:
         """Raises `Throttled` for too much, `Unavailable` for a sign-in that cannot be counted."""

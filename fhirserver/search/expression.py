@@ -108,7 +108,10 @@ class QuantityIs:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceIs:
-    """Some reference of `param` (None: of any parameter) points to one of `targets`."""
+    """Some reference of `param` (None: of any parameter) points to one of `targets`.
+
+    These may be `fhirserver.search.many.Many`, all of them of one type.
+    """
 
     param: str | None
     targets: tuple[Target, ...]

@@ -54,6 +54,7 @@ from fhirserver.search.expression import (
     UriIs,
     UriMode,
 )
+from fhirserver.search.many import Many
 from fhirserver.search.score import SCORE, score
 
 
@@ -141,6 +142,8 @@ def match_entry(leaf: Leaf, entry: Entry) -> bool:
             return _number(leaf, entry)
         case QuantityIs(_, _, _, _, _, system, code), Quantity():
             return _number(leaf, entry) and _unit(system, code, entry)
+        case ReferenceIs(_, Many() as targets), Reference():
+            return (entry.type, entry.id) in targets
         case ReferenceIs(_, targets), Reference():
             return any(_target(target, entry) for target in targets)
         case UriIs(_, mode, values), Uri():

@@ -17,6 +17,13 @@ ABSENT: Final = 0
 """The revision of a record that is not there."""
 
 
+class Place(NamedTuple):
+    """Where a record is."""
+
+    collection: str
+    key: str
+
+
 class Record(NamedTuple):
     """`revision` is a number that no earlier record of that key had, deleted ones included.
 
@@ -34,6 +41,10 @@ class Records(Protocol):
 
     async def get(self, collection: str, key: str) -> Record | None:
         """The record of that key; None where there is none."""
+
+    async def get_many(self, keys: Sequence[Place]) -> Sequence[Record | None]:
+        """What `get` gives for each of the keys, which are few; as of one moment, where the
+        store has such."""
 
     async def put(
         self,

@@ -119,7 +119,8 @@ def test_a_record_is_of_one_patient_by_the_compartment_alone() -> None:
     assert "focus" not in observation
     assert found.of("Patient", "r") == _without_labels(found, IdIs(("ann",)))
     assert "link" not in repr(found.of("Patient", "r"))  # Patient.link is not followed
-    for type in ("Group", "Person", "Binary", "Bundle", "Task", "AuditEvent", "Subscription"):
+    assert found.of("Binary", "s") == NOTHING  # by its securityContext it is read only
+    for type in ("Group", "Person", "Bundle", "Task", "AuditEvent", "Subscription"):
         assert found.of(type, "r") == NOTHING, type
     assert "param='patient'" in repr(found.of("Device", "r"))
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from access.worlds import BY_NAME, POLICIES, World, labelled, observation, world
+from access.worlds import BY_NAME, POLICIES, World, binary, labelled, observation, world
 from interactions.bundles import entry, transaction
-from interactions.client import ids
+from interactions.client import BASE, ids
 
 from fhirserver.access.authority import Authority
 from fhirserver.access.grant import ANONYMOUS, Grant, grant_of
@@ -501,3 +501,82 @@ async def test_what_is_contained_is_not_told_without_its_container(place: World)
     ids = [entry["resource"]["id"] for entry in found.get("entry", ())]
     assert ids
     assert "m-bob" not in ids
+
+
+# --- Binary.securityContext -----------------------------------------------------------------
+
+
+@pytest.mark.check("FHA-3")
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("patient", {"b-ann", "b-v"}),
+        ("keeper", {"b-ann", "b-v"}),
+        ("app", set()),  # no scope for Binary
+        ("doctor", {"b-ann", "b-bob"}),
+        ("nurse", {"b-ann", "b-bob"}),
+        ("support", set()),
+    ],
+)
+async def test_a_binary_is_read_by_who_reads_what_it_belongs_to(
+    place: World, name: str, seen: set[str]
+) -> None:
+    grant = BY_NAME[name].grant
+    assert await binaries(place, grant) == seen
+    for id in seen:
+        for way in (f"Binary/{id}/_history/1", f"Binary/{id}/_history"):
+            await place.client.get(way, grant=grant)
+    with pytest.raises(Forbidden):  # it is read by its id only
+        await place.client.get("Binary", grant=grant)
+
+
+async def binaries(place: World, grant: Grant) -> set[str]:
+    found = set()
+    for id in ("b-ann", "b-bob", "b-cat", "b-v", "b-none"):
+        try:
+            await place.client.get(f"Binary/{id}", grant=grant)
+            found.add(id)
+        except (NotFound, Forbidden):
+            pass
+    return found
+
+
+@pytest.mark.parametrize(
+    ("scopes", "seen"),
+    [
+        (("patient/Binary.r", "patient/Observation.r"), {"b-ann"}),
+        (("patient/*.rs",), {"b-ann"}),
+        (("patient/Binary.r", "user/Observation.r"), {"b-ann"}),  # of that patient's record
+        (("user/Binary.r", "user/Observation.r"), {"b-ann", "b-bob"}),
+        (("user/Binary.r", "patient/Observation.r"), {"b-ann"}),
+        (("patient/Binary.r",), set()),
+        (("patient/Observation.rs",), set()),
+        (("patient/Binary.r", "patient/Observation.r?category=vital-signs"), set()),
+    ],
+)
+async def test_scopes_for_a_binary_and_what_it_belongs_to(
+    place: World, scopes: tuple[str, ...], seen: set[str]
+) -> None:
+    doctor = replace(BY_NAME["app"].principal, scopes=scopes)
+    assert await binaries(place, grant_of(doctor, POLICIES)) == seen
+
+
+async def test_a_binary_goes_with_what_it_belongs_to(place: World) -> None:
+    of_ann = BY_NAME["patient"].grant
+    for url in (
+        "https://elsewhere.example.org/fhir/Observation/o-ann",
+        "Binary/b-ann",
+        "Observation/nothing",
+        "urn:uuid:7d0e0e7e-0000-4000-8000-000000000000",
+    ):
+        await place.client.put(binary("b-odd", url))
+        with pytest.raises(NotFound):
+            await place.client.get("Binary/b-odd", grant=of_ann)
+    await place.client.put(binary("b-odd", f"{BASE}/Observation/o-ann"))
+    await place.client.get("Binary/b-odd", grant=of_ann)
+    with pytest.raises(NotFound):  # it was another's
+        await place.client.get("Binary/b-odd/_history/1", grant=of_ann)
+    await place.client.put(observation("o-ann", "bob"))
+    for id in ("b-odd", "b-ann"):
+        with pytest.raises(NotFound):
+            await place.client.get(f"Binary/{id}", grant=of_ann)

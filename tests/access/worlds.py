@@ -44,6 +44,10 @@ letters = "cruds"
 [[rule]]
 types = ["directory", "knowledge", "definitions"]
 letters = "rs"
+[[rule]]
+types = ["Binary"]
+of = "security context"
+letters = "r"
 """
     ]
 )
@@ -106,6 +110,13 @@ def observation(id: str, subject: str, code: str = "1", **more: Any) -> Resource
 
 def labelled(resource: Resource, code: str) -> Resource:
     return resource | {"meta": {"security": [{"system": CONFIDENTIALITY, "code": code}]}}
+
+
+def binary(id: str, context: str | None) -> Resource:
+    resource: Resource = {"resourceType": "Binary", "id": id, "contentType": "text/plain"}
+    if context is not None:
+        resource["securityContext"] = _ref(context)
+    return resource | {"data": "c2VjcmV0"}
 
 
 def _item(resource: Resource, *about: str, label: str = "") -> Item:
@@ -277,6 +288,11 @@ def pool() -> tuple[Item, ...]:
             "bob",
         ),
         _item(observation("o-last", "ann", "9"), "ann"),
+        _item(binary("b-ann", "Observation/o-ann"), "ann"),
+        _item(binary("b-bob", "Observation/o-bob"), "bob"),
+        _item(binary("b-cat", "Patient/cat"), "cat"),
+        _item(binary("b-v", "Observation/o-v"), "ann", label="V"),
+        _item(binary("b-none", None), "nobody"),
         _item({"resourceType": "Location", "id": "room", "name": "Room"}),
     )
 
@@ -319,7 +335,9 @@ def _of_app(item: Item) -> bool:
 
 def _by_role(*labels: str) -> Callable[[Item], bool]:
     return lambda item: (
-        item.type not in _NEVER and "cat" not in item.about and item.label not in labels
+        item.type not in _NEVER
+        and item.about.isdisjoint({"cat", "nobody"})
+        and item.label not in labels
     )
 
 

@@ -316,6 +316,77 @@ async def test_nothing_is_answered_that_cannot_be_recorded(world: World, monkeyp
     assert (await world.verified()).problems == []
 
 
+@pytest.mark.check("AUD-6")
+async def test_a_write_that_cannot_be_recorded_says_so_and_is_recorded_later(
+    world: World, monkeypatch
+) -> None:
+    await world.put(patient("p1"))
+    records = type(world.running.store.records)
+    put = records.put
+
+    async def fails(*args: object, **more: object) -> int:
+        raise Unavailable("the disk is full")
+
+    monkeypatch.setattr(records, "put", fails)
+    with pytest.raises(Unavailable, match="The change was made"):
+        await world.put(patient("p2"))
+    with pytest.raises(Unavailable) as refused:  # and no other is made until it is on record
+        await world.put(patient("p3"))
+    assert "was made" not in refused.value.text
+    with pytest.raises(Unavailable):
+        await world.ask("read", "Patient", id="p2")
+    assert (await world.running.store.read("Patient", "p2")) is not None
+    assert (await world.running.store.read("Patient", "p3")) is None
+    monkeypatch.setattr(records, "put", put)
+    await world.put(patient("p3"))
+    events = await world.events()
+    told = [(about(item)[0], item["outcome"], item.get("outcomeDesc", "")) for item in events]
+    assert told == [
+        ("Patient/p1/_history/1", "0", ""),
+        ("Patient/p2/_history/1", "0", "answered 503: it was made, and recorded later"),
+        ("Patient/p3/_history/1", "0", ""),
+    ]
+    assert (await world.verified()).problems == []
+
+
+@pytest.mark.check("AUD-6")
+async def test_what_is_owed_is_recorded_at_the_end(tmp_path: Path, monkeypatch) -> None:
+    async with opened(tmp_path) as world:
+        await world.put(patient("p1"))
+        records = type(world.running.store.records)
+        put = records.put
+
+        async def fails(*args: object, **more: object) -> int:
+            raise Unavailable("the disk is full")
+
+        monkeypatch.setattr(records, "put", fails)
+        with pytest.raises(Unavailable, match="The change was made"):
+            await world.put(patient("p2"))
+        monkeypatch.setattr(records, "put", put)
+    async with opened(tmp_path) as world:
+        assert [about(item)[0] for item in await world.events()] == [
+            "Patient/p1/_history/1",
+            "Patient/p2/_history/1",
+        ]
+
+
+@pytest.mark.check("AUD-6")
+async def test_a_write_that_fails_after_it_was_made_is_recorded_as_both(
+    world: World, monkeypatch
+) -> None:
+    def breaks(*args: object) -> bool:
+        raise RuntimeError("after the commit")
+
+    monkeypatch.setattr("fhirserver.interactions.dispatch.may_show", breaks)
+    with pytest.raises(RuntimeError):
+        await world.put(patient("p1"))
+    events = await world.events()
+    assert [(item["subtype"][0]["code"], item["outcome"]) for item in events] == [
+        ("create", "0"),
+        ("update", "12"),
+    ]
+
+
 async def test_what_is_answered_is_already_durable(world: World) -> None:
     """Another process would find it: the records are asked, not this one's memory."""
     await world.put(patient("p1"))

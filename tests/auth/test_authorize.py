@@ -50,6 +50,7 @@ async def test_a_request_can_be_a_form(place):
     assert answer["state"] == "s-1 &=é"
 
 
+@pytest.mark.check("BCP-1")
 @pytest.mark.check("SEC-1")
 @pytest.mark.check("SEC-2")
 @pytest.mark.parametrize(
@@ -153,6 +154,7 @@ async def test_who_does_not_allow_it_is_sent_back_with_the_state(place):
     assert "code" not in answer
 
 
+@pytest.mark.check("BCP-16")
 @pytest.mark.check("OAU-7")
 async def test_pages_cannot_be_framed_or_read_by_other_origins(place):
     async with place.browser("ann") as browser:
@@ -222,6 +224,7 @@ async def test_somebody_elses_request_cannot_be_taken_over(place):
     assert "location" not in answered.headers
 
 
+@pytest.mark.check("BCP-7")
 async def test_a_form_from_elsewhere_is_refused(place):
     async with place.browser("ann") as browser:
         page = await browser.get("/auth/authorize", **asked())

@@ -7,14 +7,20 @@ fetched once with `npm pack` and kept; without npm or Chromium these tests are s
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import tarfile
+import time
+import uuid
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import httpx2
 import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, RSAKey
 from launching import hospital
 from live import listening
 from starlette.applications import Starlette
@@ -38,8 +44,10 @@ _PAGE = (
 )
 _LAUNCH = """
 const asked = new URLSearchParams(location.search);
+const keys = KEYS;
 FHIR.oauth2.authorize({
   clientId: asked.get("client") || "app",
+  clientPrivateJwk: keys[asked.get("client")],
   clientSecret: asked.get("secret") || undefined,
   scope: asked.get("scope") || "launch openid fhirUser patient/Patient.rs patient/Observation.rs",
   redirectUri: location.origin + "/index.html",
@@ -52,7 +60,8 @@ FHIR.oauth2.ready().then(async (client) => {
   const found = await client.request(`Observation?patient=${patient.id}`, { flat: true });
   const user = await client.user.read();
   let refreshed = null;
-  if (client.state.tokenResponse.refresh_token) {
+  // Version 2.6 sends no assertion with a refresh (Client.js, refresh).
+  if (client.state.tokenResponse.refresh_token && !client.state.clientPrivateJwk) {
     await client.refresh();
     refreshed = (await client.patient.read()).id;
   }
@@ -60,6 +69,7 @@ FHIR.oauth2.ready().then(async (client) => {
     patient: patient.id, encounter: client.encounter.id, observations: found.map((item) => item.id),
     user: `${user.resourceType}/${user.id}`, scope: client.state.tokenResponse.scope, refreshed,
     banner: client.state.tokenResponse.need_patient_banner,
+    refreshToken: client.state.tokenResponse.refresh_token,
   };
   document.title = "ready";
 }).catch((error) => { document.title = "failed: " + error.message; });
@@ -86,6 +96,37 @@ def fhirclient() -> bytes:
         return member.read()
 
 
+KEYS = {
+    "ES384": ECKey.generate_key("P-384", parameters={"kid": "ec"}),
+    "RS384": RSAKey.generate_key(2048, parameters={"kid": "rsa"}),
+}
+"""Of the clients that are named by the algorithm; their pages have the private part, which no
+app of the web's should."""
+
+
+def private_keys() -> str:
+    """The keys as the client takes them."""
+    return json.dumps(
+        {
+            algorithm: key.as_dict(private=True) | {"alg": algorithm, "key_ops": ["sign"]}
+            for algorithm, key in KEYS.items()
+        }
+    )
+
+
+def assertion(server: str, client: str) -> dict[str, str]:
+    """What an asymmetric client adds to its requests."""
+    key, now = KEYS[client], int(time.time())
+    claims = {"iss": client, "sub": client, "aud": f"{server}/auth/token", "exp": now + 60}
+    claims["jti"] = uuid.uuid4().hex
+    return {
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": jwt.encode(
+            {"alg": client, "kid": key.kid}, claims, key, algorithms=[client]
+        ),
+    }
+
+
 def pages(program: bytes) -> Starlette:
     """The app: two pages and their programs."""
 
@@ -97,7 +138,7 @@ def pages(program: bytes) -> Starlette:
             Route("/launch.html", lambda request: HTMLResponse(_PAGE.format("launch.js"))),
             Route("/index.html", lambda request: HTMLResponse(_PAGE.format("index.js"))),
             Route("/fhir-client.js", script(program)),
-            Route("/launch.js", script(_LAUNCH)),
+            Route("/launch.js", script(_LAUNCH.replace("KEYS", private_keys()))),
             Route("/index.js", script(_INDEX)),
         ]
     )
@@ -138,6 +179,14 @@ async def world(tmp_path, fhirclient):
             redirect_uris=(back,),
             launch_uri=f"{start}?client=secret-app&secret=a%20secret",
         )
+        for algorithm, key in KEYS.items():
+            await place.client(
+                algorithm,
+                kind="asymmetric",
+                jwks={"keys": [key.as_dict(private=False)]},
+                redirect_uris=(back,),
+                launch_uri=f"{start}?client={algorithm}",
+            )
         runner = await stack.enter_async_context(playwright.async_playwright())
         browser = await runner.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         stack.push_async_callback(browser.close)
@@ -146,13 +195,14 @@ async def world(tmp_path, fhirclient):
 
 @pytest.mark.check("G10-13")
 @pytest.mark.check("TOK-1")
-@pytest.mark.parametrize("kind", ["public", "confidential"])
+@pytest.mark.parametrize("kind", ["public", "symmetric", *KEYS])
 async def test_a_standalone_launch(world, kind):
     page = await world.browser.new_page()
     scope = (
         "openid fhirUser launch/patient offline_access patient/Patient.rs patient/Observation.rs"
     )
-    extra = "&client=secret-app&secret=a%20secret" if kind == "confidential" else ""
+    secret = "&client=secret-app&secret=a%20secret"
+    extra = {"public": "", "symmetric": secret}.get(kind, f"&client={kind}")
     await page.goto(
         f"{world.app}/launch.html?iss={world.server}/fhir&scope={scope.replace(' ', '%20')}{extra}"
     )
@@ -166,12 +216,20 @@ async def test_a_standalone_launch(world, kind):
     assert seen["patient"] == "b"
     assert seen["observations"] == ["o-b"]
     assert seen["user"] == "Practitioner/d"
-    assert seen["refreshed"] == "b"
+    if kind in KEYS:
+        form = {"grant_type": "refresh_token", "refresh_token": seen["refreshToken"]}
+        async with httpx2.AsyncClient(base_url=world.server) as http:
+            alone = await http.post("/auth/token", data=form)
+            proved = await http.post("/auth/token", data=form | assertion(world.server, kind))
+        assert (alone.status_code, proved.status_code) == (401, 200)
+        assert proved.json()["patient"] == "b"
+    else:
+        assert seen["refreshed"] == "b"
 
 
 @pytest.mark.check("LAU-1")
 @pytest.mark.check("G10-5")
-@pytest.mark.parametrize("client", ["app", "secret-app"])
+@pytest.mark.parametrize("client", ["app", "secret-app", *KEYS])
 async def test_an_ehr_launch(world, client):
     context = await world.browser.new_context()
     page = await context.new_page()

@@ -10,7 +10,7 @@ from limits.errors import StorageError
 from fhirserver.errors import Throttled, Unavailable
 from fhirserver.identity.identity import Identity
 from fhirserver.identity.sign_in import Visitor
-from fhirserver.identity.slowdown import Slowdown, network_of
+from fhirserver.identity.slowdown import Slowdown, network_of, wide_network_of
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,32 @@ async def test_an_address_waits_and_others_do_not() -> None:
         await slowdown.check("192.0.2.7")
     assert refused.value.headers == {"Retry-After": "60"}
     await slowdown.check("192.0.2.8")
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.0/24"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
+        ("2001:db8:1:ffff::", "2001:db8:1::/48"),
+        ("::ffff:192.0.2.7", "192.0.2.0/24"),
+        ("unix", "around unix"),
+    ],
+)
+def test_the_network_around_an_address(address: str, network: str) -> None:
+    assert wide_network_of(address) == network
+
+
+@pytest.mark.check("OPS-1")
+async def test_many_addresses_of_one_network_wait_together() -> None:
+    slowdown = Slowdown(limits=(parse("3/hour"),), wide=(parse("6/hour"),))
+    for number in range(6):
+        await slowdown.check(f"2001:db8:1:{number}::1")
+        await slowdown.failed(f"2001:db8:1:{number}::1")
+    for number in (0, 9):
+        with pytest.raises(Throttled):
+            await slowdown.check(f"2001:db8:1:{number}::1")
+    await slowdown.check("2001:db8:2:0::1")
 
 
 @pytest.mark.check("OPS-9")

@@ -248,6 +248,13 @@ async def test_the_first_data_of_a_patient_that_an_app_gets_is_a_disclosure(tmp_
             assert event["subtype"][0]["code"] != "disclose"
 
 
+async def test_a_binary_is_of_the_record_of_what_it_belongs_to(tmp_path: Path) -> None:
+    async with recorded(tmp_path) as place:
+        (event,) = await place.ask("GET", "Binary/b-bob", DOCTOR.grant)
+        whose = [item["what"].get("reference") for item in event["entity"]]
+        assert whose == ["Binary/b-bob", "Patient/bob"]
+
+
 async def test_nothing_of_it_is_told(tmp_path: Path) -> None:
     async with recorded(tmp_path) as place:
         texts = set()

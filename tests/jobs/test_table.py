@@ -125,3 +125,22 @@ async def test_what_is_finished_is_not_decoded(
     monkeypatch.setattr(jobs_table, "decode", counted)
     assert await ids(table) == [made[4].id]
     assert len(seen) == 1
+
+
+@pytest.mark.check("OPS-10")
+async def test_a_lease_of_a_clock_that_was_ahead_keeps_nobody_waiting(
+    table: JobTable, clock: Clock
+) -> None:
+    """The worker that was given it has died: one that lives renews it in seconds."""
+    made = await table.create("copy")
+    held = await table.get(made.id)
+    assert held is not None
+    hour = 3600 * SECOND
+    held = await table.change(held, state="running", owner="w", lease=clock.now + 10 * SECOND)
+    assert not held.job.is_free(clock.now)
+    clock.now -= 5 * SECOND
+    assert not held.job.is_free(clock.now)
+    clock.now -= hour
+    assert held.job.is_free(clock.now)
+    clock.now += 2 * hour
+    assert held.job.is_free(clock.now)

@@ -70,6 +70,7 @@ def test_forwarded_headers_of_a_trusted_proxy():
     assert setting.of("http", FORWARDED, PEER) == "https://fhir.example.org/fhir"
 
 
+@pytest.mark.check("BCP-13")
 @pytest.mark.parametrize("peer", [("192.0.2.1", 1), None, ("not an address", 1)])
 def test_forwarded_headers_of_anybody_else(peer):
     setting = BaseUrl("/fhir", trusted_proxies=("10.0.0.0/8",))

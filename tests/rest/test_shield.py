@@ -30,6 +30,7 @@ PATHS = (
 )
 
 
+@pytest.mark.check("BCP-2")
 @pytest.mark.parametrize("auth", ["none", "smart"])
 async def test_every_answer_of_every_tree_has_them(tmp_path: Path, auth: Any) -> None:
     app = create_app(Settings(data=tmp_path, auth=auth))
@@ -73,6 +74,7 @@ async def test_without_tls_no_transport_security_is_claimed() -> None:
         assert odd.headers["x-request-id"] == "new-1"
 
 
+@pytest.mark.check("BCP-13")
 @pytest.mark.parametrize(
     ("peer", "forwarded", "expected"),
     [

@@ -17,7 +17,7 @@ _OPEN = "open"
 _HEAD = """# Security requirements, one by one
 
 {total} requirements of SMART App Launch, OAuth, ONC (g)(10), FHIR authorization, audit and
-operation:
+operation, and the threats of RFC 9700 (but for 4.17, messages between windows: there are none):
 {shown} are shown by the tests named, {part} hold in part, {absent} do not hold yet. Made by
 `python tests/security/table.py`
 from the marks `@pytest.mark.check` of the tests; a test compares.

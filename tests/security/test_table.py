@@ -8,7 +8,7 @@ from security.table import DOCUMENT, checks, document, marks
 def test_marks_name_known_requirements() -> None:
     groups, missing = checks()
     known = {id for group in groups.values() for id in group}
-    assert len(known) == 127
+    assert len(known) == 143
     assert set(marks()) <= known
     assert set(missing) <= known
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from fhirserver.access.condition import any_of
+from fhirserver.access.condition import any_of, settled
 from fhirserver.access.judge import Judge
+from fhirserver.access.policy import BINARY
 from fhirserver.access.restriction import Restriction
 from fhirserver.search.expression import EVERYTHING, NOTHING, Cursor, Expression
 from fhirserver.store.port import HistoryPage, HistoryQuery, Key, Store, Version
@@ -56,7 +57,7 @@ class Reading:
 
     async def read_many(self, keys: Sequence[Key]) -> Sequence[Version]:
         found = await self._store.read_many(self._readable(keys))
-        return [item for item in found if self.judge.fits(item, self.shown(item.type))]
+        return [item for item in found if await self.fits(item, self.shown(item.type))]
 
     async def heads(self, keys: Sequence[Key]) -> Mapping[Key, Version]:
         found = await self._store.heads(self._readable(keys))
@@ -71,8 +72,22 @@ class Reading:
         if version.body is None:
             number = version.version - 1
             before = await self._store.read(version.type, version.id, number) if number else None
-            return before is not None and self.judge.fits(before, shown)
+            if before is None or before.body is None:
+                return False
+            version = before
+        if version.type == BINARY:
+            shown = settled(shown, by_context=await self._is_by_context(version))
         return self.judge.fits(version, shown)
+
+    async def _is_by_context(self, version: Version) -> bool:
+        """Whether the resource that a Binary's securityContext names is seen, as it is now."""
+        target = self.judge.security_context(version)
+        if target is None:
+            return False
+        head = await self._store.read(*target)
+        if head is None or head.body is None:
+            return False
+        return await self.fits(head, self._restriction.by_context(target.type))
 
     def _readable(self, keys: Sequence[Key]) -> list[Key]:
         return [key for key in keys if self.shown(key.type) != NOTHING]

@@ -13,7 +13,7 @@ from fhirserver.access.guard.reading import Reading
 from fhirserver.access.judge import Judge
 from fhirserver.access.restriction import Facts, Restriction
 from fhirserver.search.expression import EVERYTHING, NOTHING
-from fhirserver.store.port import Store, Version
+from fhirserver.store.port import Key, Store, Version
 
 Says: TypeAlias = Literal["permit", "part", "deny"]
 
@@ -45,7 +45,9 @@ class Reasons:
             usual = Restriction(grant, definitions, Facts(facts.own, facts.consents))
             self._usual = Reading(store, usual, judge)
             self._of_usual = usual
+        self._reading = Reading(store, restriction, judge)
         self._without = Restriction(grant, definitions, Facts(facts.own, None, facts.opened))
+        self._without_reading = Reading(store, self._without, judge)
 
     @property
     def decides(self) -> bool:
@@ -65,6 +67,10 @@ class Reasons:
         head = await self._store.read(version.type, version.id)
         return head is None or not await self._usual.fits(head, shown)
 
+    def security_context(self, binary: Version) -> Key | None:
+        """The resource that the securityContext of a Binary names."""
+        return self._judge.security_context(binary)
+
     async def stored(self, type: str, id: str, version: int | None = None) -> Version | None:
         """What is stored under an id, whoever may see it."""
         return await self._store.read(type, id, version)
@@ -79,7 +85,9 @@ class Reasons:
             return []
         return [item for id in patients for item in self._decided(id, self._says(id, type, letter))]
 
-    def of_withheld(self, version: Version, patients: Iterable[str], letter: str) -> list[Decision]:
+    async def of_withheld(
+        self, version: Version, patients: Iterable[str], letter: str
+    ) -> list[Decision]:
         """The decisions that withhold a version, or a resource to be written, about patients.
 
         None where it would not be the caller's anyway.
@@ -87,9 +95,9 @@ class Reasons:
         if self._consents is None or version.body is None:
             return []
         fits, type = self._judge.fits, version.type
-        if fits(version, self._restriction.of(type, letter)):
+        if await self._reading.fits(version, self._restriction.of(type, letter)):
             return []  # shown, or opened in an emergency: it was refused for something else
-        if not fits(version, self._without.of(type, letter)):
+        if not await self._without_reading.fits(version, self._without.of(type, letter)):
             return []
         return [
             item

@@ -45,11 +45,16 @@ def texts(data: Attributes, tag: str) -> list[str]:
 
 def text(data: Attributes, tag: str) -> str:
     """The first value as text; empty where there is none."""
-    return next(iter(texts(data, tag)), "")
+    for value in values(data, tag):
+        if found := cleaned(value):
+            return found
+    return ""
 
 
 def cleaned(value: object) -> str:
     """A value as a FHIR string, or empty; numbers as they are written."""
+    if isinstance(value, str) and len(value) <= MOST and value.isprintable():
+        return value.strip() if "  " not in value else " ".join(value.split())
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     return " ".join(_CONTROL.sub(" ", str(value)[: 4 * MOST]).split())[:MOST].strip()

@@ -24,7 +24,7 @@ from fhirserver.imaging.dicomweb.services import Services
 from fhirserver.imaging.rendering.processes import Processes
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.rest.application import Authenticate, Edge
-from fhirserver.rest.asgi import Disconnected, Receive, Scope, Send
+from fhirserver.rest.asgi import Disconnected, Message, Receive, Scope, Send
 from fhirserver.rest.asked import uri_path
 from fhirserver.rest.cors import SAFE_METHODS
 from fhirserver.rest.headers import Headers, header_map
@@ -70,15 +70,24 @@ class DicomWeb:
         headers: Headers = {}
         is_begun = False
         is_head = scope["method"] == "HEAD"
+
+        async def begin(message: Message) -> None:
+            nonlocal is_begun
+            is_begun = True
+            await send(message)
+
+        async def answer(reply: Reply | Streamed) -> None:
+            self._finish(reply, headers)
+            await send_streamed(reply, receive, begin, head=is_head)
+
         try:
             try:
                 headers = header_map(scope["headers"])
-                reply = await self._reply(scope, headers, receive)
+                await answer(await self._reply(scope, headers, receive))
             except FhirError as error:
-                reply = self._refused(error)
-            self._finish(reply, headers)
-            is_begun = True
-            await send_streamed(reply, send, head=is_head)
+                if is_begun:
+                    raise
+                await answer(self._refused(error))
         except Disconnected:
             return
         except Exception as error:
@@ -86,9 +95,7 @@ class DicomWeb:
             if is_begun:  # the client has to see that something is missing
                 raise
             fault = Fault(f"The server failed. Try again, or tell its operator the id {name}.")
-            reply = self._refused(fault)
-            self._finish(reply, headers)
-            await send_streamed(reply, send, head=is_head)
+            await answer(self._refused(fault))
 
     async def _reply(self, scope: Scope, headers: Headers, receive: Receive) -> Reply | Streamed:
         edge, method = self._edge, scope["method"]

@@ -7,6 +7,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from fhirserver.dicom.dictionary import entry, tag_of
 from fhirserver.dicom.vr import dictionary_vr
 
 _TAG = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
@@ -38,9 +39,8 @@ def attribute(name: str) -> tuple[tuple[str, str], ...] | None:
 @lru_cache(maxsize=4096)
 def keyword(tag: str) -> str:
     """The keyword of a tag; empty where PS3.6 has none."""
-    from pydicom.datadict import keyword_for_tag
-
-    return keyword_for_tag(int(tag, 16))
+    found = entry(int(tag, 16))
+    return "" if found is None else found.keyword
 
 
 def _tag(part: str) -> str | None:
@@ -48,7 +48,5 @@ def _tag(part: str) -> str | None:
         return part.upper()
     if not _KEYWORD.fullmatch(part):
         return None
-    from pydicom.datadict import tag_for_keyword
-
-    found = tag_for_keyword(part)
+    found = tag_of(part)
     return None if found is None else f"{found:08X}"

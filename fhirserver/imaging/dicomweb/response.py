@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from fhirserver.rest.asgi import HeaderList, Send
+from fhirserver.rest.asgi import Disconnected, HeaderList, Receive, Send
 from fhirserver.rest.reply import Reply, send_reply
 
 _SMALL = 1024 * 1024  # bytes that are better sent at once
@@ -21,9 +22,12 @@ class Streamed:
     length: int | None = None
 
 
-async def send_streamed(reply: Reply | Streamed, send: Send, *, head: bool) -> None:
+async def send_streamed(
+    reply: Reply | Streamed, receive: Receive, send: Send, *, head: bool
+) -> None:
     """Sends a response, without its body when the request was a HEAD.
 
+    Raises `Disconnected` when the client went away: nothing is read or decoded for nobody.
     What is short and of known length goes out in one piece. A failure after the beginning can
     only break the connection off, which tells the client that something is missing.
     """
@@ -44,9 +48,20 @@ async def send_streamed(reply: Reply | Streamed, send: Send, *, head: bool) -> N
             return
     await send(_start(reply))
     if not head:
-        async for piece in reply.pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        gone = asyncio.create_task(_gone(receive))
+        try:
+            async for piece in reply.pieces:
+                if gone.done():
+                    raise Disconnected
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        finally:
+            gone.cancel()
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _start(reply: Streamed) -> dict[str, object]:

@@ -141,10 +141,10 @@ class Storage:
 
     def write(self, fragment: bytes | memoryview) -> None:
         """The next bytes of the data set. After a failure they are read and forgotten."""
+        self._left -= len(fragment)
         incoming = self._incoming
         if incoming is None:
             return
-        self._left -= len(fragment)
         if self._left < 0:
             self._fail(_TOO_LARGE)
             return

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Final
 
 from fhirserver.archive.port import Archive
+from fhirserver.archive.query import Question
 from fhirserver.dicom.mapping.issuers import DICOM_UID
-from fhirserver.imaging.projection.gate import Gate, reference_id
+from fhirserver.dicom.matching import key
+from fhirserver.imaging.projection.gate import reference_id
 from fhirserver.model.json import Resource, decode
 from fhirserver.store.port import LogQuery, ServerStore, Stale, Version
 
@@ -21,6 +23,8 @@ KEY: Final = "followed"
 _STUDY: Final = "ImagingStudy"
 _ORDER: Final = "ServiceRequest"
 _TYPES: Final = (_STUDY, _ORDER)
+_ACCESSION: Final = "00080050"
+_WILDCARDS: Final = frozenset("*?\\")
 _SINCE: Final = 3600 * 1_000_000
 """How far back a server looks that never followed before, in microseconds."""
 
@@ -28,12 +32,9 @@ _SINCE: Final = 3600 * 1_000_000
 class Following:
     """The log of a store, from where it was last followed to."""
 
-    def __init__(
-        self, archive: Archive, store: ServerStore, gate: Gate, now: Callable[[], int]
-    ) -> None:
+    def __init__(self, archive: Archive, store: ServerStore, now: Callable[[], int]) -> None:
         self._archive = archive
         self._store = store
-        self._gate = gate
         self._now = now
         self._numbers: tuple[int, ...] = ()
         self._since: int | None = None
@@ -45,17 +46,18 @@ class Following:
         if numbers == self._numbers:
             return []
         since = await self._begin()
-        found: list[str] = []
         newest = since
         seen: set[tuple[str, str, int]] = set()
+        last: dict[tuple[str, str], Version] = {}
         async for version in self._store.log(LogQuery(_TYPES, since=since)):
-            key = (version.type, version.id, version.version)
+            one = (version.type, version.id, version.version)
             if version.last_updated > newest:
                 newest = version.last_updated
                 seen = set()
-            seen.add(key)
-            if key not in self._seen and version.body is not None:
-                found += await self._one(version)
+            seen.add(one)
+            if one not in self._seen:
+                last[version.type, version.id] = version
+        found = [uid for each in last.values() if each.body for uid in await self._one(each)]
         self._numbers = numbers
         if newest != since or seen != self._seen:
             self._since, self._seen = newest, seen
@@ -86,23 +88,22 @@ class Following:
         study = await self._archive.study(uid) if uid else None
         if study is None or study.imaging_study != version.id:
             return
-        current = await self._gate.read(_STUDY, version.id)
-        id = reference_id((current or {}).get("subject"), "Patient")
+        id = reference_id(resource.get("subject"), "Patient")
         subject = f"Patient/{id}" if id else None
-        if current is not None and subject != study.subject:
+        if subject != study.subject:
             await self._archive.projected(uid, study.projected, version.id, subject)
 
     async def _ordered(self, order: Resource) -> list[str]:
-        """The studies that have the accession number of an order and are not based on it yet."""
+        """The studies that have the accession number of an order."""
         found = []
         for identifier in order.get("identifier", ()):
-            system, value = identifier.get("system"), identifier.get("value")
-            if not (system and value):
+            value = identifier.get("value", "")
+            if not value or not value.isprintable() or set(value) & _WILDCARDS:
                 continue
-            for study in await self._gate.identified(_STUDY, system, value):
-                known = {reference_id(one, _ORDER) for one in study.get("basedOn", ())}
-                if order.get("id") not in known and (uid := study_uid(study)):
-                    found.append(uid)
+            asked = key(_ACCESSION, "SH", value)
+            if asked is not None:
+                page = await self._archive.find(Question("study", (asked,)))
+                found += [row.study_uid for row in page.rows]
         return found
 
 

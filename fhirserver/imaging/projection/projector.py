@@ -25,7 +25,8 @@ _SECOND: Final = 1_000_000
 QUIET: Final = _SECOND // 2
 LONGEST: Final = 2 * _SECOND
 _CAP: Final = 32 * _SECOND
-_POLL: Final = 0.15  # seconds
+_POLL: Final = 0.2  # seconds
+_POLL_OF_OTHERS: Final = 1.0  # seconds between looks at the lease, where another has it
 _BATCH: Final = 1000
 _FORGET: Final = 60 * _SECOND
 
@@ -93,14 +94,17 @@ class Projector:
 
     async def _run(self) -> None:
         while True:
+            poll = _POLL
             try:
                 if await self._lease.held():
                     await self._turn()
+                else:
+                    poll = _POLL_OF_OTHERS
             except FhirError as error:  # the store is away: it is looked for again
                 _LOG.warning("projection waits: %s", type(error).__name__)
             except Exception as error:  # noqa: BLE001  a loop that ended would not come back
                 _LOG.error("projection waits: %s", type(error).__name__)
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(poll)
 
     async def _turn(self) -> None:
         """Projects all that is due."""

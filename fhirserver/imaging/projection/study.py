@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -103,7 +104,7 @@ class Projection:
             await orders.encounter(self._gate, data, issuers, subject),
             await self._endpoints(),
         )
-        return imaging_study(facts, links, issuers, assumed.zone)
+        return await asyncio.to_thread(imaging_study, facts, links, issuers, assumed.zone)
 
     async def _facts(self, study: Study) -> tuple[StudyFacts, str]:
         """The facts of a study, and the AE title that its first instance came from."""
@@ -112,7 +113,7 @@ class Projection:
         async for held, header in self._archive.headers(study.uid):
             aet = aet or held.source.aet
             headers.append(_needed(header))
-        return study_facts(study.uid, headers), aet
+        return await asyncio.to_thread(study_facts, study.uid, headers), aet
 
     async def _cancelled(self, uid: str, id: str, *, is_known: bool) -> Resource:
         """What changes of a study whose instances were deleted; the rest of it stays."""
@@ -137,19 +138,9 @@ def _resource(last: Resource, now: Resource, present: Resource | None) -> Resour
 
 
 def _needed(header: bytes) -> dict[str, Any]:
-    """The elements of a header that an ImagingStudy tells of; the others are not even read."""
-    return {
-        name[1:]: value
-        for name, value in msgspec.structs.asdict(_read(header)).items()
-        if value is not None
-    }
+    """The elements of a header that an ImagingStudy tells of; the others are not even made."""
+    whole = _elements(header)
+    return {tag: msgspec.json.decode(whole[tag]) for tag in MAPPED_TAGS & whole.keys()}
 
 
-_Header: Final[Any] = msgspec.defstruct(
-    "_Header",
-    [(f"t{tag}", Any, None) for tag in sorted(MAPPED_TAGS)],
-    rename=lambda name: name[1:],
-    frozen=True,
-    gc=False,
-)
-_read: Final = msgspec.json.Decoder(_Header).decode
+_elements: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

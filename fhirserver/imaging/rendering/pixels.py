@@ -39,6 +39,8 @@ _DECODERS: Final = {
 }
 DECODED: Final = frozenset(_DECODERS)
 """The transfer syntaxes whose compressed frames can be decoded."""
+# What frames are decoded and shown by: group 0028, and these (each element costs time).
+_BESIDE: Final = frozenset({0x00080016, 0x20500020})
 _IN_GROUPS: Final = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
 
 
@@ -66,7 +68,8 @@ def frame_of(header: Dataset, frame: bytes, number: int, *, encapsulated: bool) 
 
     found = Dataset()
     found.file_meta = header.file_meta
-    found.update({tag: header.get_item(tag) for tag in list(header.keys()) if tag.group < 0x5200})
+    wanted = [tag for tag in header.keys() if tag.group == 0x0028 or tag in _BESIDE]  # noqa: SIM118
+    found.update({tag: header.get_item(tag) for tag in wanted})
     _check_size(found)
     for name in _IN_GROUPS:
         for item in _group(header, number, name):

@@ -39,6 +39,7 @@ class Processes:
         self._count = count
         self._executor: ProcessPoolExecutor | None = None
         self._waiting = 0
+        self._is_closed = False
 
     async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """What a function of a module gives, done in one of the processes.
@@ -62,12 +63,19 @@ class Processes:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Ends the processes."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._executor = None
+        """Ends the processes, whatever they do."""
+        self._is_closed = True
+        executor, self._executor = self._executor, None
+        if executor is None:
+            return
+        # Python has `kill_workers` from 3.14 on; waiting for a codec may take its whole time.
+        for process in list((getattr(executor, "_processes", None) or {}).values()):
+            process.kill()
+        executor.shutdown(wait=True, cancel_futures=True)
 
     def _started(self) -> ProcessPoolExecutor:
+        if self._is_closed:
+            raise Unavailable("The server is shutting down.")
         if self._executor is None:
             self._executor = ProcessPoolExecutor(
                 self._count,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 URL: Final = "urn:uuid:6f0b1f0e-8a55-4b35-9f3a-2f1c6f7d5a10"
 
-_LARGEST: Final = 512 * 2**20
+_LARGEST: Final = 128 * 2**20
 """Bytes of an instance that is held in memory while it is changed."""
 
 _RETAIN: Final = {

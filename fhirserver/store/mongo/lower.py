@@ -6,6 +6,7 @@ is more than a filter can tell: of these it gives the bounds, and `links` looks 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, assert_never
 
 from bson import Int64
@@ -38,6 +39,7 @@ from fhirserver.search.expression import (
     UriIs,
     UriMode,
 )
+from fhirserver.search.many import Many
 from fhirserver.store.mongo.condition import (
     NEVER,
     Filter,
@@ -186,7 +188,18 @@ def _tokens(param: str, values: tuple[TokenValue, ...]) -> Filter:
     return any_of([_one_of(equal), *others])
 
 
+@lru_cache(maxsize=256)
+def _keys_of_many(param: str | None, targets: Many[Target]) -> list[str]:
+    """Made once: the list goes with each search."""
+    return [
+        both(param, type or "", id) if param is not None else referrer(type or "", id)
+        for type, id in targets
+    ]
+
+
 def _references(param: str | None, targets: tuple[Target, ...]) -> Filter:
+    if isinstance(targets, Many):
+        return _one_of(_keys_of_many(param, targets))
     equal: list[str] = []
     others: list[Filter] = []
     for type_, id_ in targets:

@@ -19,7 +19,7 @@ from pymongo.errors import DuplicateKeyError
 from fhirserver.store.mongo.connection import Connection, translated
 from fhirserver.store.mongo.document import Json
 from fhirserver.store.port import Stale
-from fhirserver.store.records import ABSENT, MAX_LISTED, Record
+from fhirserver.store.records import ABSENT, MAX_LISTED, Place, Record
 
 _LAST: Final = "\U0010ffff"  # behind every character that a key can have
 _DAY: Final = 24 * 3600
@@ -38,6 +38,15 @@ class MongoRecords:
         with translated():
             found = await self._records.find_one(self._key(collection, key))
         return _record(found) if self._is_there(found) and found else None
+
+    async def get_many(self, keys: Sequence[Place]) -> Sequence[Record | None]:
+        if not keys:
+            return []
+        wanted = {"$or": [self._key(collection, key) for collection, key in keys]}
+        with translated():
+            listed = await self._records.find(wanted).to_list(None)
+        found = {Place(item["c"], item["k"]): item for item in listed if self._is_there(item)}
+        return [_record(found[place]) if place in found else None for place in keys]
 
     async def put(
         self,

@@ -11,7 +11,7 @@ import builtins
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
-from fhirserver.store.records import MAX_LISTED, Record, Records
+from fhirserver.store.records import MAX_LISTED, Place, Record, Records
 from fhirserver.store.sealed.blind import Blind
 from fhirserver.store.sealed.cipher import Cipher
 from fhirserver.store.sealed.keys import COLLECTION
@@ -49,6 +49,18 @@ class SealedRecords:
         kept = self._kept(collection, key)
         found = await self._inner.get(collection, kept)
         return None if found is None else (await self._open(collection, [found]))[0]
+
+    async def get_many(self, keys: Sequence[Place]) -> Sequence[Record | None]:
+        kept = [Place(collection, self._kept(collection, key)) for collection, key in keys]
+        found = await self._inner.get_many(kept)
+
+        def opens(cipher: Cipher) -> builtins.list[Record | None]:
+            return [
+                None if record is None else opened(cipher, place.collection, record)
+                for place, record in zip(kept, found, strict=True)
+            ]
+
+        return await self._sealing.opened(opens)
 
     async def put(
         self,

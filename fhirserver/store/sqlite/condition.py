@@ -19,6 +19,8 @@ from fhirserver.search.expression import (
     UriIs,
     UriMode,
 )
+from fhirserver.search.many import Many
+from fhirserver.store.sqlite.among import among
 from fhirserver.store.sqlite.dictionary import Dictionary
 from fhirserver.store.sqlite.rows import Value, hash_of
 from fhirserver.store.sqlite.sql import TRUE, Sql, all_of, any_of, one_of, one_of_pairs, sql
@@ -68,6 +70,8 @@ def condition(leaf: Leaf, at: Columns, names: Dictionary) -> Sql:
             return _number(leaf, at)
         case QuantityIs():
             return all_of((_number(leaf, at), _unit(leaf, at, names)))
+        case ReferenceIs(_, Many() as targets):
+            return among(at.target, targets, names.type(targets[0].type or ""), names)
         case ReferenceIs(_, targets):
             return one_of(at.target, target_numbers(targets, names), is_sought=True)
         case UriIs(_, mode, values):

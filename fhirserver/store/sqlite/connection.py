@@ -67,9 +67,16 @@ class Connection(apsw.Connection):
         self.pragma("secure_delete", "fast")  # what is overwritten is, where that costs no write
         self.create_scalar_function("score", _score, -1, deterministic=True)
         self.create_scalar_function("distance", _distance, 4, deterministic=True)
+        self.create_scalar_function("among", self._is_among, 2, deterministic=True)
+        self.sets: dict[int, set[int]] = {}
         # Plans do not depend on bound values; else SQLite plans again whenever these change.
         self.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         self.set_progress_handler(self._is_late, _STEPS)
+
+    def _is_among(self, *place: Any) -> bool:
+        """Whether a value is in the set of that number: a look-up, however large it is."""
+        number, value = place
+        return value in self.sets[number]
 
     def _is_late(self) -> bool:
         return self._deadline is not inf and time.monotonic() > self._deadline

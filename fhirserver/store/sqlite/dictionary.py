@@ -6,22 +6,46 @@ true. `UNKNOWN` stands for what the store never saw: no row has it, so it finds 
 
 from __future__ import annotations
 
-import apsw
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhirserver.search.expression import Target
+from fhirserver.search.many import Many
+from fhirserver.store.sqlite.connection import Connection
 
 UNKNOWN = -1
+_AT_ONCE = 500  # ids that are looked up in one statement
+_SETS = 256  # of many resources, for which a connection keeps their numbers
+_RIDS = "SELECT rid, id FROM resource WHERE tid=? AND id IN (SELECT value FROM json_each(?))"
 _MANY = 100_000  # interned texts kept in memory; beyond that they are read again
+
+
+@dataclass(slots=True)
+class _Known:
+    """What a connection knows of a list of many.
+
+    `waiting` were not looked up yet, `missing` are those it never heard of.
+    """
+
+    number: int
+    many: Many[Any]
+    waiting: list[str]
+    missing: set[str] = field(default_factory=set)
 
 
 class Dictionary:
     """Numbers of names, as one connection sees them."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._types: dict[str, int] = {"": 0}
         self._type_names: dict[int, str] = {0: ""}
         self._params: dict[tuple[int, str], int] = {}
         self._symbols: dict[str, int] = {"": 0}
         self._several: set[int] = set()
+        self._last_set = 0
+        self._many: dict[tuple[int, int], _Known] = {}
 
     def type(self, name: str) -> int:
         known = self._types.get(name)
@@ -76,6 +100,34 @@ class Dictionary:
             self._several.add(pid)
         return True
 
+    def set_of(self, base: Many[Any], tid: int) -> int:
+        """The number under which the connection knows the resources.
+
+        Those that are not heard of yet are looked for again: they may be there by now.
+        """
+        known = self._many.pop((id(base), tid), None)
+        if known is None:
+            self._last_set += 1
+            known = _Known(self._last_set, base, [*map(_id, base)])
+            self._connection.sets[known.number] = set()
+        self._many[id(base), tid] = known
+        if len(self._many) > _SETS:
+            oldest = self._many.pop(next(iter(self._many)))
+            del self._connection.sets[oldest.number]
+        if known.missing:
+            known.missing -= self._found(known, tid, list(known.missing))
+        # Step by step: who has little time leaves the rest to who comes next.
+        while known.waiting:
+            some = known.waiting[-_AT_ONCE:]
+            known.missing.update(set(some) - self._found(known, tid, some))
+            del known.waiting[-_AT_ONCE:]
+        return known.number
+
+    def _found(self, known: _Known, tid: int, ids: list[str]) -> set[str]:
+        pairs = list(self._connection.execute(_RIDS, (tid, json.dumps(ids))))
+        self._connection.sets[known.number].update(rid for rid, _ in pairs)
+        return {id for _, id in pairs}
+
     def resource(self, tid: int, id: str) -> int:
         """The `rid` of a resource, be it there, deleted or only referred to."""
         return self._look_up("SELECT rid FROM resource WHERE tid=? AND id=?", (tid, id))
@@ -94,7 +146,7 @@ class Dictionary:
 class Interning(Dictionary):
     """A dictionary that gives new names a number, inside the writer's transaction."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._added = False
 
@@ -104,6 +156,7 @@ class Interning(Dictionary):
 
     def forget(self) -> None:
         """The transaction was rolled back: numbers given in it do not exist."""
+        self._many.clear()
         if self._added:
             self.__init__(self._connection)  # type: ignore[misc]
 
@@ -142,3 +195,7 @@ class Interning(Dictionary):
         self._connection.execute(statement, args)
         self._added = True
         return self._connection.last_insert_rowid()
+
+
+def _id(one: str | Target) -> str:
+    return one if isinstance(one, str) else one.id

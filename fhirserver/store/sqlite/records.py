@@ -6,13 +6,14 @@ The row number is the revision: SQLite gives no number of an AUTOINCREMENT table
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import apsw
 
 from fhirserver.store.port import Stale
-from fhirserver.store.records import ABSENT, MAX_LISTED, Record
+from fhirserver.store.records import ABSENT, MAX_LISTED, Place, Record
 from fhirserver.store.sqlite.changes import Batch
-from fhirserver.store.sqlite.connection import translated
+from fhirserver.store.sqlite.connection import refusal, translated
 from fhirserver.store.sqlite.writer import Writer
 
 _GET = """SELECT key, revision, body, expires FROM record
@@ -42,6 +43,21 @@ class SqliteRecords:
     async def get(self, collection: str, key: str) -> Record | None:
         with translated():
             return _get(self._connection, collection, key, self._clock())
+
+    async def get_many(self, keys: Sequence[Place]) -> Sequence[Record | None]:
+        if not keys:
+            return []
+        values = [text for place in keys for text in place]
+        try:  # asked with every request: no context manager
+            found = {
+                Place(collection, key): Record(key, revision, body, expires)
+                for collection, key, revision, body, expires in self._connection.execute(
+                    _get_many(len(keys)), (*values, self._clock())
+                )
+            }
+        except apsw.Error as error:
+            raise refusal(error) from error
+        return [found.get(place) for place in keys]
 
     async def put(
         self,
@@ -79,6 +95,16 @@ class SqliteRecords:
     async def collections(self) -> Sequence[str]:
         with translated():
             return [name for (name,) in self._connection.execute(_COLLECTIONS, (self._clock(),))]
+
+
+@lru_cache(maxsize=16)
+def _get_many(count: int) -> str:
+    # A join, as a row of values in IN is not sought by the index.
+    places = ",".join(["(?,?)"] * count)
+    return f"""WITH place(collection, key) AS (VALUES {places})
+        SELECT r.collection, r.key, r.revision, r.body, r.expires
+        FROM place CROSS JOIN record r ON r.collection=place.collection AND r.key=place.key
+        WHERE r.expires IS NULL OR r.expires>?"""
 
 
 def _get(connection: apsw.Connection, collection: str, key: str, now: int) -> Record | None:

@@ -28,6 +28,8 @@ from fhirserver.search.expression import (
     TypeIs,
     UriIs,
 )
+from fhirserver.search.many import Many
+from fhirserver.store.sqlite.among import among
 from fhirserver.store.sqlite.condition import condition, slot, typed
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Dictionary
 from fhirserver.store.sqlite.instant import instant_condition
@@ -97,6 +99,8 @@ class Seeker:
     def _seek_ids(self, part: IdIs, tid: int, rid: str) -> Sql:
         if is_contained(self._names.type_name(tid)):
             return self._seek_leaf(local_ids(part), tid, rid)
+        if isinstance(part.ids, Many):
+            return among(rid, part.ids, tid, self._names)
         numbers = [self._names.resource(tid, one) for one in part.ids]
         return one_of(rid, [number for number in numbers if number != UNKNOWN])
 

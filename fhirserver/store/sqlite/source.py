@@ -26,6 +26,7 @@ from fhirserver.search.expression import (
     UriIs,
     UriMode,
 )
+from fhirserver.search.many import Many
 from fhirserver.store.sqlite.condition import (
     above,
     condition,
@@ -88,6 +89,8 @@ NO_SOURCE = Source((), is_distinct=True)
 def simple_source(part: Simple, tid: int, names: Dictionary, alias: str) -> Source | None:
     """The source of a condition that looks at one resource only; None if no index has it."""
     match part:
+        case IdIs(Many()) | ReferenceIs(_, Many()):
+            return None  # most resources are of them, or of the others: it is looked at, not sought
         case IdIs(ids):
             if is_contained(names.type_name(tid)):
                 return simple_source(local_ids(part), tid, names, alias)

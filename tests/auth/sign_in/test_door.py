@@ -383,6 +383,7 @@ async def test_names_are_text(identity: Identity, visit: Visits) -> None:
     assert "<b>" not in browser.page.text
 
 
+@pytest.mark.check("BCP-11")
 @pytest.mark.parametrize(
     "elsewhere",
     [

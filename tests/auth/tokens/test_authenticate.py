@@ -77,6 +77,7 @@ async def test_an_expired_token(world: World, path: str) -> None:
     assert answer.status_code == 401
 
 
+@pytest.mark.check("BCP-3")
 async def test_other_ways_to_send_a_token(world: World) -> None:
     token = (await world.tokens(await world.client(), await world.user()))["access_token"]
     for headers in (
@@ -127,6 +128,7 @@ async def test_a_patient_scope_without_a_patient_opens_nothing(world: World) -> 
         assert (await world.fhir(path, body["access_token"])).status_code == 403
 
 
+@pytest.mark.check("BCP-9")
 @pytest.mark.check("OAU-12")
 async def test_a_token_of_another_tenant(world: World) -> None:
     client, user = await world.client(), await world.user()
@@ -139,6 +141,7 @@ async def test_a_token_of_another_tenant(world: World) -> None:
     assert answer.status_code in (401, 404)
 
 
+@pytest.mark.check("BCP-10")
 @pytest.mark.check("OAU-9")
 async def test_tokens_that_are_bound_to_a_key(world: World) -> None:
     client, user = await world.client(dpop=True), await world.user()

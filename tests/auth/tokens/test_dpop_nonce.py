@@ -45,6 +45,7 @@ async def redeemable(world: World, client: Client) -> dict[str, str]:
     }
 
 
+@pytest.mark.check("BCP-10")
 @pytest.mark.check("OAU-9")
 async def test_a_nonce_is_told_and_then_needed(nonces: World) -> None:
     client = await nonces.client(dpop=True)

@@ -68,6 +68,7 @@ async def test_a_refresh_token_is_its_clients(world: World) -> None:
     assert (await world.refresh(client, body["refresh_token"])).status_code == 200
 
 
+@pytest.mark.check("BCP-14")
 @pytest.mark.check("OAU-4")
 async def test_a_stolen_refresh_token_is_found_out(world: World) -> None:
     client = await world.client()

@@ -136,6 +136,7 @@ async def test_a_bad_client(world: World) -> None:
     assert (await world.redeem(client, granted.code)).status_code == 200
 
 
+@pytest.mark.check("BCP-8")
 @pytest.mark.check("SEC-4")
 @pytest.mark.check("G10-11")
 @pytest.mark.parametrize("kind", KINDS)
@@ -173,6 +174,7 @@ async def test_what_a_code_is_bound_to(world: World) -> None:
         assert error_of(await world.redeem(client, code)) == (400, "invalid_grant")
 
 
+@pytest.mark.check("BCP-3")
 @pytest.mark.check("OAU-2")
 async def test_a_code_is_good_for_a_minute(world: World) -> None:
     client, user = await world.client(), await world.user()

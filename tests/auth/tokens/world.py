@@ -182,7 +182,7 @@ async def serving(
 
     `ring` is the record of its signing keys; empty: it makes one when it needs it.
     """
-    for module in ("authorization", "identity", "stores", "running"):
+    for module in ("authorization", "identity", "interaction", "stores", "running"):
         patch.setattr(f"fhirserver.app.{module}.now", clock)
     if url := stores.url_of(data):
         settings["store"] = url

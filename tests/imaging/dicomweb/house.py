@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import secrets
 import warnings
@@ -56,7 +57,18 @@ class House:
     async def __call__(
         self, method: str, path: str, headers: Any = None, body: Any = b"", **scope: Any
     ) -> Response:
-        return await call(self.web, method, f"/dicom-web{path}", headers, body, **scope)
+        return await call(self._stays, method, f"/dicom-web{path}", headers, body, **scope)
+
+    async def _stays(self, scope: Any, receive: Any, send: Any) -> None:
+        """The edge, for a client that waits for the whole answer."""
+
+        async def more() -> Any:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                await asyncio.Event().wait()
+            return message
+
+        await self.web(scope, more, send)
 
     async def store(self, *instances: bytes, study: str = "") -> Response:
         headers, body = parts(*instances)

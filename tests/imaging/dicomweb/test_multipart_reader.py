@@ -113,10 +113,16 @@ def test_headers_without_end_are_refused() -> None:
         read([b"--b0undary\r\nA: " + b"x" * MAX_PART_HEAD])
 
 
-@pytest.mark.parametrize("boundary", ["", "x" * 71, "ends in blank ", 'q"uote', "line\r\nbreak"])
+@pytest.mark.parametrize("boundary", ["", "x" * 201, "ends in blank ", 'q"uote', "line\r\nbreak"])
 def test_boundaries_that_are_none(boundary: str) -> None:
     with pytest.raises(Invalid):
         MultipartReader(boundary)
+
+
+def test_a_boundary_as_long_as_orthanc_makes_them() -> None:
+    boundary = "c82781ab-9aef-45fe-b0f6-91aee183ca3a-c82781ab-9aef-45fe-b0f6-91aee183ca3a"
+    body = f"--{boundary}\r\n\r\nx\r\n--{boundary}--".encode()
+    assert read([body], boundary) == [({}, b"x")]
 
 
 def test_memory_does_not_grow_with_the_part() -> None:

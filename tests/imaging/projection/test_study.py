@@ -173,3 +173,23 @@ async def test_zone_and_issuer_of_the_sender_are_assumed(place: Place) -> None:
     study = await place.study()
     assert study["started"] == "2026-07-01T10:11:12+02:00"
     assert study["subject"] == {"reference": "Patient/jane"}
+
+
+async def test_an_imaging_study_that_was_deleted_comes_back_when_the_study_changes(
+    place: Place,
+) -> None:
+    await place.add(instance(1, 1))
+    await place.project()
+    await place.client.delete(f"ImagingStudy/{STUDY}")
+    await place.add(instance(1, 2))
+    await place.project()
+    assert (await place.study())["numberOfInstances"] == 2
+
+
+async def test_a_study_of_thousands_of_instances_has_one_version(place: Place) -> None:
+    await place.add(*(instance(1, number) for number in range(1, 2001)))
+    await place.project()
+    study = await place.study()
+    assert study["meta"]["versionId"] == "1"
+    numbers = [one["number"] for one in study["series"][0]["instance"]]
+    assert numbers == list(range(1, 2001))

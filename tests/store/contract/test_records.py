@@ -9,7 +9,7 @@ import pytest
 from store.making import SECOND, Clock
 
 from fhirserver.store.port import Stale
-from fhirserver.store.records import ABSENT, Records
+from fhirserver.store.records import ABSENT, Place, Records
 
 
 async def test_what_is_put_is_there_with_its_revision(records: Records) -> None:
@@ -109,6 +109,34 @@ async def test_listing_is_by_key_within_prefix_and_behind_a_key(records: Records
     assert await keys(prefix="a/", after="a/10", count=1) == ["a/2"]
     assert await keys(after="b") == ["é"]
     assert await keys(prefix="z") == []
+
+
+async def test_several_are_got_at_once_each_in_its_place(records: Records, clock: Clock) -> None:
+    one = await records.put("job", "a", b"1")
+    await records.put("job", "b", b"2", expires=clock.now + SECOND)
+    other = await records.put("session", "a", b"3")
+    await records.put("job", "gone", b"4")
+    await records.delete("job", "gone")
+    keys = [
+        Place("session", "a"),
+        Place("job", "none"),
+        Place("job", "a"),
+        Place("job", "b"),
+        Place("job", "gone"),
+        Place("a", "job"),
+        Place("job", "a"),
+    ]
+    first = await records.get_many(keys)
+    a = ("a", one, b"1", None)
+    assert first[:3] == [("a", other, b"3", None), None, a]
+    assert first[3] == await records.get("job", "b")
+    assert first[3] is not None
+    assert first[4:] == [None, None, a]
+    clock.now += SECOND
+    changed = await records.put("job", "a", b"5", expected=one)
+    found = await records.get_many(keys[2:4])
+    assert found == [("a", changed, b"5", None), None]
+    assert list(await records.get_many([])) == []
 
 
 async def test_a_listing_is_bounded(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
