@@ -50,7 +50,9 @@ class _Port:
         self._titles = CalledTitles(running.store.records)
         self._loop = asyncio.get_running_loop()
         self._tls = client_tls_of(settings)
-        self._limits = Limits(silence=float(settings.dicom_silence))
+        self._limits = Limits(
+            silence=float(settings.dicom_silence), private=settings.dicom_private_classes
+        )
         self._called = {settings.dicom_aet}
         self.most = settings.dicom_associations
 

@@ -229,7 +229,9 @@ def serve(
         asked = event.assoc.requestor.primitive
         proposed = asked.presentation_context_definition_list if asked else []
         roles = event.assoc.requestor.role_selection
-        ours.supported_contexts = supported(session.peer, proposed, roles, stores=stores)
+        ours.supported_contexts = supported(
+            session.peer, proposed, roles, stores=stores, private=limits.private
+        )
 
     association.bind(evt.EVT_REQUESTED, negotiate)
     for event, handler in handlers:

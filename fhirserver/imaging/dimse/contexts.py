@@ -45,12 +45,14 @@ def supported(
     roles: Mapping[UID, object],
     *,
     stores: bool,
+    private: bool = True,
 ) -> list[PresentationContext]:
     """What is supported of the proposed contexts, for that peer.
 
     `roles` are the SOP classes with a proposed role (PS3.7 D.3.3.4): a C-GET SCU takes the SCP
-    role for storage. `stores`: whether storage with the usual roles can be served here. Of
-    several transfer syntaxes, uncompressed ones come first, then those first proposed.
+    role for storage. `stores`: whether storage with the usual roles can be served here.
+    `private`: also that of SOP classes outside the standard. Of several transfer syntaxes the
+    first one is the sender's choice; only among uncompressed ones we have one of our own.
     """
     found: dict[str, PresentationContext] = {}
     for context in proposed:
@@ -62,7 +64,7 @@ def supported(
             continue
         has_role = context.abstract_syntax in roles and peer.may("get")
         may_store = stores and peer.may("store")
-        if not is_storage(sop_class) or not (has_role or may_store):
+        if not is_storage(sop_class, private=private) or not (has_role or may_store):
             continue
         known = found[sop_class].transfer_syntax if sop_class in found else []
         syntaxes = [str(uid) for uid in context.transfer_syntax if takes_transfer_syntax(str(uid))]
@@ -70,6 +72,8 @@ def supported(
         if not offered:
             continue
         first = [item for item in UNCOMPRESSED if item in offered]
+        if next(iter(offered)) not in UNCOMPRESSED:
+            first = []  # compressed by the sender's choice
         made = _context(sop_class, tuple(dict.fromkeys([*first, *offered])))
         if has_role:
             made.scu_role, made.scp_role = may_store, True

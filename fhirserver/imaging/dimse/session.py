@@ -34,11 +34,13 @@ def _now() -> int:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`pdu`: the longest PDU that is taken (PS3.8 D.1). `matches`: of one C-FIND.
-    `silence`: seconds without a message after which an association is aborted."""
+    `silence`: seconds without a message after which an association is aborted. `private`:
+    instances of SOP classes outside the standard are taken."""
 
     pdu: int = 131072
     matches: int = 20_000
     silence: float = 60.0
+    private: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,55 +91,54 @@ async def test_studies(hospital):
     assert (found.InstanceAvailability, found.QueryRetrieveLevel) == ("ONLINE", "STUDY")
 
 
-@pytest.mark.parametrize(
-    ("model", "asked", "count"),
-    [
-        (STUDY_ROOT_FIND, data("STUDY", StudyInstanceUID=""), 2),
-        (STUDY_ROOT_FIND, data("STUDY", StudyInstanceUID=[STUDY, OTHER_STUDY, "1.9"]), 2),
-        (STUDY_ROOT_FIND, data("STUDY", PatientName="mul*"), 1),
-        (STUDY_ROOT_FIND, data("STUDY", StudyDate="20240101-20251231"), 1),
-        (STUDY_ROOT_FIND, data("STUDY", ModalitiesInStudy="MR"), 1),
-        (STUDY_ROOT_FIND, data("SERIES", StudyInstanceUID=STUDY, SeriesInstanceUID=""), 2),
-        (STUDY_ROOT_FIND, data("SERIES", StudyInstanceUID=STUDY, Modality="MR"), 1),
-        (
-            STUDY_ROOT_FIND,
-            data(
-                "IMAGE",
-                StudyInstanceUID=STUDY,
-                SeriesInstanceUID=f"{STUDY}.1",
-                SOPInstanceUID="",
-            ),
-            2,
+LEVELS = [
+    (STUDY_ROOT_FIND, data("STUDY", StudyInstanceUID=""), 2),
+    (STUDY_ROOT_FIND, data("STUDY", StudyInstanceUID=[STUDY, OTHER_STUDY, "1.9"]), 2),
+    (STUDY_ROOT_FIND, data("STUDY", PatientName="mul*"), 1),
+    (STUDY_ROOT_FIND, data("STUDY", StudyDate="20240101-20251231"), 1),
+    (STUDY_ROOT_FIND, data("STUDY", ModalitiesInStudy="MR"), 1),
+    (STUDY_ROOT_FIND, data("SERIES", StudyInstanceUID=STUDY, SeriesInstanceUID=""), 2),
+    (STUDY_ROOT_FIND, data("SERIES", StudyInstanceUID=STUDY, Modality="MR"), 1),
+    (
+        STUDY_ROOT_FIND,
+        data(
+            "IMAGE",
+            StudyInstanceUID=STUDY,
+            SeriesInstanceUID=f"{STUDY}.1",
+            SOPInstanceUID="",
         ),
-        (PATIENT_ROOT_FIND, data("PATIENT", PatientID="", PatientName=""), 2),
-        (PATIENT_ROOT_FIND, data("STUDY", PatientID="9", StudyInstanceUID=""), 1),
-    ],
-)
-async def test_levels_and_keys(hospital, model, asked, count):
-    await hospital.peer("WS1", "find", roles=("admin",))
-    async with hospital.listening("WS1") as port:
-        statuses, found = await ask(port, asked, model)
-    assert (statuses[-1], len(found)) == (0, count)
+        2,
+    ),
+    (PATIENT_ROOT_FIND, data("PATIENT", PatientID="", PatientName=""), 2),
+    (PATIENT_ROOT_FIND, data("STUDY", PatientID="9", StudyInstanceUID=""), 1),
+]
 
 
-@pytest.mark.parametrize(
-    ("model", "asked"),
-    [
-        (STUDY_ROOT_FIND, data("PATIENT", PatientID="")),
-        (STUDY_ROOT_FIND, data("", StudyInstanceUID="")),
-        (STUDY_ROOT_FIND, data("FRAME", StudyInstanceUID="")),
-        (STUDY_ROOT_FIND, data("SERIES", SeriesInstanceUID="")),
-        (STUDY_ROOT_FIND, data("SERIES", StudyInstanceUID=[STUDY, OTHER_STUDY])),
-        (STUDY_ROOT_FIND, data("IMAGE", StudyInstanceUID=STUDY, SOPInstanceUID="")),
-        (PATIENT_ROOT_FIND, data("STUDY", StudyInstanceUID=STUDY)),
-        (STUDY_ROOT_FIND, data("STUDY", StudyDate="yesterday")),
-    ],
-)
-async def test_what_does_not_fit_the_model_is_refused(hospital, model, asked):
+async def test_levels_and_keys(hospital):
     await hospital.peer("WS1", "find", roles=("admin",))
     async with hospital.listening("WS1") as port:
-        statuses, found = await ask(port, asked, model)
-    assert (statuses, found) == ([0xA900], [])
+        for model, asked, count in LEVELS:
+            statuses, found = await ask(port, asked, model)
+            assert (statuses[-1], len(found)) == (0, count), asked
+
+
+NONSENSE = [
+    (STUDY_ROOT_FIND, data("PATIENT", PatientID="")),
+    (STUDY_ROOT_FIND, data("", StudyInstanceUID="")),
+    (STUDY_ROOT_FIND, data("FRAME", StudyInstanceUID="")),
+    (STUDY_ROOT_FIND, data("SERIES", SeriesInstanceUID="")),
+    (STUDY_ROOT_FIND, data("SERIES", StudyInstanceUID=[STUDY, OTHER_STUDY])),
+    (STUDY_ROOT_FIND, data("IMAGE", StudyInstanceUID=STUDY, SOPInstanceUID="")),
+    (PATIENT_ROOT_FIND, data("STUDY", StudyInstanceUID=STUDY)),
+    (STUDY_ROOT_FIND, data("STUDY", StudyDate="yesterday")),
+]
+
+
+async def test_what_does_not_fit_the_model_is_refused(hospital):
+    await hospital.peer("WS1", "find", roles=("admin",))
+    async with hospital.listening("WS1") as port:
+        for model, asked in NONSENSE:
+            assert await ask(port, asked, model) == ([0xA900], []), asked
 
 
 async def test_relational_queries_when_negotiated(hospital):
@@ -182,6 +181,25 @@ async def test_a_peer_sees_no_study_that_its_role_does_not(hospital):
     async with hospital.listening("WS1") as port:
         statuses, found = await ask(port, data("STUDY", StudyInstanceUID=""))
     assert (statuses, found) == ([0], [])
+
+
+async def test_a_peer_sees_studies_as_soon_as_their_imaging_study_is_there(hospital):
+    await hospital.peer("WS1", "find")
+    await hospital.put(
+        {"resourceType": "Patient", "id": "p1"},
+        {
+            "resourceType": "ImagingStudy",
+            "id": STUDY,
+            "status": "available",
+            "subject": {"reference": "Patient/p1"},
+        },
+    )
+    study = await hospital.archive.study(STUDY)
+    await hospital.archive.projected(STUDY, study.revision, STUDY, "Patient/p1")
+    async with hospital.listening("WS1") as port:
+        statuses, (found,) = await ask(port, data("STUDY", StudyInstanceUID=""))
+    assert statuses == [0xFF00, 0]
+    assert found.StudyInstanceUID == STUDY
 
 
 async def test_a_peer_that_may_not_find_gets_no_context(hospital):
