@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -46,6 +47,8 @@ def run(settings: Settings) -> None:
     from fhirserver.cli.tls import Config
 
     _prepare(settings)
+    # Nothing that is in memory (keys, records) goes into a core dump; workers inherit it.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.environ |= settings.environment()  # for the workers, which are processes of their own
     config = Config(
         "fhirserver.app:create_app",

@@ -130,6 +130,21 @@ def test_workers_share_one_store(tmp_path):
 
 
 @pytest.mark.e2e
+@pytest.mark.check("OPS-6")
+@pytest.mark.skipif(not os.path.exists("/proc/self/limits"), reason="Linux tells limits there")
+def test_what_is_in_memory_is_not_dumped(tmp_path):
+    with serving(tmp_path, "--workers", "2") as (process, _):
+        found = [process.pid]
+        for task in os.listdir(f"/proc/{process.pid}/task"):
+            with open(f"/proc/{process.pid}/task/{task}/children") as children:
+                found += map(int, children.read().split())
+        assert len(found) >= 3
+        for pid in found:
+            with open(f"/proc/{pid}/limits") as limits:
+                (line,) = [line for line in limits if line.startswith("Max core file size")]
+            assert line.split()[4:6] == ["0", "0"], pid
+
+
 def test_what_is_no_http_is_told_so(tmp_path):
     with serving(tmp_path) as (_, client):
         address = (client.base_url.host, client.base_url.port)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -137,22 +137,21 @@ class Hospital:
 
 
 @asynccontextmanager
-async def opened(folder: Path, *, images: bool = False) -> AsyncIterator[Hospital]:
-    """`images`: it keeps DICOM instances."""
+async def opened(
+    folder: Path, *, images: bool = False, archive: Any = None, blobs: Any = None
+) -> AsyncIterator[Hospital]:
+    """`images`: it keeps DICOM instances, in an archive of its own; else in the given one."""
     settings = Settings(data=folder)
     running = Running(settings, await open_store(settings))
     await running._trail.start()  # type: ignore[union-attr]
-    archive = blobs = None
-    if images:
-        archive = SqliteArchive.open(folder / "archive.db", clock=now)
-        blobs = open_blobs(f"file://{folder / 'blobs'}", folder / "blobs" / "spool")
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(running.close)
+        if images:
+            archive = SqliteArchive.open(folder / "archive.db", clock=now)
+            stack.push_async_callback(archive.close)
+            blobs = open_blobs(f"file://{folder / 'blobs'}", folder / "blobs" / "spool")
+            stack.push_async_callback(blobs.close)
         yield Hospital(running, settings, archive, blobs)
-    finally:
-        if archive is not None and blobs is not None:
-            await archive.close()
-            await blobs.close()
-        await running.close()
 
 
 __all__ = ["BASE", "TITLE", "Hospital", "Limits", "opened"]

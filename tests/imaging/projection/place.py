@@ -14,6 +14,7 @@ from interactions.client import BASE, Client, now, open_context
 
 from fhirserver.archive.port import Archive, Instance, Source
 from fhirserver.archive.sqlite.store import SqliteArchive
+from fhirserver.audit.recorder import Event
 from fhirserver.blobs.port import Blobs
 from fhirserver.blobs.store import open_blobs
 from fhirserver.dicom.mapping.issuers import Issuers
@@ -36,10 +37,23 @@ ROOT = "http://example.org/dicom-web"
 KEY = bytes(range(32))
 
 
+class Recorded:
+    """A recorder that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def record(self, *events: Event) -> None:
+        self.events += events
+
+
 class Place:
     """The parts, and what tests do with them."""
 
-    def __init__(self, context: Context, archive: Archive, blobs: Blobs) -> None:
+    def __init__(
+        self, context: Context, archive: Archive, blobs: Blobs, recorded: Recorded
+    ) -> None:
+        self.recorded = recorded
         self.archive = archive
         self.blobs = blobs
         self.store = cast(ServerStore, context.store)
@@ -103,11 +117,13 @@ async def open_place(folder: Path) -> AsyncIterator[Place]:
     async def key() -> bytes:
         return KEY
 
+    recorder = Recorded()
     try:
         async with open_context(folder / "fhir.db") as context:
-            yield Place(
-                replace(context, archive=archive, blobs=blobs, pseudonyms=key), archive, blobs
+            context = replace(
+                context, archive=archive, blobs=blobs, pseudonyms=key, recorder=recorder
             )
+            yield Place(context, archive, blobs, recorder)
     finally:
         await archive.close()
         await blobs.close()

@@ -105,6 +105,16 @@ async def test_pixels_that_show_who_it_is(place: Place, tmp_path: Path) -> None:
     with pytest.raises(Unprocessable):
         await place.client.call(f"ImagingStudy/{uid}/$de-identify")
     assert (await place.archive.count())[0] == 1
+    assert place.recorded.events == []
+
+
+async def test_it_is_on_record_as_an_export(place: Place, tmp_path: Path) -> None:
+    uid = await imported(place, tmp_path)
+    await place.client.call(f"ImagingStudy/{uid}/$de-identify")
+    (event,) = place.recorded.events
+    assert (event.kind, event.about) == ("export", (f"ImagingStudy/{uid}",))
+    subject = (await place.study(uid))["subject"]["reference"]
+    assert f"Patient/{event.patient}" == subject
 
 
 @pytest.mark.parametrize(
