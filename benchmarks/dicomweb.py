@@ -76,7 +76,8 @@ def main() -> None:
             print(f"memory when filled {ours.resident_megabytes('VmHWM'):.0f} MB")
             for connections in map(int, options.connections.split(",")):
                 compare(ours, theirs, questions(instances), connections, options)
-            if options.large:
+        if options.large:
+            with fhirserver(Path(folder) / "large") as ours:
                 large(ours, options.large)
 
 
@@ -229,9 +230,10 @@ def large(server: ServerProcess, megabytes: int) -> None:
     dataset.PixelData = bytes(512 * 512 * 2) * frames
     out = io.BytesIO()
     dataset.save_as(out, enforce_file_format=True)
+    before = server.resident_megabytes()
     store(server, out.getvalue())
     peak = server.resident_megabytes("VmHWM")
-    print(f"{len(out.getvalue()) / 1e6:.0f} MB stored, peak {peak:.0f} MB (bar 100)")
+    print(f"{len(out.getvalue()) / 1e6:.0f} MB stored, peak {peak:.0f} MB (before {before:.0f})")
     path = f"/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
     path += f"/instances/{dataset.SOPInstanceUID}"
     everything = ",".join(map(str, range(1, frames + 1)))
@@ -245,7 +247,7 @@ def large(server: ServerProcess, megabytes: int) -> None:
         length = fetched(server, f"/dicom-web{path}{below}", accept)
         seconds = time.perf_counter() - started
         peak = server.resident_megabytes("VmHWM")
-        print(f"{name:15} {length / 1e6:.0f} MB in {seconds:.2f} s, peak {peak:.0f} MB (bar 100)")
+        print(f"{name:15} {length / 1e6:.0f} MB in {seconds:.2f} s, peak {peak:.0f} MB")
 
 
 def fetched(server: ServerProcess, path: str, accept: str) -> int:

@@ -12,7 +12,7 @@ from fhirserver.dicom.part10 import FileMeta, read_file_meta, written_file_meta
 from fhirserver.dicom.unreadable import NeedMore, Unreadable
 from fhirserver.operations.imaging.store import Received
 
-_MAX_HEADER: Final = 96 * 1024 * 1024  # bytes before the pixels
+_MAX_HEADER: Final = 64 * 1024 * 1024  # bytes before the pixels
 _FIRST: Final = 16 * 1024  # bytes with which it is worth to begin to read
 
 Admit = Callable[[Identity], Awaitable[None]]

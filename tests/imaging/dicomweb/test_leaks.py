@@ -111,6 +111,8 @@ def same(left: Any, right: Any) -> None:
     assert told(left) == told(right)
 
 
+@pytest.mark.check("FHA-1")
+@pytest.mark.check("FHA-5")
 async def test_a_patient_sees_own_studies_only(place: Ward) -> None:
     async with place.place.browser("ann") as browser:
         bearer = await token(browser, PATIENT)
