@@ -29,7 +29,8 @@ class FolderShelf:
     def take(self, part: Path, descriptor: int, name: str) -> None:
         """Renamed first and synchronised then: one wait makes bytes and name durable.
 
-        What a loss of power leaves of that has no row yet, and is found as an orphan.
+        What a loss of power leaves of that was not acknowledged: a blob without a row, or a row
+        without its bytes, which `check` finds.
         """
         target = self._path(name)
         with translated():
@@ -39,6 +40,9 @@ class FolderShelf:
                 target.parent.mkdir(mode=0o700, exist_ok=True)
                 _synchronise(self._folder)
                 part.rename(target)
+
+    def settle(self, descriptor: int) -> None:
+        with translated():
             os.fsync(descriptor)
 
     async def open(self, name: str) -> OpenFile:

@@ -52,6 +52,15 @@ class Incoming(Protocol):
     def commit(self) -> Stored:
         """Makes the blob durable under its digest. Raises `Unavailable`; nothing is left then."""
 
+    def place(self) -> Stored:
+        """Puts the blob where it is read from; it is durable after `settle` only.
+
+        For those who have something else to make durable meanwhile. Raises `Unavailable`.
+        """
+
+    def settle(self) -> None:
+        """Makes durable what was placed. Raises `Unavailable`."""
+
     def abort(self) -> None:
         """Gives up; nothing is left. May be called at any time, also twice and after `commit`."""
 

@@ -25,10 +25,14 @@ class Shelf(Protocol):
     """Keeps whole objects. All raise `Unavailable` when it cannot be reached."""
 
     def take(self, part: Path, descriptor: int, name: str) -> None:
-        """Makes a file of the spool the object of that name, durably; the file is gone then.
+        """Makes a file of the spool the object of that name, durable after `settle`; the file is
+        gone then.
 
         Called from any thread, and may block. `descriptor` is open on the file.
         """
+
+    def settle(self, descriptor: int) -> None:
+        """Makes durable what was taken. Called from any thread, and may block."""
 
     async def open(self, name: str) -> Open:
         """Raises `NotFound`."""

@@ -64,6 +64,9 @@ class FileSpool:
     def keep(self, path: Path, descriptor: int, digest: str) -> None:
         self._shelf.take(path, descriptor, self.name(digest))
 
+    def settle(self, descriptor: int) -> None:
+        self._shelf.settle(descriptor)
+
     def leftovers(self) -> list[Path]:
         """Files that nobody writes any more."""
         return [path for path, _ in self._unlocked()]
@@ -121,6 +124,11 @@ class SpoolFile:
             self._flush()
 
     def commit(self) -> Stored:
+        stored = self.place()
+        self.settle()
+        return stored
+
+    def place(self) -> Stored:
         try:
             if self._sealing is not None:
                 self._waiting += self._sealing.end(self._hash.digest())
@@ -130,8 +138,13 @@ class SpoolFile:
         except BaseException:
             self.abort()
             raise
-        self._close()
         return Stored(digest, self.size)
+
+    def settle(self) -> None:
+        try:
+            self._spool.settle(self._descriptor)
+        finally:
+            self._close()
 
     def abort(self) -> None:
         if self._descriptor >= 0:

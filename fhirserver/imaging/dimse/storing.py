@@ -1,8 +1,8 @@
 """C-STORE as SCP (PS3.4 annex B, PS3.7 9.1.1): a data set becomes a blob and a row, then a status.
 
 The bytes go to the spool as they come; only the header is read on the way. `Success` is said
-when the blob is synced and renamed and the row is committed, together with those of other
-associations that wait at the same time.
+when the blob is renamed and synced and the row is committed, both at the same time, together with
+those of other associations that wait.
 """
 
 from __future__ import annotations
@@ -199,14 +199,16 @@ class Storage:
         outcome: Outcome | None = None
         try:
             received = Received(
-                blob=self._incoming.commit(),
+                blob=self._incoming.place(),
                 header=header,
                 identity=identity,
                 transfer_syntax=self._transfer_syntax,
                 start=self._start,
                 received=time.time_ns() // 1000,
             )
-            outcome = transfer.add_soon([received]).result(_COMMIT)[0]
+            adding = transfer.add_soon([received])
+            self._incoming.settle()  # bytes and row become durable at the same time
+            outcome = adding.result(_COMMIT)[0]
         finally:
             transfer.count(outcome)
         return _BY_OUTCOME[outcome]
