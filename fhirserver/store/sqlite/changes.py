@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
@@ -127,14 +128,11 @@ class Batch:
         self._pending: set[int] = set()
         self._concepts: dict[int, ConceptSet | None] = {}
         self._latest: dict[int, int] = {}
-        self._head: Head | None = None
 
-    @property
+    @cached_property
     def head(self) -> Head:
         """Where the file stands with what was gathered; records alone do not need it."""
-        if self._head is None:
-            self._head = head(self._connection)
-        return self._head
+        return head(self._connection)
 
     @property
     def connection(self) -> apsw.Connection:
@@ -229,7 +227,7 @@ class Batch:
 
     def return_to(self, earlier: Head) -> None:
         """Forgets commits that were flushed and rolled back since."""
-        self._head = earlier
+        self.head = earlier
         self._known.clear()
         self._latest.clear()
         for rows in (
@@ -310,7 +308,7 @@ class Batch:
         for mine, theirs in ((self._gone, commit.gone), (self._rows, commit.rows)):
             for table, rows in theirs.items():
                 mine[table].extend(rows)
-        self._head = Head(commit.vid, commit.rid, commit.instant)
+        self.head = Head(commit.vid, commit.rid, commit.instant)
 
 
 class _Commit:
