@@ -19,15 +19,7 @@ import apsw
 from fhirserver.model.json import decode
 from fhirserver.search.contained import CONTAINED, CONTAINED_TYPE, MARK
 from fhirserver.search.entry import Contained, Entries
-from fhirserver.store.port import (
-    Change,
-    Committed,
-    Entered,
-    Method,
-    Outdated,
-    Stale,
-    Unchanged,
-)
+from fhirserver.store.port import Change, Committed, Entered, Method, Outdated, Stale, Unchanged
 from fhirserver.store.sqlite.concept_writer import ConceptWriter
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Interning
 from fhirserver.store.sqlite.rows import WIDTHS, WORD_TABLES, Row, Rows, add_rows
