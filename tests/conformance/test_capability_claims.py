@@ -44,9 +44,10 @@ async def context(tmp_path: Path, each_store: str) -> AsyncIterator[Context]:
 
 @pytest.fixture
 def client(context: Context) -> Client:
-    return Client(
-        context, offered(expunges=True, terminology=keeps_concepts(context), emergencies=False)
+    rows = offered(
+        expunges=True, terminology=keeps_concepts(context), emergencies=False, imaging=False
     )
+    return Client(context, rows)
 
 
 def keeps_concepts(context: Context) -> bool:

@@ -99,7 +99,8 @@ class Connection:
         return bool(told.get("setName") or told.get("msg") == "isdbgrid")
 
     async def close(self) -> None:
-        await self.client.close()
+        """Ends it, also where whoever asked is cancelled meanwhile."""
+        await asyncio.shield(self.client.close())
 
 
 @contextmanager
