@@ -152,13 +152,16 @@ class Writer:
             self._connection.execute("ROLLBACK")
 
     def _give_way(self) -> None:
-        """Pauses after a group when other processes write as well: they look every millisecond."""
+        """Pauses after a group when other processes write as well: they look every millisecond.
+
+        Not where nothing waits: they have the time until something does.
+        """
         now = time.monotonic()
         by_others = self._connection.pragma("data_version")
         if by_others != self._by_others:
             self._by_others = by_others
             self._seen = now
-        if now - self._seen < _WATCHED:
+        if now - self._seen < _WATCHED and not self._queue.empty():
             time.sleep(_PAUSE)
 
 
