@@ -10,7 +10,7 @@ import pytest
 from store.making import Clock, put
 
 from fhirserver.errors import Unavailable
-from fhirserver.store.sqlite import SqliteStore, connection, schema
+from fhirserver.store.sqlite import SqliteStore, connection, migration, schema
 
 
 def _open(path: Path) -> SqliteStore:
@@ -25,7 +25,7 @@ def _sqlite(path: Path, script: str) -> None:
 
 def _damage(path: Path) -> None:
     data = bytearray(path.read_bytes())
-    data[schema.PAGE_SIZE : 60 * schema.PAGE_SIZE] = b"\xff" * 59 * schema.PAGE_SIZE
+    data[migration.PAGE_SIZE : 60 * migration.PAGE_SIZE] = b"\xff" * 59 * migration.PAGE_SIZE
     path.write_bytes(data)
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import apsw
 
 from fhirserver.errors import Unavailable
+from fhirserver.store.sqlite import migration
 from fhirserver.store.sqlite.connection import Connection
 
-APPLICATION_ID = 0x4449434D  # "DICM"
-PAGE_SIZE = 8192
+_KIND = migration.Kind(0x4449434D, "archive's file", "Name another folder.")  # "DICM"
 
 _FIRST = """
 CREATE TABLE study(
@@ -79,47 +79,15 @@ def prepare(path: Path, *, sealed: bool) -> None:
     """
     connection = Connection(path)
     try:
-        _migrate(connection)
+        migration.migrate(connection, _KIND, MIGRATIONS)
         _check_sealing(connection, "yes" if sealed else "no")
     finally:
         connection.close()
 
 
-def _migrate(connection: apsw.Connection) -> None:
-    if schema_version(connection) == len(MIGRATIONS):
-        return
-    if connection.pragma("page_count") == 0:
-        connection.pragma("page_size", PAGE_SIZE)
-    connection.pragma("journal_mode", "wal")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for script in MIGRATIONS[schema_version(connection) :]:
-            connection.execute(script)
-        connection.pragma("application_id", APPLICATION_ID)
-        connection.pragma("user_version", len(MIGRATIONS))
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
 def schema_version(connection: apsw.Connection) -> int:
-    """The schema of a file, 0 for an empty one. Raises `Unavailable`."""
-    version = int(connection.pragma("user_version"))
-    known = int(connection.pragma("application_id"))
-    if known != APPLICATION_ID and (known or version or _has_tables(connection)):
-        raise Unavailable("The archive's file belongs to another program. Name another folder.")
-    if version > len(MIGRATIONS):
-        raise Unavailable(
-            f"The archive's file has schema {version}, and this fhirserver knows up to "
-            f"{len(MIGRATIONS)}. Start the newer fhirserver that wrote it."
-        )
-    return version
-
-
-def _has_tables(connection: apsw.Connection) -> bool:
-    return bool(connection.execute("SELECT count(*) FROM sqlite_schema").get)
+    """The schema of a file, 0 for an empty one. Raises `Unavailable` for one that is not ours."""
+    return migration.schema_version(connection, _KIND, len(MIGRATIONS))
 
 
 def _check_sealing(connection: apsw.Connection, sealed: str) -> None:

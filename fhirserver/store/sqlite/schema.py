@@ -12,12 +12,12 @@ from pathlib import Path
 
 import apsw
 
-from fhirserver.errors import Unavailable
+from fhirserver.store.sqlite import migration
 from fhirserver.store.sqlite.concept_schema import CONCEPTS
 from fhirserver.store.sqlite.connection import Connection
 
 APPLICATION_ID = 0x46484952  # "FHIR"
-PAGE_SIZE = 8192
+_KIND = migration.Kind(APPLICATION_ID, "store file", "Name another data folder.")
 
 _SLOTS = ",\n    ".join(
     f"text{k} TEXT, sid{k} INTEGER, low{k} ANY, high{k} ANY, extra{k} ANY, unit{k} INTEGER"
@@ -147,41 +147,10 @@ def prepare(path: Path) -> None:
 
 
 def migrate(connection: apsw.Connection) -> None:
-    """Brings the file to the newest schema, in one transaction; safe when several start at once.
-
-    Raises `Unavailable` for a file of another program or of a newer fhirserver.
-    """
-    if schema_version(connection) == len(MIGRATIONS):
-        return
-    if connection.pragma("page_count") == 0:
-        connection.pragma("page_size", PAGE_SIZE)
-    connection.pragma("journal_mode", "wal")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for script in MIGRATIONS[schema_version(connection) :]:
-            connection.execute(script)
-        connection.pragma("application_id", APPLICATION_ID)
-        connection.pragma("user_version", len(MIGRATIONS))
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    """Brings the file to the newest schema. Raises `Unavailable` for one that is not ours."""
+    migration.migrate(connection, _KIND, MIGRATIONS)
 
 
 def schema_version(connection: apsw.Connection) -> int:
     """The schema of a file, 0 for an empty one. Raises `Unavailable` as `migrate` does."""
-    version = int(connection.pragma("user_version"))
-    known = int(connection.pragma("application_id"))
-    if known != APPLICATION_ID and (known or version or _has_tables(connection)):
-        raise Unavailable("The store file belongs to another program. Name another data folder.")
-    if version > len(MIGRATIONS):
-        raise Unavailable(
-            f"The store file has schema {version}, and this fhirserver knows up to "
-            f"{len(MIGRATIONS)}. Start the newer fhirserver that wrote it."
-        )
-    return version
-
-
-def _has_tables(connection: apsw.Connection) -> bool:
-    return bool(connection.execute("SELECT count(*) FROM sqlite_schema").get)
+    return migration.schema_version(connection, _KIND, len(MIGRATIONS))
