@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar, cas
 
 import typer
 
-from fhirserver.cli.configuration import TenantName, refuse, settings_of
+from fhirserver.cli.configuration import TenantName, carry_out, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.app.opening import AuthorizationRecords
@@ -301,11 +301,8 @@ def _run(
     work: Callable[[AuthorizationRecords], Awaitable[_T]],
 ) -> _T:
     """What the work gives; recorded as `kind`, unless that is empty, of the client `about`."""
-    import asyncio
-
-    from fhirserver.app import NotRunnable, open_authorization
+    from fhirserver.app import open_authorization
     from fhirserver.audit.recorder import Event
-    from fhirserver.errors import FhirError
 
     async def run() -> _T:
         async with open_authorization(settings) as records:
@@ -317,9 +314,4 @@ def _run(
                 )
             return found
 
-    try:
-        return asyncio.run(run())
-    except FhirError as error:
-        refuse(error.text)
-    except (NotRunnable, OSError) as error:
-        refuse(str(error))
+    return carry_out(run())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeAlias
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeAlias, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from fhirserver.settings import Settings
+
+_T = TypeVar("_T")
 
 NOT_POSSIBLE: Final = 2
 """Exit code of a command that cannot do what it was asked to."""
@@ -45,20 +48,25 @@ def refuse(*lines: str) -> NoReturn:
     raise typer.Exit(NOT_POSSIBLE)
 
 
-def _of_tenant(settings: Settings, name: str) -> Settings:
+def carry_out(work: Coroutine[Any, Any, _T]) -> _T:
+    """What the work gives; a refusal is told, and ends the process."""
     import asyncio
 
-    from fhirserver.app import NotRunnable, tenant_settings
+    from fhirserver.app import NotRunnable
     from fhirserver.errors import FhirError
 
-    if name == settings.tenant:
-        return settings
     try:
-        return asyncio.run(tenant_settings(settings, name))
+        return asyncio.run(work)
     except FhirError as error:
         refuse(error.text)
-    except NotRunnable as error:
+    except (NotRunnable, OSError) as error:
         refuse(str(error))
+
+
+def _of_tenant(settings: Settings, name: str) -> Settings:
+    from fhirserver.app import tenant_settings
+
+    return settings if name == settings.tenant else carry_out(tenant_settings(settings, name))
 
 
 def _lines(error: Any) -> list[str]:

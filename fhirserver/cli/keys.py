@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from fhirserver.cli.configuration import TenantName, refuse, settings_of
+from fhirserver.cli.configuration import TenantName, carry_out, refuse, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -185,17 +185,8 @@ def _settings(data: Path | None, tenant: str | None) -> Settings:
 
 
 def _told(work: Coroutine[Any, Any, Any]) -> Any:
-    import asyncio
 
-    from fhirserver.app import NotRunnable
-    from fhirserver.errors import FhirError
-
-    try:
-        return asyncio.run(work)
-    except FhirError as error:
-        refuse(error.text)
-    except (NotRunnable, OSError) as error:
-        refuse(str(error))
+    return carry_out(work)
 
 
 def _at(microseconds: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
 
-from fhirserver.cli.configuration import TenantName, refuse, settings_of
+from fhirserver.cli.configuration import TenantName, carry_out, settings_of
 from fhirserver.cli.package import Data
 
 if TYPE_CHECKING:
@@ -150,11 +150,8 @@ def _line(peer: Peer) -> str:
 
 def _run(settings: Settings, kind: str, title: str, work: Callable[[Peers], Awaitable[_T]]) -> _T:
     """Does the work on the peers; what changes them is on record."""
-    import asyncio
-
-    from fhirserver.app import NotRunnable, open_peers
+    from fhirserver.app import open_peers
     from fhirserver.audit.recorder import Event
-    from fhirserver.errors import FhirError
 
     async def run() -> _T:
         async with open_peers(settings) as (peers, recorder):
@@ -163,9 +160,4 @@ def _run(settings: Settings, kind: str, title: str, work: Callable[[Peers], Awai
                 await recorder.record(Event(kind, about=(f"dicom.peer/{title}",)))
             return found
 
-    try:
-        return asyncio.run(run())
-    except FhirError as error:
-        refuse(error.text)
-    except (NotRunnable, OSError) as error:
-        refuse(str(error))
+    return carry_out(run())

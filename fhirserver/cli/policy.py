@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
 
-from fhirserver.cli.configuration import TenantName, refuse, settings_of
+from fhirserver.cli.configuration import TenantName, carry_out, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.access.authority import Authority
@@ -117,12 +117,9 @@ def _run(
 ) -> _T:
     """What the work gives; a change that was checked is on record, and by whom, before it is
     made."""
-    import asyncio
-
-    from fhirserver.app import NotRunnable, open_authority
+    from fhirserver.app import open_authority
     from fhirserver.app.audit import operator
     from fhirserver.audit.recorder import Event
-    from fhirserver.errors import FhirError
 
     async def run() -> _T:
         async with open_authority(settings) as (authority, recorder):
@@ -133,12 +130,7 @@ def _run(
                 await recorder.record(Event("configuration", account=operator(), detail=detail))
             return await work(authority)
 
-    try:
-        return asyncio.run(run())
-    except FhirError as error:
-        refuse(error.text)
-    except (NotRunnable, OSError) as error:
-        refuse(str(error))
+    return carry_out(run())
 
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
 
-from fhirserver.cli.configuration import TenantName, refuse, settings_of
+from fhirserver.cli.configuration import TenantName, carry_out, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.app.opening import AuthorizationRecords
@@ -54,19 +53,13 @@ def rotate_signing_key(
 
 
 def _run(settings: Settings, work: Callable[[AuthorizationRecords], Awaitable[_T]]) -> _T:
-    from fhirserver.app import NotRunnable, open_authorization
-    from fhirserver.errors import FhirError
+    from fhirserver.app import open_authorization
 
     async def run() -> _T:
         async with open_authorization(settings) as records:
             return await work(records)
 
-    try:
-        return asyncio.run(run())
-    except FhirError as error:
-        refuse(error.text)
-    except (NotRunnable, OSError) as error:
-        refuse(str(error))
+    return carry_out(run())
 
 
 def _instant(instant: int) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
-from fhirserver.cli.configuration import TenantName, refuse, settings_of
+from fhirserver.cli.configuration import TenantName, carry_out, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.identity.account import Account
@@ -251,11 +251,8 @@ async def _named(identity: Identity, name: str) -> Account:
 
 def _run(settings: Settings, kind: str, work: Callable[[Identity], Awaitable[_T]]) -> _T:
     """What the work gives on the accounts of the settings; recorded as `kind` unless empty."""
-    import asyncio
-
-    from fhirserver.app import NotRunnable, open_identity
+    from fhirserver.app import open_identity
     from fhirserver.audit.recorder import Event
-    from fhirserver.errors import FhirError
 
     async def run() -> _T:
         async with open_identity(settings) as (identity, recorder):
@@ -267,12 +264,7 @@ def _run(settings: Settings, kind: str, work: Callable[[Identity], Awaitable[_T]
                 )
             return found
 
-    try:
-        return asyncio.run(run())
-    except FhirError as error:
-        refuse(error.text)
-    except (NotRunnable, OSError) as error:
-        refuse(str(error))
+    return carry_out(run())
 
 
 def _about(found: Any) -> str:
