@@ -104,6 +104,7 @@ def tell_addresses(host: str, port: int, scheme: str, *, is_open: bool) -> None:
     """Prints where the server is found."""
     name = f"[{host}]" if ":" in host else host
     typer.echo(f"FHIR base    {scheme}://{name}:{port}/fhir")
+    typer.echo(f"DICOMweb     {scheme}://{name}:{port}/dicom-web")
     typer.echo(f"Start page   {scheme}://{name}:{port}/")
     if is_open:
         typer.echo("Open server: everybody on this machine may read and change everything.")
