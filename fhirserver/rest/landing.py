@@ -117,6 +117,7 @@ _OF_PATIENT: Final = (
     ("Condition", "patient={}", "The patient's conditions"),
     ("MedicationRequest", "patient={}", "The patient's prescriptions"),
     ("Appointment", "patient={}", "The patient's appointments"),
+    ("ImagingStudy", "patient={}", "The patient's imaging studies"),
 )
 
 
