@@ -44,7 +44,9 @@ Codes: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Made(NamedTuple):
-    """The parts of an event's content, some of which many share; what its entries come from.
+    """The parts of an event's content; what its entries come from.
+
+    What many events share are parts of their own, which a segment has once.
 
     `indexed` makes the entries, which are needed later than the content.
     """
@@ -92,24 +94,32 @@ class Access:
 
 def access_content(access: Access, now: int) -> Made:
     """The event of an interaction at `now` (microseconds since 1970)."""
-    began = opening(_type(access), _subtypes(access), access.action)
-    entities = []
-    if access.request_id:
-        entities.append(REQUEST_ENTITY % encode(access.request_id))
-    if access.data is not None:
-        entities.append(_data_entity(access, *access.data))
-    if access.query is not None:
-        entities.append(_QUERY % b64encode(access.query))
-    if access.patient is not None:
-        entities.append(PATIENT_ENTITY % access.patient.encode())
-    entities += study_entities(access.studies)
-    for name, count in access.classes:
-        entities.append(CLASS_ENTITY % (name.encode(), count))
-    end = b',"entity":[%s]}' % b",".join(entities) if entities else b"}"
-    told = happened(now // 1000, access.outcome, access.reason)
     who = agents(access.caller, access.action)
-    parts = (began, told, purposes(access.caller.purposes), who.json, end)
-    return Made(parts, partial(_access_entries, access, now))
+    parts = [
+        opening(_type(access), _subtypes(access), access.action),
+        happened(now // 1000, access.outcome, access.reason),
+        purposes(access.caller.purposes),
+        who.json,
+    ]
+    begun = len(parts)
+    if access.request_id:
+        parts += (b",", _REQUEST.before, encode(access.request_id), _REQUEST.behind)
+    if access.data is not None:
+        parts += (b",", *_data_entity(access, *access.data))
+    if access.query is not None:
+        parts += (b",", _QUERY % b64encode(access.query))
+    if access.patient is not None:
+        parts += (b",", _OF_PATIENT.before, access.patient.encode(), _OF_PATIENT.behind)
+    for entity in study_entities(access.studies):
+        parts += (b",", entity)
+    for name, count in access.classes:
+        parts += (b",", CLASS_ENTITY % (name.encode(), count))
+    if len(parts) > begun:
+        parts[begun] = b',"entity":['
+        parts.append(b"]}")
+    else:
+        parts.append(b"}")
+    return Made(tuple(parts), partial(_access_entries, access, now))
 
 
 def _type(access: Access) -> Code:
@@ -133,11 +143,16 @@ def _names_version(access: Access, version: int) -> bool:
     return version > 0 and access.action in ("C", "U")
 
 
-def _data_entity(access: Access, type: str, id: str, version: int) -> bytes:
+def _data_entity(access: Access, type: str, id: str, version: int) -> tuple[bytes, ...]:
     if _names_version(access, version):
-        return _DATA % (f"{type}/{id}/_history/{version}".encode(), b"")
-    detail = _VERSION % version if version and access.action == "R" else b""
-    return _DATA % (f"{type}/{id}".encode(), detail)
+        return (_DATA_BEFORE, f"{type}/{id}/_history/{version}".encode(), _data_behind(0))
+    told = version if access.action == "R" else 0
+    return (_DATA_BEFORE, f"{type}/{id}".encode(), _data_behind(told))
+
+
+@lru_cache(maxsize=512)
+def _data_behind(version: int) -> bytes:
+    return _DATA_BEHIND % (_VERSION % version if version else b"")
 
 
 def _access_entries(access: Access, at: int) -> Entries:
@@ -291,12 +306,25 @@ def happened(millisecond: int, outcome: Outcome, reason: str) -> bytes:
     return text + b',"outcomeDesc":' + encode(reason) if reason else text
 
 
+class _Around(NamedTuple):
+    """What stands before and behind the one value of an entity."""
+
+    before: bytes
+    behind: bytes
+
+
+def _around(template: bytes) -> _Around:
+    before, _, behind = (template % b"\0").partition(b"\0")
+    return _Around(before, behind)
+
+
 _PRESENT: Final[tuple[Entry, ...]] = (Token("", ""),)
 _SYSTEM_OBJECT: Final = encode({"system": _ENTITY_TYPE, "code": "2"})
 REQUEST_ENTITY: Final = b'{"what":{"identifier":{"value":%%s}},"type":%s}' % encode(
     {"system": BALP_ENTITY, "code": "XrequestId"}
 )
-_DATA: Final = b'{"what":{"reference":"%%s"},"type":%s,"role":%s%%s}' % (
+_DATA_BEFORE: Final = b'{"what":{"reference":"'
+_DATA_BEHIND: Final = b'"},"type":%s,"role":%s%%s}' % (
     _SYSTEM_OBJECT,
     encode({"system": _ROLE, "code": "4"}),
 )
@@ -313,3 +341,5 @@ CLASS_ENTITY: Final = b'{"type":{"system":"%s","code":"%%s"},"detail":[%s]}' % (
     RESOURCE_TYPES.encode(),
     b'{"type":"count","valueString":"%d"}',
 )
+_REQUEST: Final = _around(REQUEST_ENTITY)
+_OF_PATIENT: Final = _around(PATIENT_ENTITY)

@@ -14,7 +14,7 @@ from fhirserver.store.port import Stale
 from fhirserver.store.records import ABSENT, MAX_LISTED, Place, Record
 from fhirserver.store.sqlite.changes import Batch
 from fhirserver.store.sqlite.connection import refusal, translated
-from fhirserver.store.sqlite.writer import Writer
+from fhirserver.store.sqlite.writer import Insertion, Writer
 
 _GET = """SELECT key, revision, body, expires FROM record
     WHERE collection=? AND key=? AND (expires IS NULL OR expires>?)"""
@@ -22,6 +22,7 @@ _LIST = """SELECT key, revision, body, expires FROM record
     WHERE collection=? AND key>? AND key>=? AND key<? AND (expires IS NULL OR expires>?)
     ORDER BY key LIMIT ?"""
 _PUT = "REPLACE INTO record(collection, key, body, expires) VALUES(?,?,?,?)"
+_INSERT = "INSERT INTO record(collection, key, body, expires) VALUES(?,?,?,?)"
 _DELETE = "DELETE FROM record WHERE collection=? AND key=?"
 _EXPIRED = """DELETE FROM record WHERE revision IN
     (SELECT revision FROM record WHERE expires<=? ORDER BY expires LIMIT 20)"""
@@ -75,7 +76,10 @@ class SqliteRecords:
             batch.connection.execute(_PUT, (collection, key, body, expires))
             return batch.connection.last_insert_rowid()
 
-        return await self._writer.write(put)
+        insertion = None
+        if expected == ABSENT and expires is None:  # what expires is taken away by what does too
+            insertion = Insertion(_INSERT, (collection, key, body, None))
+        return await self._writer.write(put, insertion=insertion)
 
     async def delete(self, collection: str, key: str, *, expected: int | None = None) -> None:
         def delete(batch: Batch) -> None:

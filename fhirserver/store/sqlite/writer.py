@@ -32,6 +32,7 @@ _CHECKPOINT_PAGES = 4000
 _PATIENCE = 10.0  # seconds that the expectations of one commit may take
 _PAUSE = 0.0015  # seconds that other processes get to take the lock
 _WATCHED = 1.0  # seconds after another's commit in which they get them
+_LOOKED = 0.02  # seconds between two looks whether others committed
 
 _FATAL = (
     apsw.BusyError,
@@ -48,16 +49,28 @@ _FATAL = (
 _T = TypeVar("_T")
 
 
+class Insertion(NamedTuple):
+    """A write that is one INSERT, where nothing is in its way: SQLite commits it by itself.
+
+    A thread that holds the interpreter's lock makes us wait at each statement.
+    """
+
+    statement: str
+    values: tuple[str | bytes | int | None, ...]
+
+
 class Request(NamedTuple):
     """A write that waits, how many rows it changes, and whom to tell. Its loop resolves `done`.
 
-    `write` raises a `FhirError` before it has written anything.
+    `write` raises a `FhirError` before it has written anything. `insertion` does the same with
+    less, where no other write waits; where it violates a constraint, `write` is to be asked.
     """
 
     write: Callable[[Batch], Any]
     size: int
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[Any]
+    insertion: Insertion | None = None
 
 
 Job: TypeAlias = Callable[[Connection, Interning], int]
@@ -90,7 +103,7 @@ class Writer:
         self._names = Interning(self._connection)
         self._searcher = Searcher(self._connection, self._names)
         self._by_others = self._connection.pragma("data_version")
-        self._seen = -inf
+        self._seen = self._looked = -inf
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -109,13 +122,18 @@ class Writer:
 
         return await self.write(add, len(changes))
 
-    async def write(self, write: Callable[[Batch], _T], size: int = 1) -> _T:
-        """What `write` gives, once it is durable. It is called in the writer's thread."""
+    async def write(
+        self, write: Callable[[Batch], _T], size: int = 1, insertion: Insertion | None = None
+    ) -> _T:
+        """What `write` gives, once it is durable. It is called in the writer's thread.
+
+        An `insertion` may be made instead, which gives the number of its row.
+        """
         if self._is_closed:
             raise Unavailable("The store is closed.")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[_T] = loop.create_future()
-        self._queue.put(Request(write, size, loop, done))
+        self._queue.put(Request(write, size, loop, done, insertion))
         return await done
 
     async def do(self, job: Job) -> int:
@@ -141,7 +159,8 @@ class Writer:
             if isinstance(first, Upkeep):
                 self._do(first)
                 continue
-            is_last = self._commit_group(first)
+            if not self._insert_alone(first):
+                is_last = self._commit_group(first)
             self._give_way()
         self._connection.close()
 
@@ -152,12 +171,29 @@ class Writer:
         at once would keep them waiting for seconds.
         """
         now = time.monotonic()
+        if now - self._looked < _LOOKED and now - self._seen >= _WATCHED:
+            return
+        self._looked = now
         by_others = self._connection.pragma("data_version")
         if by_others != self._by_others:
             self._by_others = by_others
             self._seen = now
         if now - self._seen < _WATCHED:
             time.sleep(_PAUSE)
+
+    def _insert_alone(self, request: Request) -> bool:
+        """Commits a request by its one statement; False where it is to be done as a group."""
+        if request.insertion is None or not self._queue.empty():
+            return False
+        try:
+            self._connection.execute(*request.insertion)
+            outcome = Outcome(request, self._connection.last_insert_rowid())
+        except apsw.ConstraintError:
+            return False
+        except Exception as error:  # noqa: BLE001  as for commits
+            outcome = Outcome(request, _refused(error))
+        _tell([outcome])
+        return True
 
     def _commit_group(self, first: Request) -> bool:
         """Commits a group that begins with `first`; whether the writer is to end after it."""
