@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from fhirserver.dicom.known import Known
 from fhirserver.dicom.reader import Dataset, Place, Reader
 from fhirserver.dicom.transfer_syntax import encoding_of
 from fhirserver.dicom.unreadable import NeedMore, Unreadable
@@ -80,13 +81,16 @@ def read_header(
 class HeaderScan:
     """The same for a data set that comes in pieces; keeps no more of it than it must.
 
-    `feed` it every piece, then `finish`.
+    `feed` it every piece, then `finish`. `known`: what was read of others before, of which the
+    new dataset may have parts; nobody may change it then.
     """
 
-    def __init__(self, transfer_syntax: str, assumed: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, transfer_syntax: str, assumed: tuple[str, ...] = (), known: Known | None = None
+    ) -> None:
         encoding = encoding_of(transfer_syntax)
         self._inflating = zlib.decompressobj(-zlib.MAX_WBITS) if encoding.deflated else None
-        self._reader = Reader(b"", 0, encoding, whole=False, assumed=assumed)
+        self._reader = Reader(b"", 0, encoding, whole=False, assumed=assumed, known=known)
         self._dataset: Dataset | None = None
         self._held = bytearray()
         self._size = 0
@@ -134,7 +138,7 @@ class HeaderScan:
         reader, held = self._reader, self._held
         if self._skips:
             raise Unreadable("The data set ends before its last element does.")
-        reader.go_on(held, whole=whole)
+        reader.go_on(bytes(held), whole=whole)
         try:
             self._dataset = reader.read()
             self._held = bytearray()
