@@ -141,7 +141,7 @@ class HeaderScan:
         reader.go_on(bytes(held), whole=whole)
         try:
             self._dataset = reader.read()
-            self._held = bytearray()
+            self._held.clear()
         except NeedMore as more:
             done = reader.read_to
             self._held = held[done:]
