@@ -24,6 +24,7 @@ from fhirserver.dicom.unreadable import NeedMore, Unreadable
 _INFLATED: Final = 64 * 2**20  # bytes of header that a deflated data set may become
 _ELEMENT: Final = 64 * 2**20  # bytes of one element, such as a sequence
 _PIECE: Final = 2**20
+_STEP: Final = 16_384  # bytes that are copied at once: most headers are shorter
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,10 @@ class HeaderScan:
         if self._dataset is not None:
             return
         if self._inflating is None:
-            self._take(piece)
+            for at in range(0, len(piece), _STEP):
+                self._take(piece[at : at + _STEP])
+                if self._dataset is not None:
+                    break
             return
         rest = bytes(piece)
         while rest and self._dataset is None:

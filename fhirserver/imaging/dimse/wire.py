@@ -107,7 +107,7 @@ class Wire:
             self._start = self._end = 0
         elif self._start + size > len(self._view):
             held = self._end - self._start
-            self._view[:held] = bytes(self._view[self._start : self._end])
+            self._view[:held] = self._view[self._start : self._end]  # may overlap
             self._start, self._end = 0, held
 
 
