@@ -24,6 +24,7 @@ from fhirserver.app.open_tenants import OpenTenants
 from fhirserver.app.projection import issuers_of
 from fhirserver.app.running import Running, open_running
 from fhirserver.app.tenants import TenantTable
+from fhirserver.app.warm import collect_garbage_seldom
 from fhirserver.errors import FhirError, NotFound
 from fhirserver.imaging.dimse.listening import GRACE, Listening, Places
 from fhirserver.imaging.dimse.peers import COMMITMENTS, CalledTitles, Peers
@@ -165,6 +166,7 @@ async def _serve(
 ) -> None:
     listening = Listening(listener, port.serving(), most=port.most, tls=tls)
     reporting = asyncio.create_task(port.report())
+    collect_garbage_seldom()
     listening.start()
     try:
         await stops.wait()

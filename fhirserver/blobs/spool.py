@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from fhirserver.blobs.folder import translated
+from fhirserver.blobs.folder import refusal, translated
 from fhirserver.blobs.keys import ContentKeys
 from fhirserver.blobs.port import Bytes, Stored
 from fhirserver.blobs.sealing import Sealing, sealed_name
@@ -157,12 +157,12 @@ class SpoolFile:
         self._weight = 0
 
     def _out(self, data: Bytes) -> None:
-        with translated():
+        try:
             written = os.write(self._descriptor, data)
-            if written < len(data):
-                view = memoryview(data)[written:]
-                while view:
-                    view = view[os.write(self._descriptor, view) :]
+            while written < len(data):
+                written += os.write(self._descriptor, memoryview(data)[written:])
+        except OSError as error:
+            raise refusal(error) from error
 
     def _close(self) -> None:
         os.close(self._descriptor)

@@ -66,22 +66,22 @@ _ESCAPED: Final = ("iso2022_jp", "iso2022_jp_2")
 class CharacterSet:
     """One declared in (0008,0005), or in an item of a sequence."""
 
-    __slots__ = ("_codec",)
+    __slots__ = ("codec",)
 
     def __init__(self, codec: str) -> None:
-        self._codec = codec
+        self.codec = codec
 
     def text(self, value: bytes, delimiters: bytes) -> str:
         """The characters. `delimiters` end a code extension, as PS3.5 6.1.2.5.3 says."""
-        if value.isascii() and _ESCAPE not in value and self._codec != "shift_jis":
+        if value.isascii() and _ESCAPE not in value and self.codec != "shift_jis":
             return value.decode("ascii")
         if _ESCAPE not in value:
             return self._plain(value)
         return "".join(self._part(part, delimiters) for part in _PARTS.findall(value))
 
     def _plain(self, value: bytes) -> str:
-        if self._codec != "ascii":
-            return value.decode(self._codec, "replace")
+        if self.codec != "ascii":
+            return value.decode(self.codec, "replace")
         # Nothing was declared, or ISO_IR 6, and yet these are no characters of it.
         try:
             return value.decode("utf_8")

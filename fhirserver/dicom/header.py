@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from fhirserver.dicom.known import Known
 from fhirserver.dicom.reader import Dataset, Place, Reader
 from fhirserver.dicom.transfer_syntax import encoding_of
 from fhirserver.dicom.unreadable import NeedMore, Unreadable
@@ -23,6 +24,7 @@ from fhirserver.dicom.unreadable import NeedMore, Unreadable
 _INFLATED: Final = 64 * 2**20  # bytes of header that a deflated data set may become
 _ELEMENT: Final = 64 * 2**20  # bytes of one element, such as a sequence
 _PIECE: Final = 2**20
+_STEP: Final = 16_384  # bytes that are copied at once: most headers are shorter
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +82,16 @@ def read_header(
 class HeaderScan:
     """The same for a data set that comes in pieces; keeps no more of it than it must.
 
-    `feed` it every piece, then `finish`.
+    `feed` it every piece, then `finish`. `known`: what was read of others before, of which the
+    new dataset may have parts; nobody may change it then.
     """
 
-    def __init__(self, transfer_syntax: str, assumed: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, transfer_syntax: str, assumed: tuple[str, ...] = (), known: Known | None = None
+    ) -> None:
         encoding = encoding_of(transfer_syntax)
         self._inflating = zlib.decompressobj(-zlib.MAX_WBITS) if encoding.deflated else None
-        self._reader = Reader(b"", 0, encoding, whole=False, assumed=assumed)
+        self._reader = Reader(b"", 0, encoding, whole=False, assumed=assumed, known=known)
         self._dataset: Dataset | None = None
         self._held = bytearray()
         self._size = 0
@@ -99,7 +104,10 @@ class HeaderScan:
         if self._dataset is not None:
             return
         if self._inflating is None:
-            self._take(piece)
+            for at in range(0, len(piece), _STEP):
+                self._take(piece[at : at + _STEP])
+                if self._dataset is not None:
+                    break
             return
         rest = bytes(piece)
         while rest and self._dataset is None:
@@ -134,10 +142,10 @@ class HeaderScan:
         reader, held = self._reader, self._held
         if self._skips:
             raise Unreadable("The data set ends before its last element does.")
-        reader.go_on(held, whole=whole)
+        reader.go_on(bytes(held), whole=whole)
         try:
             self._dataset = reader.read()
-            self._held = bytearray()
+            self._held.clear()
         except NeedMore as more:
             done = reader.read_to
             self._held = held[done:]

@@ -8,6 +8,7 @@ from struct import Struct, error
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from fhirserver.dicom.character_set import CharacterSet, character_set, declared_in
+from fhirserver.dicom.known import BRIEF, Element, Known
 from fhirserver.dicom.transfer_syntax import Encoding
 from fhirserver.dicom.unreadable import NeedMore, Unreadable
 from fhirserver.dicom.values import BINARY, Convert, NoNumber, converters, little_endian
@@ -27,6 +28,8 @@ _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _CHARACTER_SET: Final = 0x00080005
+_TELLING: Final = frozenset((_CHARACTER_SET, PIXEL_REPRESENTATION))  # how others are read
+_FIRST_PIXELS: Final = 0x7FE00000
 _UTF8: Final = {"vr": "CS", "Value": ["ISO_IR 192"]}
 
 # Bounds: what a header may cost, whoever sends it.
@@ -83,6 +86,7 @@ class Reader:
         *,
         whole: bool,
         assumed: tuple[str, ...],
+        known: Known | None = None,
     ) -> None:
         self._data = data
         self._start = start
@@ -95,6 +99,7 @@ class Reader:
         self._long = Struct(f"{order}I").unpack_from
         self._convert = _CONVERTERS[encoding.little]
         self._assumed = assumed
+        self._known = known if encoding.little else None
         self._top = _Level(encoding.explicit, character_set(assumed), signed=False)
         self._top.at = start
         self._elements = 0
@@ -125,7 +130,7 @@ class Reader:
         """Where in the data set the bytes that are there begin."""
         return -self._start
 
-    def go_on(self, data: bytes | bytearray | memoryview, *, whole: bool) -> None:
+    def go_on(self, data: bytes, *, whole: bool) -> None:
         """Puts `data` in place of the bytes from `read_to` on."""
         self._start -= self._top.at
         self._top.at = 0
@@ -137,6 +142,10 @@ class Reader:
         """Reads what an item or the top holds. The place behind it."""
         head = self._explicit_element if level.explicit else self._implicit_element
         while at < end:
+            if self._known is not None and level.explicit:
+                at = self._read_known(level, at, end, self._known.of(level.set.codec))
+                if at >= end:
+                    break
             level.at = at
             tag, vr, length, value = head(at, level)
             if tag == _ITEM_END and delimited:
@@ -145,8 +154,7 @@ class Reader:
                 self._end_at_pixels(level, tag, vr, at, value, length)
                 return end
             self._elements += 1
-            if self._elements > _ELEMENTS or self._bytes > _VALUES:
-                raise Unreadable("The header is larger than this server takes.")
+            self._check_size()
             if tag <= level.last:
                 level.in_order = False
             level.last = tag
@@ -163,8 +171,33 @@ class Reader:
         level.at = at
         if delimited:
             raise Unreadable("An item of undefined length has no end.")
+        self._check_size()
+        return at
+
+    def _check_size(self) -> None:
         if self._elements > _ELEMENTS or self._bytes > _VALUES:
             raise Unreadable("The header is larger than this server takes.")
+
+    def _read_known(self, level: _Level, at: int, end: int, known: dict[bytes, Element]) -> int:
+        """Reads on while elements are known; the place of the first that is not.
+
+        Only those with a length of two bytes are: the same bytes are always the same element.
+        """
+        data, dataset, last = bytes(self._data), level.dataset, level.last
+        start, count, room = at, 0, min(end, self._size) - 8
+        while at <= room:
+            stop = at + 8 + (data[at + 6] | data[at + 7] << 8)
+            found = known.get(data[at:stop])
+            if found is None or stop > end:
+                break
+            tag, name, attribute = found
+            dataset[name] = attribute
+            if tag <= last:
+                level.in_order = False
+            last, at, count = tag, stop, count + 1
+        level.last = last
+        self._elements += count
+        self._bytes += at - start - 8 * count
         return at
 
     def _explicit_element(self, at: int, level: _Level) -> tuple[int, str, int, int]:
@@ -209,6 +242,7 @@ class Reader:
         name = f"{tag:08X}"
         if not length:
             level.dataset[name] = _UTF8 if tag == _CHARACTER_SET else {"vr": vr}
+            self._remember(level, tag, at, length)
             return
         convert = self._convert.get(vr)
         if convert is None or length > _LONG_TEXT:
@@ -223,6 +257,17 @@ class Reader:
         if tag == PIXEL_REPRESENTATION:
             level.signed = any(value)
         level.dataset[name] = self._attribute(level, name, vr, at, value, convert)
+        self._remember(level, tag, at, length)
+
+    def _remember(self, level: _Level, tag: int, at: int, length: int) -> None:
+        """Keeps what was read for the next data set, if its bytes alone tell it."""
+        if self._known is None or length > BRIEF or tag in _TELLING or tag >= _FIRST_PIXELS:
+            return
+        whole = bytes(self._data[level.at : at + length])
+        name = f"{tag:08X}"
+        attribute = level.dataset[name]
+        if level.explicit and whole[4:6] in _SHORT_VRS and "BulkDataURI" not in attribute:
+            self._known.add(level.set.codec, whole, Element(tag, name, attribute))
 
     def _attribute(
         self, level: _Level, name: str, vr: str, at: int, value: bytes, convert: Convert

@@ -19,6 +19,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from fhirserver.dicom.header import Header, HeaderScan, read_header
+from fhirserver.dicom.known import Known
 from fhirserver.dicom.part10 import read_file_meta
 from fhirserver.dicom.transfer_syntax import (
     DEFLATED,
@@ -119,6 +120,50 @@ def test_is_the_same_in_pieces(path: Path) -> None:
         for at in range(0, len(data), size):
             scan.feed(data[at : at + size])
         assert scan.finish() == expected
+
+
+def test_what_is_known_changes_nothing() -> None:
+    """Of all files by one sender, in two orders: known elements are read as unknown ones are."""
+    known = Known()
+    for path in [*READABLE, *reversed(READABLE)]:
+        raw = path.read_bytes()
+        meta = read_file_meta(raw)
+        scan = HeaderScan(meta.transfer_syntax, (), known)
+        scan.feed(memoryview(raw)[meta.start :])
+        assert scan.finish() == read_header(raw[meta.start :], meta.transfer_syntax), path
+
+
+def test_what_is_known_is_read_by_its_character_set() -> None:
+    known = Known()
+    for declared, expected in (("ISO_IR 100", "Ä"), ("ISO_IR 144", "Ф"), ("ISO_IR 100", "Ä")):
+        data = Dataset()
+        data.SpecificCharacterSet = declared
+        data.SeriesDescription = expected
+        scan = HeaderScan(EXPLICIT_LITTLE, (), known)
+        scan.feed(written(data))
+        assert scan.finish().text("0008103E") == expected
+
+
+@pytest.mark.parametrize("tag", [0x7FE00010, 0x7FE00008])
+def test_an_element_of_an_item_is_not_known_as_pixel_data(tag: int) -> None:
+    element = struct.pack("<HH2sHH", tag >> 16, tag & 0xFFFF, b"US", 2, 7)
+    item = struct.pack("<HH2sHIHHI", 8, 0x1140, b"SQ", 0, 8 + len(element), 0xFFFE, 0xE000, 10)
+    known = Known()
+    for data in (item + element, element):
+        scan = HeaderScan(EXPLICIT_LITTLE, (), known)
+        scan.feed(data)
+        assert scan.finish() == read_header(data, EXPLICIT_LITTLE)
+
+
+def test_many_known_elements_are_forgotten() -> None:
+    known = Known()
+    for number in range(5000):
+        data = Dataset()
+        data.InstanceNumber = number
+        scan = HeaderScan(EXPLICIT_LITTLE, (), known)
+        scan.feed(written(data))
+        assert scan.finish().dataset["00200013"]["Value"] == [number]
+    assert len(known.of("ascii")) < 2500
 
 
 @pytest.mark.parametrize("refused", sorted(REFUSED))

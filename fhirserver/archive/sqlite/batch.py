@@ -34,6 +34,7 @@ _UPDATE = """UPDATE instance SET sop_class=?, transfer_syntax=?, blob=?, size=?,
     number=?, frames=?, aet=?, address=?, about=? WHERE iid=?"""
 _CLAIM = """UPDATE freed SET state=?, at=? WHERE blob IN (
     SELECT blob FROM freed WHERE state=? OR (state=? AND at<?) LIMIT ?) RETURNING blob"""
+_DELETED = "SELECT EXISTS(SELECT 1 FROM gone), EXISTS(SELECT 1 FROM freed)"
 _IN_STUDY = """SELECT i.iid, i.blob, i.rid FROM series r CROSS JOIN instance i ON i.rid=r.rid
     WHERE r.sid=?"""
 
@@ -66,6 +67,7 @@ class Batch:
         self._veil = veil
         self._now = now
         self._studies: dict[str, StudyRow] = {}
+        self._has_gone, self._has_freed = connection.execute(_DELETED).fetchall()[0]
 
     # --- adding ------------------------------------------------------------------------------
 
@@ -109,12 +111,15 @@ class Batch:
         self._connection.execute("INSERT INTO header VALUES (?,?)", (iid, ready.header))
         series.instances += 1
         study.instances += 1
-        for uids in (f"{one.study}/{one.series}/{one.instance}", f"{one.study}/{one.series}"):
-            self._connection.execute("DELETE FROM gone WHERE uids=?", (uids,))
+        if self._has_gone:
+            for uids in (f"{one.study}/{one.series}/{one.instance}", f"{one.study}/{one.series}"):
+                self._connection.execute("DELETE FROM gone WHERE uids=?", (uids,))
         return iid
 
     def _is_going(self, blob: bytes, verified: bool) -> bool:
         """Whether the blob is being deleted. One that is to be, or was and is there, is kept."""
+        if not self._has_freed:
+            return False
         state = self._connection.execute("SELECT state FROM freed WHERE blob=?", (blob,)).get
         if state is None:
             return False
@@ -140,6 +145,7 @@ class Batch:
             self._take(uid, iid, blob, rid)
         if series is not None:
             uids = "/".join(filter(None, (uid, series, instance)))
+            self._has_gone = True
             self._connection.execute("INSERT OR IGNORE INTO gone VALUES (?)", (uids,))
         return Deleted(uid, len(found), study.imaging_study, study.subject)
 
@@ -175,6 +181,7 @@ class Batch:
     def _free(self, blob: bytes) -> None:
         sql = "SELECT 1 FROM instance WHERE blob=? LIMIT 1"
         if self._connection.execute(sql, (blob,)).get is None:
+            self._has_freed = True
             self._connection.execute(
                 "INSERT INTO freed VALUES (?,?,?) ON CONFLICT DO UPDATE SET state=excluded.state",
                 (blob, WAITING, self._now),

@@ -123,7 +123,7 @@ class _Page:
 
     def _ids(self) -> Iterator[Any]:  # a cursor of rows
         """The numbers of what the statement selects, in order."""
-        conditions = ["s.instances>0"]
+        conditions = ["s.present=1"]
         bound: list[Any] = []
         lead = self._lead()
         if lead is None:

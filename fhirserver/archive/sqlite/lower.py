@@ -69,7 +69,7 @@ _COLUMNS: Final = {
 _TABLES: Final = ("s", "r", "i")
 _NARROW: Final = frozenset({"0020000D", "0020000E", "00080018"})
 _SEEKS: Final = (
-    "SELECT sid FROM study WHERE instances>0 AND {}",
+    "SELECT sid FROM study WHERE present=1 AND {}",
     "SELECT sid FROM series WHERE {}",
     "SELECT sid FROM instance WHERE {}",
 )

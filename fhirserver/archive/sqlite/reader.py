@@ -31,7 +31,7 @@ _BY_BLOB: Final = f"""SELECT {_COLUMNS} FROM instance i CROSS JOIN series r ON r
     CROSS JOIN study s ON s.sid=i.sid WHERE i.blob=?"""
 _CHANGED: Final = """SELECT uid, revision, since, touched, instances, imaging_study, subject
     FROM study INDEXED BY study_behind WHERE since IS NOT NULL ORDER BY since LIMIT ?"""
-_COUNT: Final = """SELECT (SELECT count(*) FROM study WHERE instances>0),
+_COUNT: Final = """SELECT (SELECT count(*) FROM study WHERE present=1),
     (SELECT count(*) FROM series), (SELECT coalesce(sum(instances), 0) FROM study)"""
 _BLOBS: Final = "SELECT iid, blob FROM instance WHERE iid>? ORDER BY iid LIMIT ?"
 _HEADERS: Final = 64

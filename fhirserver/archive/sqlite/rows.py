@@ -14,13 +14,14 @@ _STUDY = """SELECT s.sid, s.revision, s.first, s.last, s.series, s.instances, s.
     FROM study s LEFT JOIN instance i ON i.iid=s.lead LEFT JOIN series r ON r.rid=i.rid
     WHERE s.uid=?"""
 _NEW = """INSERT INTO study VALUES (NULL, ?, 0, 0, NULL, 0, ?, ?, 0, 0, '', NULL,
-    '', '', '', '', '', '', '', '', NULL, NULL, x'', x'') RETURNING sid"""
+    '', '', '', '', '', '', '', '', NULL, NULL, x'', x'', 0) RETURNING sid"""
 _SAVE = """UPDATE study SET revision=?, since=coalesce(since, ?), touched=?, first=?, last=?,
-    series=?, instances=?, modalities=?, lead=? WHERE sid=?"""
+    series=?, instances=?, lead=? WHERE sid=?"""
+_SAVE_MODALITIES = "UPDATE study SET modalities=? WHERE sid=?"
 _SAVE_FACTS = """UPDATE study SET day=?, hour=?, patient_id=?, issuer=?, birth_date=?, sex=?,
-    accession=?, study_id=?, patient=?, about=? WHERE sid=?"""
+    accession=?, study_id=?, patient=?, about=?, present=1 WHERE sid=?"""
 _EMPTY = """UPDATE study SET day='', hour='', patient_id='', issuer='', birth_date='', sex='',
-    accession='', study_id='', patient=x'', about=x'' WHERE sid=?"""
+    accession='', study_id='', patient=x'', about=x'', present=0 WHERE sid=?"""
 _SERIES = """SELECT r.rid, r.uid, r.modality, r.instances, r.lead, i.uid
     FROM series r LEFT JOIN instance i ON i.iid=r.lead WHERE r.sid=? AND """
 _SAVE_SERIES = "UPDATE series SET modality=?, instances=?, lead=? WHERE rid=?"
@@ -137,9 +138,11 @@ class StudyRow:
         """Writes it."""
         row = (
             *(self.revision, now, now, self.first, self.last, self.series, self.instances),
-            *(self.modalities, self.lead, self.sid),
+            *(self.lead, self.sid),
         )
         connection.execute(_SAVE, row)
+        if self.series_changed:
+            connection.execute(_SAVE_MODALITIES, (self.modalities, self.sid))
         if self.facts is not None:
             connection.execute(_SAVE_FACTS, (*self._kept(self.facts, veil), self.sid))
         elif not self.instances:

@@ -67,7 +67,26 @@ CREATE TABLE freed(
 CREATE TABLE kept(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+# `present` says instances>0, and changes when that does: what SET names makes SQLite write the
+# entries of each index on it anew, and `instances` is set with each one that comes.
+_PRESENT = """
+ALTER TABLE study ADD COLUMN present INTEGER NOT NULL DEFAULT 0;
+UPDATE study SET present=1 WHERE instances>0;
+DROP INDEX study_day;
+DROP INDEX study_patient;
+DROP INDEX study_birth_date;
+DROP INDEX study_accession;
+DROP INDEX study_study_id;
+DROP INDEX study_imaging;
+CREATE INDEX study_day ON study(day DESC, hour DESC, uid DESC, modalities) WHERE present=1;
+CREATE INDEX study_patient ON study(patient_id, issuer, uid) WHERE present=1;
+CREATE INDEX study_birth_date ON study(birth_date) WHERE present=1;
+CREATE INDEX study_accession ON study(accession) WHERE present=1;
+CREATE INDEX study_study_id ON study(study_id) WHERE present=1;
+CREATE INDEX study_imaging ON study(imaging_study) WHERE present=1;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _PRESENT)
 """The script at place n brings a file from schema n to n + 1."""
 
 

@@ -69,6 +69,7 @@ class Writer:
     def write(self, write: Callable[[Batch], _T], size: int = 1) -> Future[_T]:
         """What `write` gives, once it is durable. It is called in the writer's thread."""
         done: Future[_T] = Future()
+        done.set_running_or_notify_cancel()  # who gives up cannot take it back
         if self._is_closed:
             done.set_exception(Unavailable("The archive is closed."))
         else:
@@ -156,12 +157,14 @@ class Writer:
 
         Not where nothing waits: they have the time until something does.
         """
+        if self._queue.empty():
+            return
         now = time.monotonic()
         by_others = self._connection.pragma("data_version")
         if by_others != self._by_others:
             self._by_others = by_others
             self._seen = now
-        if now - self._seen < _WATCHED and not self._queue.empty():
+        if now - self._seen < _WATCHED:
             time.sleep(_PAUSE)
 
 

@@ -18,6 +18,7 @@ from fhirserver.archive.port import Outcome, Source
 from fhirserver.blobs.port import Incoming, Spool
 from fhirserver.dicom.header import HeaderScan
 from fhirserver.dicom.identity import Mismatch, identity_of
+from fhirserver.dicom.known import Known
 from fhirserver.dicom.part10 import may_be_uid, written_file_meta
 from fhirserver.dicom.unreadable import Unreadable
 from fhirserver.errors import FhirError, Forbidden, Unauthenticated, Unavailable
@@ -69,6 +70,7 @@ class Storing:
         self._session = session
         self.keeping = keeping
         self.source = Source(session.peer.title, session.origin.address or "")
+        self.known = Known()
         self._transfers: OrderedDict[str, Transfer] = OrderedDict()
 
     def begin(self, sop_class: str, instance: str, transfer_syntax: str) -> Storage:
@@ -120,7 +122,7 @@ class Storage:
         self._status: Status | None = None
         self._incoming: Incoming | None = None
         self._left = storing.keeping.longest
-        self._scan = HeaderScan(transfer_syntax, storing.assumed)
+        self._scan = HeaderScan(transfer_syntax, storing.assumed, storing.known)
         self._start = 0
         self.comment = ""
         if not storing.is_allowed:

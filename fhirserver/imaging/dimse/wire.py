@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from contextlib import suppress
+from struct import pack
 from typing import Final
 
 from fhirserver.imaging.dimse.pdu import HEAD, UNRECOGNIZED_PDU, Malformed
@@ -71,7 +73,7 @@ class Wire:
             return
         self._make_room(size)
         if patience != self._timeout:
-            self.connection.settimeout(patience)
+            _limit(self.connection, patience)
             self._timeout = patience
         began = self._end > self._start
         end = time.monotonic() + patience
@@ -92,6 +94,8 @@ class Wire:
                 self.connection.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         except TimeoutError:
             raise
+        except BlockingIOError as error:
+            raise TimeoutError from error
         except OSError as error:
             raise Closed from error
         if not count:
@@ -103,5 +107,17 @@ class Wire:
             self._start = self._end = 0
         elif self._start + size > len(self._view):
             held = self._end - self._start
-            self._view[:held] = bytes(self._view[self._start : self._end])
+            self._view[:held] = self._view[self._start : self._end]  # may overlap
             self._start, self._end = 0, held
+
+
+def _limit(connection: socket.socket, seconds: float) -> None:
+    """How long a call may wait. By the kernel where it can: Python asks `poll` before each."""
+    if isinstance(connection, ssl.SSLSocket):
+        connection.settimeout(seconds)
+        return
+    connection.settimeout(None)
+    whole = int(seconds)
+    value = pack("ll", whole, int((seconds - whole) * 1_000_000))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)

@@ -31,6 +31,14 @@ async def test_an_instance_is_added_once(archive: Archive) -> None:
     assert await archive.count() == (1, 1, 1)
 
 
+async def test_who_gives_up_an_addition_stops_no_other(archive: Archive) -> None:
+    given_up = [archive.add_soon([instance(uid=f"1.1.1.{n}")]) for n in range(20)]
+    for adding in given_up:
+        adding.cancel()
+    async with asyncio.timeout(10):
+        assert await archive.add([instance(uid="1.1.1.99")]) == ["new"]
+
+
 async def test_other_content_is_a_conflict(archive: Archive) -> None:
     first, other = instance(), instance(content="x", t00100010="Other^Name")
     await archive.add([first])
