@@ -15,7 +15,8 @@ from fhirserver.errors import Unavailable
 from fhirserver.store.sqlite import migration
 from fhirserver.store.sqlite.connection import Connection
 
-_KIND = migration.Kind(0x4449434D, "archive's file", "Name another folder.")  # "DICM"
+APPLICATION_ID = 0x4449434D  # "DICM"
+_KIND = migration.Kind(APPLICATION_ID, "archive's file", "Name another folder.")
 
 _FIRST = """
 CREATE TABLE study(

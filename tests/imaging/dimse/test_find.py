@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from imaging.dimse.calling import command
@@ -12,7 +13,9 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 
+from fhirserver.imaging.dimse import find
 from fhirserver.imaging.dimse.contexts import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
+from fhirserver.imaging.dimse.find import answer
 
 
 @pytest.fixture
@@ -214,7 +217,12 @@ async def test_a_peer_that_may_not_find_gets_no_context(hospital):
         assert not await asyncio.to_thread(run, port)
 
 
-async def test_cancelled(hospital, tmp_path):
+async def test_cancelled(hospital, tmp_path, monkeypatch):
+    def slowly(*given, **named):
+        time.sleep(0.02)  # so that not all is sent before the cancellation comes
+        return answer(*given, **named)
+
+    monkeypatch.setattr(find, "answer", slowly)
     await hospital.keep(*(picture(tmp_path, str(n), study=f"1.3.{n}") for n in range(1, 200)))
     await hospital.peer("WS1", "find", roles=("admin",))
 
