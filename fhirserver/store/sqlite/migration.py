@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -10,6 +11,7 @@ import apsw
 from fhirserver.errors import Unavailable
 
 PAGE_SIZE: Final = 8192
+_PATIENCE: Final = 10.0  # seconds
 
 
 class Kind(NamedTuple):
@@ -30,7 +32,7 @@ def migrate(connection: apsw.Connection, kind: Kind, scripts: Sequence[str]) -> 
         return
     if connection.pragma("page_count") == 0:
         connection.pragma("page_size", PAGE_SIZE)
-    connection.pragma("journal_mode", "wal")
+    _write_ahead(connection)
     connection.execute("BEGIN IMMEDIATE")
     try:
         for script in scripts[schema_version(connection, kind, len(scripts)) :]:
@@ -42,6 +44,19 @@ def migrate(connection: apsw.Connection, kind: Kind, scripts: Sequence[str]) -> 
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _write_ahead(connection: apsw.Connection) -> None:
+    """Switches to a write-ahead log; while another does, SQLite refuses that without waiting."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.pragma("journal_mode", "wal")
+            return
+        except apsw.BusyError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.005)
 
 
 def schema_version(connection: apsw.Connection, kind: Kind, newest: int) -> int:
