@@ -12,13 +12,15 @@ from pathlib import Path
 import httpx2
 import pytest
 from e2e.server import Server, serving
+from imaging.dimse.calling import DCMTK
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
+STORESCU, ECHOSCU = (shutil.which(name, path=DCMTK) for name in ("storescu", "echoscu"))
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("storescu") is None, reason="needs dcmtk"),
+    pytest.mark.skipif(STORESCU is None or ECHOSCU is None, reason="needs dcmtk"),
 ]
 
 STUDY = "1.2.826.0.1.3680043.8.498.77"
@@ -47,7 +49,7 @@ def test_eight_associations_deliver_one_study(tmp_path: Path) -> None:
     folders = _files(tmp_path / "files")
     with serving(tmp_path / "data", FHIRSERVER_DICOM_PORT="0") as server:
         port = _dicom_port(server)
-        command = ["storescu", "+sd", "-aec", "FHIRSERVER", "127.0.0.1", port]
+        command = [str(STORESCU), "+sd", "-aec", "FHIRSERVER", "127.0.0.1", port]
         environment = os.environ | {"TCP_NODELAY": "1"}
         senders = [subprocess.Popen([*command, str(one)], env=environment) for one in folders]
         assert [one.wait(120) for one in senders] == [0] * _SENDERS
@@ -72,7 +74,7 @@ def _dicom_port(server: Server) -> str:
 def _wait_for(port: int) -> None:
     """Its processes start behind the port; what they are not there for yet waits."""
     subprocess.run(
-        ["echoscu", "-aec", "FHIRSERVER", "127.0.0.1", str(port)], check=True, timeout=60
+        [str(ECHOSCU), "-aec", "FHIRSERVER", "127.0.0.1", str(port)], check=True, timeout=60
     )
 
 
