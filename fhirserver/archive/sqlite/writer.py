@@ -16,29 +16,15 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple, TypeVar
 
-import apsw
-
 from fhirserver.archive.sqlite.batch import Batch
 from fhirserver.archive.veil import Veil
 from fhirserver.errors import FhirError, Unavailable
-from fhirserver.store.sqlite.connection import Connection, refusal
+from fhirserver.store.sqlite.connection import FATAL, Connection, refused
 
 _GROUP: Final = 512  # rows of one transaction
 _CHECKPOINT_PAGES: Final = 4000
 _PAUSE: Final = 0.0015  # seconds that other processes get to take the lock
 _WATCHED: Final = 1.0  # seconds after another's commit in which they get them
-
-_FATAL: Final = (
-    apsw.BusyError,
-    apsw.CorruptError,
-    apsw.FullError,
-    apsw.IOError,
-    apsw.LockedError,
-    apsw.NoMemError,
-    apsw.NotADBError,
-    apsw.ReadOnlyError,
-)
-"""Failures of the file, not of one request: the whole group is given up."""
 
 _T = TypeVar("_T")
 
@@ -136,8 +122,8 @@ class Writer:
 
     def _one_by_one(self, group: Sequence[_Job], error: Exception) -> list[Any]:
         """The outcomes when writing the group failed: it may have been the fault of one."""
-        if len(group) == 1 or isinstance(error, _FATAL):
-            return [_refused(error)] * len(group)
+        if len(group) == 1 or isinstance(error, FATAL):
+            return [refused(error)] * len(group)
         results: list[Any] = []
         for job in group:
             try:
@@ -145,7 +131,7 @@ class Writer:
                 results += self._write([job])
             except Exception as fault:  # noqa: BLE001  as above
                 self._roll_back()
-                results.append(_refused(fault))
+                results.append(refused(fault))
         return results
 
     def _roll_back(self) -> None:
@@ -166,13 +152,3 @@ class Writer:
             self._seen = now
         if now - self._seen < _WATCHED:
             time.sleep(_PAUSE)
-
-
-def _refused(error: Exception) -> Exception:
-    """What the failure means to the asker."""
-    if not isinstance(error, apsw.Error):
-        return error
-    try:
-        return refusal(error)
-    except apsw.Error as unknown:
-        return unknown

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
@@ -50,6 +50,19 @@ def _number(varint: bytes | None) -> int:
     for byte in varint or b"":
         number = number << 7 | byte & 0x7F
     return number
+
+
+FATAL: Final = (
+    apsw.BusyError,
+    apsw.CorruptError,
+    apsw.FullError,
+    apsw.IOError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.NotADBError,
+    apsw.ReadOnlyError,
+)
+"""Failures of the file, not of one request: the whole group is given up."""
 
 
 class Connection(apsw.Connection):
@@ -125,3 +138,13 @@ def refusal(error: apsw.Error) -> FhirError:
     if isinstance(error, apsw.TooBigError) or "too " in str(error):
         return TooCostly("The search is too complex. Ask for less at once.")
     raise error
+
+
+def refused(error: Exception) -> Exception:
+    """What the failure means to the asker."""
+    if not isinstance(error, apsw.Error):
+        return error
+    try:
+        return refusal(error)
+    except apsw.Error as unknown:
+        return unknown

@@ -21,7 +21,7 @@ import apsw
 from fhirserver.errors import FhirError, Unavailable
 from fhirserver.store.port import Change, Committed, Expectation, Unchanged
 from fhirserver.store.sqlite.changes import Batch
-from fhirserver.store.sqlite.connection import Connection, refusal
+from fhirserver.store.sqlite.connection import FATAL, Connection, refused
 from fhirserver.store.sqlite.dictionary import Interning
 from fhirserver.store.sqlite.expectation import check
 from fhirserver.store.sqlite.search import Searcher
@@ -33,18 +33,6 @@ _PATIENCE = 10.0  # seconds that the expectations of one commit may take
 _PAUSE = 0.0015  # seconds that other processes get to take the lock
 _WATCHED = 1.0  # seconds after another's commit in which they get them
 _LOOKED = 0.02  # seconds between two looks whether others committed
-
-_FATAL = (
-    apsw.BusyError,
-    apsw.CorruptError,
-    apsw.FullError,
-    apsw.IOError,
-    apsw.LockedError,
-    apsw.NoMemError,
-    apsw.NotADBError,
-    apsw.ReadOnlyError,
-)
-"""Failures of the file, not of one request: the whole group is given up."""
 
 _T = TypeVar("_T")
 
@@ -191,7 +179,7 @@ class Writer:
         except apsw.ConstraintError:
             return False
         except Exception as error:  # noqa: BLE001  as for commits
-            outcome = Outcome(request, _refused(error))
+            outcome = Outcome(request, refused(error))
         _tell([outcome])
         return True
 
@@ -215,13 +203,13 @@ class Writer:
             result = upkeep.job(self._connection, self._names)
         except Exception as error:  # noqa: BLE001  as for commits
             self._roll_back()
-            result = _refused(error)
+            result = refused(error)
         _tell([Outcome(upkeep, result)])
 
     def _one_by_one(self, group: Sequence[Request], error: Exception) -> list[Outcome]:
         """The outcomes when writing the group failed: it may have been the fault of one."""
-        if len(group) == 1 or isinstance(error, _FATAL):
-            return [Outcome(request, _refused(error)) for request in group]
+        if len(group) == 1 or isinstance(error, FATAL):
+            return [Outcome(request, refused(error)) for request in group]
         outcomes = []
         for request in group:
             try:
@@ -229,7 +217,7 @@ class Writer:
                 outcomes += self._write([request])
             except Exception as fault:  # noqa: BLE001  as above
                 self._roll_back()
-                outcomes.append(Outcome(request, _refused(fault)))
+                outcomes.append(Outcome(request, refused(fault)))
         return outcomes
 
     def _gather(self, group: list[Request]) -> bool:
@@ -260,7 +248,7 @@ class Writer:
             except FhirError as error:
                 outcomes.append(Outcome(request, error))
             except apsw.InterruptError as error:
-                outcomes.append(Outcome(request, refusal(error)))
+                outcomes.append(Outcome(request, refused(error)))
         batch.flush()
         self._connection.execute("COMMIT")
         return outcomes
@@ -300,16 +288,6 @@ class Writer:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
         self._names.forget()
-
-
-def _refused(error: Exception) -> Exception:
-    """What the failure means to the asker."""
-    if not isinstance(error, apsw.Error):
-        return error
-    try:
-        return refusal(error)
-    except apsw.Error as unknown:
-        return unknown
 
 
 def _tell(outcomes: Sequence[Outcome]) -> None:
