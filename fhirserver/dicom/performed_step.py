@@ -97,17 +97,7 @@ def task(instance: str, data: Attributes, linked: Linked, issuers: Issuers, zone
 
 def changed_task(task: Resource, data: Attributes, zone: str) -> Resource:
     """The Task with what an N-SET, or the N-CREATE, tells."""
-    made = dict(task)
-    if status := _TASK.get(status_of(data)):
-        made["status"] = status
-    if told := text(data, "00400254"):
-        made["code"] = {"text": told}
-    for concept in concepts(data, "00081032")[:1]:
-        made["code"] = concept
-    if period := _period(data, zone):
-        made["executionPeriod"] = task.get("executionPeriod", {}) | period
-    for concept in concepts(data, "00400281")[:1]:
-        made["statusReason"] = concept
+    made = _changed(task, data, zone, _TASK, "executionPeriod")
     if outputs := _outputs(data):
         made["output"] = outputs
     return made
@@ -134,15 +124,22 @@ def procedure(
 
 def changed_procedure(procedure: Resource, data: Attributes, zone: str) -> Resource:
     """The Procedure with what an N-SET, or the N-CREATE, tells."""
-    made = dict(procedure)
-    if status := _PROCEDURE.get(status_of(data)):
+    return _changed(procedure, data, zone, _PROCEDURE, "performedPeriod")
+
+
+def _changed(
+    resource: Resource, data: Attributes, zone: str, statuses: Mapping[str, str], period: str
+) -> Resource:
+    """What a Task and a Procedure are told alike; `period` is the element of the time."""
+    made = dict(resource)
+    if status := statuses.get(status_of(data)):
         made["status"] = status
     if told := text(data, "00400254"):
         made["code"] = {"text": told}
     for concept in concepts(data, "00081032")[:1]:
         made["code"] = concept
-    if period := _period(data, zone):
-        made["performedPeriod"] = procedure.get("performedPeriod", {}) | period
+    if taken := _period(data, zone):
+        made[period] = resource.get(period, {}) | taken
     for concept in concepts(data, "00400281")[:1]:
         made["statusReason"] = concept
     return made
