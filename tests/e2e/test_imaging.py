@@ -66,7 +66,9 @@ def test_eight_associations_deliver_one_study(tmp_path: Path) -> None:
         assert server.count("Patient") == server.count("Task") == 1
 
 
-def test_an_imaging_study_follows_the_steps_of_its_modality(tmp_path: Path) -> None:
+def test_an_imaging_study_follows_the_steps_of_its_modality(
+    tmp_path: Path, each_store: str
+) -> None:
     """From the worklist's order by MPPS and storescu: registered, available; and cancelled."""
     (tmp_path / "files").mkdir()
     made, never = f"{STUDY}.1", f"{STUDY}.2"

@@ -1,4 +1,4 @@
-"""A tenant with an archive and its projection, over real stores in files."""
+"""A tenant with an archive and its projection, over real stores."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any, cast
 import msgspec
 from dicom.mapping.data_sets import CT, STUDY, element, instance
 from interactions.client import BASE, Client, now, open_context
+from stores import url_of
 
+from fhirserver.archive.opening import open_archive
 from fhirserver.archive.port import Archive, Instance, Source
-from fhirserver.archive.sqlite.store import SqliteArchive
 from fhirserver.audit.recorder import Event
 from fhirserver.blobs.port import Blobs
 from fhirserver.blobs.store import open_blobs
@@ -127,7 +128,8 @@ def row(header: dict[str, Any]) -> Instance:
 @asynccontextmanager
 async def open_place(folder: Path) -> AsyncIterator[Place]:
     blobs = open_blobs(f"file://{folder}/blobs", folder / "blobs" / "spool")
-    archive = SqliteArchive.open(folder / "archive.db", clock=now)
+    place = url_of(folder / "fhir.db") or folder / "archive.db"
+    archive = await open_archive(place, tenant="default", clock=now)
 
     async def key() -> bytes:
         return KEY
