@@ -15,6 +15,7 @@ import pytest
 from e2e.server import FHIR_JSON, Server, serving
 from imaging.dimse.calling import DCMTK
 from imaging.dimse.pictures import picture
+from imaging.dimse.test_mpps import beginning, ending
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pynetdicom import AE
@@ -77,7 +78,7 @@ def test_an_imaging_study_follows_the_steps_of_its_modality(
     with serving(tmp_path / "data", FHIRSERVER_DICOM_PORT="0") as server:
         port = int(_dicom_port(server))
         _put(server.base, *ordered(made, never))
-        assert _tell(port, f"{made}.9", beginning(made)) == 0
+        assert _tell(port, f"{made}.9", announcing(made)) == 0
         registered = _study(server.base, made, "registered")
         assert registered["basedOn"] == [{"reference": "ServiceRequest/o1"}]
         assert registered["subject"] == {"reference": "Patient/jane"}
@@ -89,7 +90,7 @@ def test_an_imaging_study_follows_the_steps_of_its_modality(
         assert available["basedOn"] == [{"reference": "ServiceRequest/o1"}]
         assert available["id"] == registered["id"]
         assert int(available["meta"]["versionId"]) == 2
-        assert _tell(port, f"{never}.9", beginning(never)) == 0
+        assert _tell(port, f"{never}.9", announcing(never)) == 0
         _study(server.base, never, "registered")
         assert _tell(port, f"{never}.9", ending("DISCONTINUED"), begins=False) == 0
         _study(server.base, never, "cancelled")
@@ -122,30 +123,11 @@ def _put(base: str, *resources: dict[str, Any]) -> None:
         assert httpx2.put(address, json=resource, headers=FHIR_JSON, timeout=60).is_success
 
 
-def beginning(study: str) -> Dataset:
+def announcing(study: str) -> Dataset:
     """The N-CREATE of a step that makes a study."""
-    data = Dataset()
-    data.PatientID = "4711"
-    data.PerformedProcedureStepStatus = "IN PROGRESS"
-    data.PerformedProcedureStepID = "PPS1"
-    data.PerformedStationAETitle = "CT1"
-    data.PerformedProcedureStepStartDate = "20260302"
-    data.PerformedProcedureStepStartTime = "081500"
-    data.Modality = "CT"
     item = Dataset()
     item.StudyInstanceUID = study
-    data.ScheduledStepAttributesSequence = [item]
-    data.PerformedSeriesSequence = []
-    return data
-
-
-def ending(status: str) -> Dataset:
-    """The N-SET that ends it."""
-    data = Dataset()
-    data.PerformedProcedureStepStatus = status
-    data.PerformedProcedureStepEndDate = "20260302"
-    data.PerformedProcedureStepEndTime = "083000"
-    return data
+    return beginning(PatientID="4711", ScheduledStepAttributesSequence=[item])
 
 
 def _tell(port: int, step: str, data: Dataset, *, begins: bool = True) -> int:
