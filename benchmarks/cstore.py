@@ -91,7 +91,8 @@ def _associate_all(port: int) -> None:
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[Receiver]:
+def orthanc(folder: Path, **more: object) -> Iterator[Receiver]:
+    """`more` are further settings of it."""
     port = _free_port()
     configuration = {
         "Name": "bench",
@@ -104,7 +105,7 @@ def orthanc(folder: Path) -> Iterator[Receiver]:
         "RemoteAccessAllowed": False,
         "SyncStorageArea": True,
         "Plugins": [],
-    }
+    } | more
     (folder / "orthanc.json").write_text(json.dumps(configuration))
     with subprocess.Popen(
         ["Orthanc", str(folder / "orthanc.json")],

@@ -25,6 +25,7 @@ from pynetdicom.transport import AddressInformation, AssociationSocket
 from fhirserver.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from fhirserver.imaging.dimse.contexts import supported
 from fhirserver.imaging.dimse.session import Limits, Session
+from fhirserver.imaging.dimse.wire import acknowledge
 
 Handlers = list[tuple[Any, Callable[..., Any]]]
 
@@ -96,6 +97,7 @@ class PeerSocket(AssociationSocket):
             if not got:
                 view.release()
                 return found[:read]
+            acknowledge(self.socket)
             read += got
             if time.monotonic() > end:
                 raise TimeoutError("The PDU did not come in time.")

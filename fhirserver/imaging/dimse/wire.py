@@ -15,6 +15,16 @@ _KINDS: Final = range(1, 8)
 _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 
 
+def acknowledge(connection: socket.socket) -> None:
+    """Acknowledges at once what was read; to be called after each read, as the kernel forgets it.
+
+    Else a sender with Nagle's algorithm waits 40 ms for our delayed acknowledgement, for every
+    message. Raises `OSError`.
+    """
+    if _QUICKACK is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+
+
 class Closed(Exception):
     """The peer has closed the connection, or it broke."""
 
@@ -88,10 +98,7 @@ class Wire:
     def _receive(self) -> None:
         try:
             count = self.connection.recv_into(self._view[self._end :])
-            if _QUICKACK is not None:
-                # Else a sender with Nagle's algorithm waits 40 ms for our delayed
-                # acknowledgement, for every message. The kernel forgets it: set it each time.
-                self.connection.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+            acknowledge(self.connection)
         except TimeoutError:
             raise
         except BlockingIOError as error:
