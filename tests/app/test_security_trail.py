@@ -24,10 +24,15 @@ ALLOW = ("answer", "allow")
 DENY = ("answer", "deny")
 
 
+async def events(settings: Settings) -> list[dict[str, Any]]:
+    """What is on record."""
+    async with whole_store(settings) as store:
+        return [json.loads(version.body or b"{}") async for version in store.scan("AuditEvent")]
+
+
 async def recorded(settings: Settings) -> Counter[str]:
     """The subtypes of what is on record."""
-    async with whole_store(settings) as store:
-        kept = [json.loads(version.body or b"{}") async for version in store.scan("AuditEvent")]
+    kept = await events(settings)
     return Counter(one["subtype"][0]["code"] for one in kept if "subtype" in one)
 
 
@@ -107,3 +112,26 @@ async def test_pages_and_apps(tmp_path: Path) -> None:
         "client-registered": 1,
     }
     assert {code: found[code] for code in expected} == expected
+
+
+async def test_who_asks_for_too_much_is_recorded_once(tmp_path: Path) -> None:
+    async with hospital(tmp_path, limit_client="30/hour") as place:
+        await place.client()
+        async with place.browser("ann") as browser:
+            page = await browser.get("/auth/authorize", **asked(scope="patient/Patient.rs"))
+            code = answer_of(await browser.send(page, ALLOW))["code"]
+            token = body(await redeemed(browser, code))["access_token"]
+        async with place.browser() as app:
+            headers = {"Authorization": f"Bearer {token}"}
+            asks = [await app.http.get("/fhir/Patient/a", headers=headers) for _ in range(60)]
+        assert [answer.status_code for answer in asks].count(429) >= 30
+    (event,) = [
+        one for one in await events(Settings(data=tmp_path)) if is_of(one, "limit-exceeded")
+    ]
+    assert event["outcome"] == "4"
+    assert any("altId" in agent for agent in event["agent"])
+    assert event["entity"][-1]["detail"] == [{"type": "limit", "valueString": "client"}]
+
+
+def is_of(event: dict[str, Any], subtype: str) -> bool:
+    return any(one["code"] == subtype for one in event.get("subtype", ()))
