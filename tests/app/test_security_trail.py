@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import typer
 from launching import APP, answer_of, asked, body, hospital, redeemed
 from typer.testing import CliRunner
 
 from fhirserver.app import whole_store
+from fhirserver.auth.sign_in import idle
 from fhirserver.cli import client, user
 from fhirserver.cli.signing_keys import rotate_signing_key
+from fhirserver.identity.session import MINUTE, decode, encode
 from fhirserver.settings import Settings
 
 pytestmark = pytest.mark.check("AUD-5")
@@ -45,8 +49,6 @@ def done(command: Callable[..., Any], *arguments: str) -> str:
 
 
 def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import asyncio
-
     monkeypatch.chdir(tmp_path)
     id = done(client.add, "My app", "--redirect-uri", APP).split()[1]
     done(client.app_state, id, "https://a.test/c|x")
@@ -135,3 +137,20 @@ async def test_who_asks_for_too_much_is_recorded_once(tmp_path: Path) -> None:
 
 def is_of(event: dict[str, Any], subtype: str) -> bool:
     return any(one["code"] == subtype for one in event.get("subtype", ()))
+
+
+async def test_a_server_locks_sessions_that_nobody_comes_back_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idle, "_SECONDS", 0.05)
+    async with hospital(tmp_path) as place:
+        async with place.browser("ann"):
+            pass
+        records = place.app._running.store.records
+        (record,) = await records.list("identity.session")
+        session = decode(record.body)
+        old = msgspec.structs.replace(session, seen=session.seen - 15 * MINUTE)
+        await records.put("identity.session", record.key, encode(old), expires=old.until)
+        while not decode((await records.get("identity.session", record.key)).body).locked:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (await recorded(Settings(data=tmp_path)))["session-locked"] == 1
