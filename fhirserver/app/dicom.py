@@ -33,6 +33,7 @@ from fhirserver.imaging.dimse.peers import COMMITMENTS, CalledTitles, Peers
 from fhirserver.imaging.dimse.serving import Hosted, Serving
 from fhirserver.imaging.dimse.session import Called, Limits
 from fhirserver.imaging.dimse.tls import client_tls
+from fhirserver.operations.imaging.planned import keep_parameters
 from fhirserver.settings import Settings
 
 _LOG = logging.getLogger("fhirserver.imaging")
@@ -58,6 +59,7 @@ class _Port:
             silence=float(settings.dicom_silence), private=settings.dicom_private_classes
         )
         self._called = {settings.dicom_aet}
+        self._searchable: set[str] = set()
         self.most = settings.dicom_associations
 
     def serving(self) -> Serving:
@@ -139,10 +141,14 @@ class _Port:
             leave()
             return None
         self._called.add(title)
+        base = await running.base()
+        if running.tenant not in self._searchable:
+            self._searchable.add(running.tenant)
+            await keep_parameters(running.dispatch, base)
         called = Called(
             tenant=running.tenant,
             title=title,
-            base=await running.base(),
+            base=base,
             peers=Peers(running.store.records, now=now),
             dispatch=running.dispatch,
             loop=self._loop,

@@ -16,10 +16,12 @@ from e2e.server import FHIR_JSON, Server, serving
 from imaging.dimse.calling import DCMTK
 from imaging.dimse.pictures import picture
 from imaging.dimse.test_mpps import beginning, ending
+from imaging.dimse.test_worklist import PATIENT, step, wanted
+from imaging.dimse.test_worklist import order as scheduled
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pynetdicom import AE
-from pynetdicom.sop_class import ModalityPerformedProcedureStep
+from pynetdicom.sop_class import ModalityPerformedProcedureStep, ModalityWorklistInformationFind
 
 STORESCU, ECHOSCU = (shutil.which(name, path=DCMTK) for name in ("storescu", "echoscu"))
 pytestmark = [
@@ -94,6 +96,39 @@ def test_an_imaging_study_follows_the_steps_of_its_modality(
         _study(server.base, never, "registered")
         assert _tell(port, f"{never}.9", ending("DISCONTINUED"), begins=False) == 0
         _study(server.base, never, "cancelled")
+
+
+def test_a_worklist_is_searched_by_indexes_of_its_own(tmp_path: Path) -> None:
+    """The parameters are put into the store, and steps that were there before are found by them."""
+    data = tmp_path / "data"
+    with serving(data) as server:
+        _put(server.base, PATIENT, scheduled("o1"))
+        _put(server.base, step("t1", "o1", title="CT1", modality="CT", start="2026-03-02"))
+    with serving(data, FHIRSERVER_DICOM_PORT="0") as server:
+        port = int(_dicom_port(server))
+        search = f"{server.base}/Task?worklist-start=2026-03-02&worklist-modality=CT"
+        for _ in range(200):
+            answer = httpx2.get(search, timeout=60)
+            if answer.status_code == 200:
+                break
+            time.sleep(0.1)
+        assert answer.json()["total"] == 1, answer.text
+        for day, found in (("20260302", ["t1"]), ("20260305", [])):
+            assert _worklist(port, day) == found
+
+
+def _worklist(port: int, day: str) -> list[str]:
+    """The ids of the steps of a day."""
+    entity = AE("CT1")
+    entity.add_requested_context(ModalityWorklistInformationFind)
+    association = entity.associate("127.0.0.1", port, ae_title="FHIRSERVER")
+    assert association.is_established
+    asked = wanted(ScheduledProcedureStepStartDate=day)
+    *found, (last, _) = association.send_c_find(asked, ModalityWorklistInformationFind)
+    association.release()
+    assert last.Status == 0
+    steps = [data.ScheduledProcedureStepSequence[0] for _, data in found]
+    return [str(item.ScheduledProcedureStepID) for item in steps]
 
 
 def ordered(*studies: str) -> list[dict[str, Any]]:
