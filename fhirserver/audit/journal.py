@@ -65,6 +65,7 @@ class Journal:
         file = self._current
         if file is None or file.lane != lane or file.size >= LARGEST:
             file = self._next(lane, segment.key)
+        file.waiting += 1  # before it is written: it is not empty meanwhile
         begun = time.monotonic()
         try:
             if self._is_slow:
@@ -72,11 +73,11 @@ class Journal:
             else:  # a disk with a cache of its own syncs faster than a thread is woken
                 file.append(segment)
         except BaseException:
+            file.waiting -= 1
             self._leave()
             raise
         self._is_slow = time.monotonic() - begun > SLOW
         self._by_key[segment.key] = file
-        file.waiting += 1
 
     async def remove(self, keys: Sequence[str]) -> None:
         for key in keys:
