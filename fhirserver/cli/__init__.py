@@ -10,6 +10,7 @@ import typer
 
 from fhirserver.cli.audit import verify, who_saw
 from fhirserver.cli.backup import backup, restore
+from fhirserver.cli.breach import breach
 from fhirserver.cli.check import check
 from fhirserver.cli.client import COMMANDS as CLIENT_COMMANDS
 from fhirserver.cli.demo import demo
@@ -86,7 +87,7 @@ GROUPS: Final[dict[str, tuple[str, Commands]]] = {
             "rewrap": rewrap,
         },
     ),
-    "audit": ("The audit trail.", {"verify": verify, "who-saw": who_saw}),
+    "audit": ("The audit trail.", {"verify": verify, "who-saw": who_saw, "breach": breach}),
     "dicom": (
         "DICOM instances, the peers that send and fetch them, and what tenants are called by.",
         {"import": import_dicom, "peers": {**PEER_COMMANDS}, "titles": {**TITLE_COMMANDS}},
