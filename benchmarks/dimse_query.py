@@ -1,7 +1,7 @@
 """C-FIND, C-GET and C-MOVE against Orthanc's, with the same studies in the same run.
 
     python -m benchmarks.dimse_query fill FOLDER [--studies 10000]
-    python -m benchmarks.dimse_query measure FOLDER [--rounds 3]
+    python -m benchmarks.dimse_query measure FOLDER [--rounds 3] [--only find|fetch]
 
 `fill` makes both archives: many studies of one small instance, and one of 100 CT images of 530 KB.
 `measure` asks in turns, ours and Orthanc's, on one association of pynetdicom, then fetches the
@@ -46,8 +46,8 @@ QUESTIONS = {
     "Study Date, a day": {"StudyDate": "20240312"},
     "Study Date, a month": {"StudyDate": "20240301-20240331"},
     "Patient's Name, start": {"PatientName": "Schmid*"},
-    "no key": {},
 }
+FETCHED = {"C-GET": "getscu", "C-MOVE": "movescu"}
 RETURNED = (
     "PatientName", "PatientID", "StudyInstanceUID", "StudyDate", "StudyTime", "AccessionNumber",
     "ModalitiesInStudy", "StudyDescription",
@@ -60,11 +60,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--studies", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=["find", "fetch"])
     options = parser.parse_args()
     if options.what == "fill":
         fill(options.folder, options.studies)
     else:
-        measure(options.folder, options.rounds)
+        measure(options.folder, options.rounds, options.only)
 
 
 def fill(folder: Path, studies: int) -> None:
@@ -115,12 +116,12 @@ def both(folder: Path, *, synced: bool = True) -> Iterator[tuple[Receiver, Recei
         yield we, stack.enter_context(orthanc(folder / "orthanc", **more))
 
 
-def measure(folder: Path, rounds: int) -> None:
+def measure(folder: Path, rounds: int, only: str | None) -> None:
     large = f"1.2.826.0.1.3680043.8.498.{900000}"
     with both(folder) as servers:
-        for name, keys in QUESTIONS.items():
+        for name, keys in QUESTIONS.items() if only != "fetch" else ():
             compare(f"C-FIND, {name}", servers, rounds, lambda one, keys=keys: asked(one, keys, 5))
-        for name, command in (("C-GET", "getscu"), ("C-MOVE", "movescu")):
+        for name, command in FETCHED.items() if only != "find" else ():
             compare(
                 f"{name}, {IMAGES} images",
                 servers,
