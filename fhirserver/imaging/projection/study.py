@@ -82,13 +82,17 @@ class Projection:
         """Brings the ImagingStudy of a study of which the archive never had anything to what its
         performed procedure steps say; its id, None where they say too little.
 
+        One that somebody else made may tell of another archive: of it only `registered` changes.
         Raises what the gate refuses it by.
         """
         now = announced(uid, await steps_of(self._gate, uid))
         if now is None:
             return None
-        id = await self._adopted(uid)
-        await self._write(uid, id, await self._last(uid), now)
+        id, last = await self._adopted(uid), await self._last(uid)
+        if last or await self._gate.read(TYPE, id) is None:
+            await self._write(uid, id, last, now)
+        else:
+            await self._gate.write(TYPE, id, lambda present: _followed(present, now))
         return id
 
     async def _write(self, uid: str, id: str, last: Resource, now: Resource) -> Resource:
@@ -151,6 +155,13 @@ class Projection:
             await self._gate.write("Endpoint", ENDPOINT, lambda present: (present or {}) | made)
             self._has_endpoint = True
         return [{"reference": f"Endpoint/{ENDPOINT}"}]
+
+
+def _followed(present: Resource | None, now: Resource) -> Resource | None:
+    """An ImagingStudy of somebody else with the status that steps give it; None: it stays."""
+    if present is None or present.get("status") != "registered":
+        return None
+    return present | {"status": now["status"]}
 
 
 def _resource(last: Resource, now: Resource, present: Resource | None) -> Resource:

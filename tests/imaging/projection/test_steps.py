@@ -188,6 +188,39 @@ async def test_what_was_announced_by_others_becomes_available(place: Place) -> N
     assert (found["id"], found["status"]) == ("planned", "available")
 
 
+@pytest.mark.parametrize(
+    ("before", "end", "expected"),
+    [
+        ("available", "failed", "available"),
+        ("registered", "in-progress", "registered"),
+        ("registered", "failed", "cancelled"),
+    ],
+)
+async def test_what_another_archive_has_is_not_taken_over(
+    place: Place, before: str, end: str, expected: str
+) -> None:
+    """An ImagingStudy that somebody else made, of a study that never came here."""
+    series = [{"uid": f"{STUDY}.1", "modality": {"system": DCM, "code": "MR"}}]
+    theirs = {
+        "resourceType": "ImagingStudy",
+        "id": "theirs",
+        "status": before,
+        "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{STUDY}"}],
+        "subject": {"reference": "Patient/jane"},
+        "numberOfInstances": 7,
+        "series": series,
+    }
+    await place.client.put(JANE, theirs)
+    await place.client.put(step("in-progress"))
+    projector = place.projector()
+    await place.followed(projector)
+    await place.client.put(step(end))
+    await place.followed(projector)
+    (study,) = await place.found("ImagingStudy")
+    assert {name: study[name] for name in theirs} == theirs | {"status": expected}
+    assert set(study) == {*theirs, "meta"}
+
+
 async def test_an_error_that_somebody_noted_stays(place: Place) -> None:
     await place.client.put(JANE, step("in-progress"))
     projector = place.projector()
