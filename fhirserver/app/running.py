@@ -6,10 +6,10 @@ Nothing here is shared with another tenant but the packaged definitions.
 from __future__ import annotations
 
 import secrets
+from typing import TYPE_CHECKING
 
 from fhirserver.access.authority import Authority
 from fhirserver.app.audit import definitions_of, trail_of
-from fhirserver.app.authorization import Authorization
 from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.imaging import Imaging, open_imaging
@@ -42,6 +42,9 @@ from fhirserver.settings import Settings
 from fhirserver.store.concepts import NO_CONCEPTS
 from fhirserver.store.port import ServerStore
 from fhirserver.store.sealed import SealedStore
+
+if TYPE_CHECKING:
+    from fhirserver.app.authorization import Authorization
 
 
 class Running:
@@ -140,6 +143,9 @@ class Running:
             self.mounts.add(FHIR_PATH, fhir)
             self._mount_dicom_web(edge)
             return
+        # Not of an open server, which has 12 MB less without.
+        from fhirserver.app.authorization import Authorization
+
         authorization = Authorization(
             self._settings,
             self.store,
