@@ -70,8 +70,16 @@ class Assertions:
         await self._verify(assertion, header, client)
         now = self._now() // SECOND
         jti = check_claims(claims, audiences, now)
-        expires = (int(claims["exp"]) + SKEW + REMEMBERED) * SECOND
-        if not await first_use(self._records, COLLECTION, client.id, jti, expires=expires):
+        is_first = await first_use(
+            self._records,
+            COLLECTION,
+            client.id,
+            jti,
+            until=(int(claims["exp"]) + SKEW) * SECOND,
+            now=now * SECOND,
+            longer=REMEMBERED * SECOND,
+        )
+        if not is_first:
             raise refusal("jti was used before")
         return client
 

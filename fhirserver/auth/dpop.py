@@ -69,8 +69,16 @@ class Proofs:
         if not isinstance(jti, str) or not jti or len(jti) > _MOST_JTI:
             raise refusal("jti is a text")
         found = str(key.thumbprint())
-        expires = (now + AGE + 2 * SKEW + REMEMBERED) * SECOND
-        if not await first_use(self._records, COLLECTION, found, jti, expires=expires):
+        is_first = await first_use(
+            self._records,
+            COLLECTION,
+            found,
+            jti,
+            until=(now + AGE + 2 * SKEW) * SECOND,
+            now=now * SECOND,
+            longer=REMEMBERED * SECOND,
+        )
+        if not is_first:
             raise refusal("jti was used before")
         return found
 
