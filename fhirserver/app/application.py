@@ -43,8 +43,8 @@ def _limited(application: Application, settings: Settings, exceeded: Exceeded) -
     limits = Limits(
         settings.limit_anonymous,
         settings.limit_client,
-        settings.limit_app,
         counted_at(settings),
+        settings.limit_app,
     )
     return Throttle(application, limits, exceeded)
 

@@ -32,6 +32,10 @@ LIFE: Final = 300
 SKEW: Final = 10
 """Seconds by which the client's clock may go before ours."""
 
+REMEMBERED: Final = 24 * 3600
+"""Seconds for which a used `jti` is known beyond its time: a clock that was ahead forgets by it,
+and when it is set right the assertion would be good again."""
+
 _MOST: Final = 8192
 _MOST_JTI: Final = 255
 
@@ -66,8 +70,16 @@ class Assertions:
         await self._verify(assertion, header, client)
         now = self._now() // SECOND
         jti = check_claims(claims, audiences, now)
-        expires = (int(claims["exp"]) + SKEW) * SECOND
-        if not await first_use(self._records, COLLECTION, client.id, jti, expires=expires):
+        is_first = await first_use(
+            self._records,
+            COLLECTION,
+            client.id,
+            jti,
+            until=(int(claims["exp"]) + SKEW) * SECOND,
+            now=now * SECOND,
+            longer=REMEMBERED * SECOND,
+        )
+        if not is_first:
             raise refusal("jti was used before")
         return client
 

@@ -27,6 +27,10 @@ AGE: Final = 60
 SKEW: Final = 10
 """Seconds that a proof may be old, and its clock ahead."""
 
+REMEMBERED: Final = 600
+"""Seconds for which a used `jti` is known beyond its time, should the clock be set back. Each
+request has a proof, so it is less than for assertions."""
+
 _CURVES: Final = {"ES256": "P-256", "ES384": "P-384"}
 _MOST: Final = 8192
 _MOST_JTI: Final = 255
@@ -65,8 +69,16 @@ class Proofs:
         if not isinstance(jti, str) or not jti or len(jti) > _MOST_JTI:
             raise refusal("jti is a text")
         found = str(key.thumbprint())
-        expires = (now + AGE + 2 * SKEW) * SECOND
-        if not await first_use(self._records, COLLECTION, found, jti, expires=expires):
+        is_first = await first_use(
+            self._records,
+            COLLECTION,
+            found,
+            jti,
+            until=(now + AGE + 2 * SKEW) * SECOND,
+            now=now * SECOND,
+            longer=REMEMBERED * SECOND,
+        )
+        if not is_first:
             raise refusal("jti was used before")
         return found
 

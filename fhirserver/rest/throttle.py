@@ -53,8 +53,8 @@ class Limits:
 
     anonymous: str = "100/15 minutes"
     client: str = "6000/minute"
-    app: str = "60000/minute"
     storage: str = IN_PROCESS
+    app: str = "60000/minute"
 
 
 class Throttle:

@@ -51,19 +51,14 @@ class Reading:
             return None
         if shown == EVERYTHING:
             return await self._store.read(type, id, version)
-        head = await self._shown_head(type, id, shown)
-        if head is None or version is None or head.version == version:
+        head = await self._store.read(type, id)
+        if head is None or not await self.fits(head, shown):
+            await self._even_out(type, id, head, shown)
+            return None
+        if version is None or head.version == version:
             return head
         found = await self._store.read(type, id, version)
         return found if found is not None and await self.fits(found, shown) else None
-
-    async def _shown_head(self, type: str, id: str, shown: Expression) -> Version | None:
-        """The current version, or the deletion, if it may be seen."""
-        head = await self._store.read(type, id)
-        if head is not None and await self.fits(head, shown):
-            return head
-        await self._even_out(type, id, head, shown)
-        return None
 
     async def _even_out(
         self, type: str, id: str, refused: Version | None, shown: Expression
@@ -124,10 +119,8 @@ class Reading:
             return await self._store.history(query)
         if all(item == NOTHING for item in shown.values()):
             return HistoryPage((), 0, None)
-        if query.type and query.id:
-            head = await self._shown_head(query.type, query.id, shown[query.type])
-            if head is None:
-                return HistoryPage((), 0, None)
+        if query.type and query.id and await self.read(query.type, query.id) is None:
+            return HistoryPage((), 0, None)
         walk = _Walk(self, self._store, query, shown)
         return await walk.page()
 

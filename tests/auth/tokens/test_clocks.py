@@ -96,3 +96,22 @@ async def test_instants_of_versions_never_go_back(world: World) -> None:
         assert found is not None
         seen.append(found.last_updated)
     assert seen == sorted(seen)
+
+
+@pytest.mark.check("OPS-10")
+@pytest.mark.check("SEC-14")
+@pytest.mark.parametrize("ahead", [600, HOUR, 20 * HOUR])
+async def test_an_assertion_is_not_forgotten_by_a_clock_that_was_ahead(
+    world: World, ahead: int
+) -> None:
+    """While the clock is ahead, what has expired by it is taken away."""
+    system = await world.system()
+    form = {"grant_type": "client_credentials", "scope": "system/*.rs"}
+    form |= assertion_form(system.id, world.clock)
+    assert (await world.http.post("/auth/token", data=form)).status_code == 200
+    world.clock.move(ahead)
+    for number in range(40):
+        await world.store.records.put("job", f"{number}", b"x", expires=world.clock() + 1)
+        world.clock.move(0.001)
+    world.clock.move(-ahead)
+    assert (await world.http.post("/auth/token", data=form)).status_code == 401
