@@ -63,6 +63,7 @@ class Services:
         self._now = now
         self._edge = edge
         self._store_limit = store_limit
+        self._processes = processes
         images = Images(blobs)
         self._images = images
         self._objects = Objects(images, processes)
@@ -93,6 +94,7 @@ class Services:
             self._now,
             Source(address=asked.origin.address),
             asked.target.study,
+            self._processes,
         )
         pieces = body_pieces(receive, asked.headers, self._store_limit, self._edge.body.seconds)
         outcomes = await storing.take(pieces, asked.headers.get(b"content-type"))
