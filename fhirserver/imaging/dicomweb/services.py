@@ -12,6 +12,7 @@ from fhirserver.blobs.port import Blobs
 from fhirserver.imaging.dicomweb.accept import (
     DICOM,
     DICOM_XML,
+    ZIP,
     in_xml,
     wanted,
 )
@@ -32,6 +33,7 @@ from fhirserver.imaging.dicomweb.response import Streamed
 from fhirserver.imaging.dicomweb.search import matches
 from fhirserver.imaging.dicomweb.store import Storing
 from fhirserver.imaging.dicomweb.wado_uri import uri_request
+from fhirserver.imaging.dicomweb.zipped import in_zip
 from fhirserver.imaging.rendering.processes import Processes
 from fhirserver.imaging.rendering.wish import Wish
 from fhirserver.interactions.request import Answer, Request
@@ -151,6 +153,8 @@ class Services:
             ),
         )
         if target.resource == "objects":
+            if choice.type == ZIP:
+                return await in_zip(self._objects, retrieved, choice, target.uid)
             if not choice.in_parts:
                 return await self._file(asked, retrieved, ranges)
             return await in_parts(self._objects, retrieved, choice, _boundary(), asked.base)
