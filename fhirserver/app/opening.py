@@ -15,7 +15,7 @@ from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
 from fhirserver.audit.recorder import NotRecorded, Recorder
 from fhirserver.errors import NotFound, NotSupported
-from fhirserver.imaging.dimse.peers import Peers
+from fhirserver.imaging.dimse.peers import CalledTitles, Peers
 from fhirserver.imaging.projection.projector import Projector
 from fhirserver.indexing.registry import Known, Registry
 from fhirserver.interactions.accesses import Tallied
@@ -81,6 +81,16 @@ async def open_peers(settings: Settings) -> AsyncIterator[tuple[Peers, Recorder]
     """The DICOM peers of the settings' tenant, and what changes to them are recorded with."""
     async with _recorded(settings) as (store, recorder):
         yield Peers(store.records, now=now), recorder
+
+
+@asynccontextmanager
+async def open_titles(settings: Settings) -> AsyncIterator[tuple[CalledTitles, Recorder]]:
+    """The AE titles by which tenants are called, and what changes to them are recorded with.
+
+    `settings` are the server's.
+    """
+    async with _recorded(settings) as (store, recorder):
+        yield CalledTitles(store.records), recorder
 
 
 @asynccontextmanager

@@ -196,7 +196,8 @@ class Running:
     async def start(self, base: str, *, works: bool = True) -> None:
         """Catches up with what is not indexed, where `base` is known.
 
-        With `works`, it does jobs from now on, and ImagingStudies follow the archive.
+        With `works`, it does jobs and locks idle sessions from now on, and ImagingStudies follow
+        the archive.
         """
         await self.access.load()
         if self._trail is not None:
@@ -205,6 +206,8 @@ class Running:
         if not works:
             return
         self.runner.start()
+        if self.authorization is not None:
+            self.authorization.start()
         self._projector = await self.projector()
         if self._projector is not None:
             self._projector.start()
@@ -222,6 +225,8 @@ class Running:
         if self._projector is not None:
             await self._projector.stop()
         await self.runner.stop()
+        if self.authorization is not None:
+            await self.authorization.stop()
         if self._trail is not None:
             await self._trail.close()
         if self.imaging is not None:
