@@ -19,7 +19,7 @@ _META: Final = 65_536  # bytes of File Meta Information that are read at the mos
 _HEAD: Final = Struct("<HH2sH")
 _LONG_LENGTH: Final = Struct("<I")
 _UID: Final = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+")
-_LOOSE_UID: Final = re.compile(r"[\d.]+")
+_LOOSE_UID: Final = re.compile(r"[0-9][0-9.]*")  # never a path such as `..`
 
 
 @dataclass(frozen=True, slots=True)

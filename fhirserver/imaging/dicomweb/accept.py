@@ -17,14 +17,16 @@ MULTIPART: Final = "multipart/related"
 DICOM: Final = "application/dicom"
 DICOM_JSON: Final = "application/dicom+json"
 DICOM_XML: Final = "application/dicom+xml"
+ZIP: Final = "application/zip"
 OCTETS: Final = "application/octet-stream"
 ANY: Final = "*/*"
 AS_STORED: Final = "*"
 """The transfer syntax of those who take any."""
 
 _MAX_LENGTH: Final = 8 * 1024
-_ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
-_FIELD = re.compile(r'[ \t]*([^;="]*)(?:=[ \t]*("(?:[^"\\]|\\.)*"|[^;"]*))?[ \t]*(?:;|$)')
+# Nothing is gone back over: what was taken stays so, and a quotation without end goes to the end.
+_ELEMENT = re.compile(r'(?:[^,"]++|"(?:[^"\\]|\\.?)*+(?:"|$))++')
+_FIELD = re.compile(r'[ \t]*+([^;="]*+)(?:=[ \t]*+("(?:[^"\\]|\\.)*+"|[^;"]*+))?+[ \t]*+(?:;|$)')
 _TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
 _SYNTAX = re.compile(r"\*|[0-9.]{1,64}")
 _WEIGHT = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?", re.ASCII)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from fhirserver.dicom.transfer_syntax import EXPLICIT_LITTLE
 from fhirserver.errors import NotAcceptable
-from fhirserver.imaging.dicomweb.accept import ANY, AS_STORED, DICOM, OCTETS, Wanted
+from fhirserver.imaging.dicomweb.accept import ANY, AS_STORED, DICOM, OCTETS, ZIP, Wanted
 from fhirserver.imaging.rendering.syntaxes import ALIASES, MEDIA_TYPES, NATIVE
 from fhirserver.imaging.rendering.transcode import COMPRESSED, MADE
 from fhirserver.imaging.rendering.wish import FORMATS, Format
@@ -33,13 +33,16 @@ def instances_as(ranges: Sequence[Wanted], *, is_one: bool) -> Choice:
     Raises `NotAcceptable`.
     """
     for one in ranges:
+        if one.type == ZIP and one.in_parts is False:
+            syntax = one.transfer_syntax or EXPLICIT_LITTLE
+            return Choice(False, ZIP, None if syntax == AS_STORED else syntax)
         if not one.takes(DICOM) or (one.in_parts is False and not is_one):
             continue
         syntax = one.transfer_syntax or EXPLICIT_LITTLE
         in_parts = one.in_parts is not False
         return Choice(in_parts, DICOM, None if syntax == AS_STORED else syntax)
     raise NotAcceptable(
-        f"Instances are to be had as multipart/related of {DICOM}"
+        f"Instances are to be had as multipart/related of {DICOM}, as {ZIP}"
         f"{', or as ' + DICOM if is_one else ''}."
     )
 

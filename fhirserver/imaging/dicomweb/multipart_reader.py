@@ -22,7 +22,7 @@ _MAX_PREAMBLE: Final = 64 * 1024
 _MAX_PADDING: Final = 1024
 # RFC 2046, 5.1.1; others send more characters than there are named, and more than 70 (Orthanc).
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=?@\[\]{}!#$%&*^`|~ ]{0,199}[^\s]", re.ASCII)
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*?)[ \t]*", re.DOTALL)
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*+:(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,5 +162,7 @@ def _headers(head: bytes) -> Mapping[str, str]:
         found = _FIELD.fullmatch(line)
         if not found or b"\x00" in line:
             raise Invalid("A part of the multipart body has a header that is none.")
-        headers.setdefault(found[1].decode("ascii").lower(), found[2].decode("latin-1"))
+        headers.setdefault(
+            found[1].decode("ascii").lower(), found[2].strip(b" \t").decode("latin-1")
+        )
     return headers

@@ -125,9 +125,7 @@ async def in_parts(
     """Instances in parts. That the first can be had as chosen is known before the answer begins."""
     writer = MultipartWriter(boundary, DICOM)
     first = await objects.file(retrieved.instances[0], retrieved, choice)
-    for held in retrieved.instances[1:]:
-        if not is_made(choice, held.transfer_syntax):
-            raise _not_so(held.transfer_syntax)
+    check_all(retrieved, choice)
     heads = [_head(writer, held, choice, base) for held in retrieved.instances]
     length = None
     if all(choice.transfer_syntax in (None, one.transfer_syntax) for one in retrieved.instances):
@@ -145,6 +143,13 @@ async def in_parts(
         yield writer.end
 
     return Streamed(200, [(b"content-type", writer.content_type)], pieces(), length)
+
+
+def check_all(retrieved: Retrieved, choice: Choice) -> None:
+    """Raises `NotAcceptable` where one of the instances cannot be had as chosen."""
+    for held in retrieved.instances:
+        if not is_made(choice, held.transfer_syntax):
+            raise _not_so(held.transfer_syntax)
 
 
 def _head(writer: MultipartWriter, held: Held, choice: Choice, base: str) -> bytes:

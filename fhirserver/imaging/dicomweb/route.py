@@ -41,6 +41,11 @@ class Route(NamedTuple):
     path: str = ""
 
     @property
+    def uid(self) -> str:
+        """Of the study, series or instance that is named; empty where none is."""
+        return self.instance or self.series or self.study or ""
+
+    @property
     def methods(self) -> tuple[str, ...]:
         """What may be done there."""
         if self.resource == "search" and self.level == "study":

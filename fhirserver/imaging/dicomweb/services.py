@@ -12,6 +12,7 @@ from fhirserver.blobs.port import Blobs
 from fhirserver.imaging.dicomweb.accept import (
     DICOM,
     DICOM_XML,
+    ZIP,
     in_xml,
     wanted,
 )
@@ -32,6 +33,7 @@ from fhirserver.imaging.dicomweb.response import Streamed
 from fhirserver.imaging.dicomweb.search import matches
 from fhirserver.imaging.dicomweb.store import Storing
 from fhirserver.imaging.dicomweb.wado_uri import uri_request
+from fhirserver.imaging.dicomweb.zipped import in_zip
 from fhirserver.imaging.rendering.processes import Processes
 from fhirserver.imaging.rendering.wish import Wish
 from fhirserver.interactions.request import Answer, Request
@@ -63,6 +65,7 @@ class Services:
         self._now = now
         self._edge = edge
         self._store_limit = store_limit
+        self._processes = processes
         images = Images(blobs)
         self._images = images
         self._objects = Objects(images, processes)
@@ -93,6 +96,7 @@ class Services:
             self._now,
             Source(address=asked.origin.address),
             asked.target.study,
+            self._processes,
         )
         pieces = body_pieces(receive, asked.headers, self._store_limit, self._edge.body.seconds)
         outcomes = await storing.take(pieces, asked.headers.get(b"content-type"))
@@ -149,6 +153,8 @@ class Services:
             ),
         )
         if target.resource == "objects":
+            if choice.type == ZIP:
+                return await in_zip(self._objects, retrieved, choice, target.uid)
             if not choice.in_parts:
                 return await self._file(asked, retrieved, ranges)
             return await in_parts(self._objects, retrieved, choice, _boundary(), asked.base)

@@ -7,21 +7,38 @@ answer, and the others are stored all the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
 
 from fhirserver.archive.port import Source
 from fhirserver.blobs.port import Blobs
 from fhirserver.dicom.identity import Identity
 from fhirserver.dicom.unreadable import Unreadable
-from fhirserver.errors import FhirError, Invalid, TooLarge, Unavailable, UnsupportedMediaType
-from fhirserver.imaging.dicomweb.accept import DICOM, MULTIPART, ContentType, content_type
+from fhirserver.errors import (
+    FhirError,
+    Forbidden,
+    Invalid,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Unprocessable,
+    UnsupportedMediaType,
+)
+from fhirserver.imaging.dicomweb.accept import (
+    DICOM,
+    DICOM_JSON,
+    DICOM_XML,
+    MULTIPART,
+    ContentType,
+    content_type,
+)
+from fhirserver.imaging.dicomweb.assembly import Assembly, BulkPart, DocumentPart
 from fhirserver.imaging.dicomweb.incoming import Incoming
 from fhirserver.imaging.dicomweb.multipart_reader import (
+    Event,
     MultipartReader,
     PartBegins,
     PartData,
-    PartEnds,
 )
 from fhirserver.imaging.dicomweb.store_response import (
     CANNOT_UNDERSTAND,
@@ -31,10 +48,15 @@ from fhirserver.imaging.dicomweb.store_response import (
     PROCESSING_FAILURE,
     Outcomes,
 )
+from fhirserver.imaging.rendering.processes import Processes
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.operations.imaging.store import Begin, Received, Transfer
 
-_TAKEN: Final = f"Send instances as {DICOM}, one alone or several in {MULTIPART}."
+_TAKEN: Final = (
+    f"Send instances as {DICOM}, one alone or several in {MULTIPART}, "
+    f"or their metadata as {DICOM_JSON} or {DICOM_XML} in {MULTIPART} with their bulk data."
+)
+_TYPES: Final = (DICOM, DICOM_JSON, DICOM_XML)
 _TOGETHER: Final = 16  # instances whose blobs are made durable at the same time
 _GATHERED: Final = 4 * 2**20  # bytes of them that are not written yet, at the most
 
@@ -57,7 +79,9 @@ class Storing:
         now: Callable[[], int],
         source: Source,
         study: str | None,
+        processes: Processes,
     ) -> None:
+        self._processes = processes
         self._dispatch = dispatch
         self._make = make
         self._blobs = blobs
@@ -84,7 +108,7 @@ class Storing:
             if kind.type == DICOM:
                 await self._one(body)
             else:
-                await self._parts(body, kind.parameters.get("boundary", ""))
+                await self._parts(body, kind)
             await self._settled()
         finally:
             for task in self._finishing:
@@ -105,30 +129,40 @@ class Storing:
             await part.abort()
             raise
 
-    async def _parts(self, body: AsyncIterator[bytes], boundary: str) -> None:
-        reader = MultipartReader(boundary)
-        part: _Part | None = None
+    async def _parts(self, body: AsyncIterator[bytes], kind: ContentType) -> None:
+        reader = MultipartReader(kind.parameters.get("boundary", ""))
+        assembly: Assembly | None = None
+        if kind.parameters.get("type", DICOM).lower() != DICOM:
+            assembly = Assembly(self._processes, self._incoming, self.finish_later, self.fail)
+        part: AnyPart | None = None
         try:
             async for piece in body:
                 for event in reader.feed(piece):
                     if isinstance(event, PartBegins):
-                        part = _Part(self, event.headers.get("content-type"))
-                    elif isinstance(event, PartData):
-                        assert part is not None
-                        await part.write(event.data)
-                    elif isinstance(event, PartEnds):
-                        assert part is not None
-                        await part.end()
-                        part = None
+                        part = self._part(assembly, event.headers)
+                    elif part is not None:
+                        part = await _fed(part, event)
             reader.close()
-        except Invalid:
+            if assembly is not None:
+                await assembly.end()
+        except Invalid as error:
             if not self._transfers:
                 raise
             # The good ones stay stored, so they have to be told of.
-            self.outcomes.unread.append(CANNOT_UNDERSTAND)
+            self.fail(None, error)
         finally:
             if part is not None:
                 await part.abort()
+            if assembly is not None:
+                await assembly.abort()
+
+    def _part(self, assembly: Assembly | None, headers: Mapping[str, str]) -> AnyPart | None:
+        if assembly is not None:
+            return assembly.part(headers)
+        return _Part(self, headers.get("content-type"))
+
+    def _incoming(self) -> Incoming:
+        return Incoming(self._blobs, self.admit)
 
     async def admit(self, identity: Identity) -> None:
         """Leave of the gate to add to the study. Raises what it raises."""
@@ -173,10 +207,15 @@ class Storing:
 
     def refuse(self, incoming: Incoming, error: FhirError) -> None:
         """Takes down that an instance was not stored."""
+        self.fail(incoming.identity, error)
+
+    def fail(self, identity: Identity | None, error: FhirError) -> None:
+        """The same where it is known otherwise what it is, if it is. Raises the gate's refusals."""
+        if isinstance(error, (Forbidden, Unauthenticated)):
+            raise error
         reason = _REASONS.get(type(error), PROCESSING_FAILURE)
-        if isinstance(error, Unreadable):
+        if isinstance(error, (Unreadable, Unprocessable, Invalid)):
             reason = CANNOT_UNDERSTAND
-        identity = incoming.identity
         if identity is None:
             self.outcomes.unread.append(reason)
         else:
@@ -241,10 +280,22 @@ class _Part:
             await incoming.abort()
 
 
+AnyPart: TypeAlias = _Part | DocumentPart | BulkPart
+
+
+async def _fed(part: AnyPart, event: Event) -> AnyPart | None:
+    """The part, to be fed on; None where it ended."""
+    if isinstance(event, PartData):
+        await part.write(event.data)
+        return part
+    await part.end()
+    return None
+
+
 def _kind(header: bytes | None) -> ContentType:
     kind = content_type(header)
     if kind is None or kind.type not in (DICOM, MULTIPART):
         raise UnsupportedMediaType(_TAKEN)
-    if kind.type == MULTIPART and kind.parameters.get("type", DICOM).lower() != DICOM:
+    if kind.type == MULTIPART and kind.parameters.get("type", DICOM).lower() not in _TYPES:
         raise UnsupportedMediaType(_TAKEN)
     return kind

@@ -74,7 +74,9 @@ def _windowed(pixels: NDArray[Any], dataset: Dataset, asked: Window | None) -> N
     if pixels.dtype.kind in "iub" and high - low < 1 << _TABLE_BITS:
         values = np.arange(low, high + 1, dtype=np.int64)
         shown = _shown(values, (low, high), dataset, asked)
-        taken: NDArray[np.uint8] = shown[np.clip(pixels, low, high).astype(np.int64) - low]
+        places = np.subtract(pixels, low, dtype=np.intp)
+        # What only pads may lie beyond both ends.
+        taken: NDArray[np.uint8] = shown.take(places, mode="clip")
         return taken
     return _shown(pixels, (low, high), dataset, asked)
 

@@ -37,8 +37,8 @@ _DECODERS: Final = {
     f"{_JPEG}203": "pylibjpeg",
     "1.2.840.10008.1.2.5": "pydicom",
 }
-DECODED: Final = frozenset(_DECODERS)
-"""The transfer syntaxes whose compressed frames can be decoded."""
+_EXTENDED: Final = f"{_JPEG}51"  # with 12 bits
+_JPEG_XL: Final = frozenset({f"{_JPEG}110", f"{_JPEG}111", f"{_JPEG}112"})
 # What frames are decoded and shown by: group 0028, and these (each element costs time).
 _BESIDE: Final = frozenset({0x00080016, 0x20500020})
 _IN_GROUPS: Final = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
@@ -93,7 +93,10 @@ def decoded(dataset: Dataset, *, raw: bool = False) -> NDArray[np.generic]:
     """
     from pydicom.pixels.utils import pixel_array
 
-    codec = _DECODERS.get(str(dataset.file_meta.TransferSyntaxUID), "")
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    if syntax in _JPEG_XL or (syntax == _EXTENDED and dataset.get("BitsStored") == 12):
+        return _by_imagecodecs(dataset, syntax)
+    codec = _DECODERS.get(syntax, "")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -106,6 +109,34 @@ def decoded(dataset: Dataset, *, raw: bool = False) -> NDArray[np.generic]:
     except Exception as error:
         # Not its text: it may quote the data set.
         raise Unprocessable("The pixels of the instance cannot be decoded.") from error
+
+
+def _by_imagecodecs(dataset: Dataset, syntax: str) -> NDArray[np.generic]:
+    """What pydicom has no decoder for (docs/adr/0077). Raises `Unprocessable`, `TooLarge`."""
+    from pydicom.encaps import get_frame
+
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    try:
+        import imagecodecs
+
+        if syntax == _EXTENDED:
+            found: NDArray[np.generic] = imagecodecs.jpeg8_decode(frame)
+        else:
+            found = imagecodecs.jpegxl_decode(frame, numthreads=1)
+    except MemoryError:
+        raise TooLarge("The frame is larger than what is decoded here.") from None
+    except Exception as error:
+        raise Unprocessable("The pixels of the instance cannot be decoded.") from error
+    samples = int(dataset.get("SamplesPerPixel", 1) or 1)
+    shape = (int(dataset.Rows), int(dataset.Columns), samples)
+    width = int(dataset.BitsAllocated)
+    if found.shape not in (shape, shape[:2] if samples == 1 else shape) or width not in (8, 16):
+        raise Unprocessable("The pixels of the instance are not those that it tells.")
+    values = found.reshape(shape[:2] if samples == 1 else shape).astype(f"<u{width // 8}")
+    if dataset.get("PixelRepresentation") == 1:
+        unused = width - int(dataset.BitsStored)
+        return (values << unused).view(f"<i{width // 8}") >> unused
+    return values
 
 
 def decompressed(dataset: Dataset) -> None:

@@ -76,14 +76,9 @@ def header_in(header: bytes, frame: bytes, encapsulated: bool, target: str, fram
                 dataset[name] = one[name]
     length = 0
     if target not in COMPRESSED:
-        length = _native_length(dataset, frames)
+        length = pixels_length(dataset, frames)
     dataset.file_meta.TransferSyntaxUID = UID(target)
     return _written(dataset) + _pixel_element(dataset, target, length)
-
-
-def native_length(header: bytes) -> int:
-    """How many bytes a native frame has after decoding."""
-    return _native_length(dataset_of(header), 1)
 
 
 def whole(data: bytes, source: str, target: str) -> bytes:
@@ -136,7 +131,8 @@ def _compressed(dataset: Dataset, target: str) -> None:
         raise Unprocessable("The pixels of the instance cannot be compressed so.") from error
 
 
-def _native_length(dataset: Dataset, frames: int) -> int:
+def pixels_length(dataset: Dataset, frames: int) -> int:
+    """How many bytes so many native frames have, by the attributes of the data set."""
     bits = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated)
     samples = int(dataset.get("SamplesPerPixel", 1) or 1)
     if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":

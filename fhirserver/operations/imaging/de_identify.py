@@ -26,6 +26,7 @@ from fhirserver.dicom.header import read_header
 from fhirserver.dicom.identity import identity_of
 from fhirserver.dicom.mapping.issuers import DICOM_UID
 from fhirserver.dicom.part10 import read_file_meta, written_file_meta
+from fhirserver.dicom.pixels import Pixels, decoded_pixels
 from fhirserver.errors import Fault, Invalid, NotFound, Unprocessable
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Answer, Request
@@ -40,7 +41,11 @@ if TYPE_CHECKING:
 URL: Final = "urn:uuid:6f0b1f0e-8a55-4b35-9f3a-2f1c6f7d5a10"
 
 _LARGEST: Final = 128 * 2**20
-"""Bytes of an instance that is held in memory while it is changed."""
+"""Bytes that are held in memory while they are changed: what stands before the pixels, or all of
+an instance that is deflated or has none."""
+_BEGINNING: Final = 4096  # bytes of the element of pixels, by which the header knows it
+_DELIMITER: Final = b"\xfe\xff\xdd\xe0"
+_ITEM: Final = b"\xfe\xff\x00\xe0"
 
 _RETAIN: Final = {
     "patient-characteristics": "patient",
@@ -64,7 +69,7 @@ async def run(context: Context, request: Request) -> Answer:
     found = await _retrieved(context, request, _study_uid(resource))
     async for held, header in found.headers():
         pixels.refuse(msgspec.json.decode(header), unknown=unknown)
-        if held.size > _LARGEST:
+        if _held_size(held) > _LARGEST:
             raise Unprocessable("An instance is too large to be de-identified here.")
     await _record(context, request, resource)
     copy = _Copying(context, found.blobs, options, await context.pseudonyms())
@@ -102,6 +107,9 @@ class _Copying:
         return transfer
 
     async def _one(self, held: Held) -> Received:
+        place = decoded_pixels(held.frames)
+        if place is not None:
+            return await self._with_pixels(held, place)
         file = await self._blobs.get(held.blob)
         file, start = await asyncio.to_thread(changed, file, self._options, self._key)
         header = read_header(file, held.transfer_syntax, start=start)
@@ -109,9 +117,45 @@ class _Copying:
         identity = identity_of(header)
         return Received(stored, header, identity, held.transfer_syntax, start, self._context.now())
 
+    async def _with_pixels(self, held: Held, place: Pixels) -> Received:
+        """Its pixels go from blob to blob as they are; what stands behind them goes."""
+        source = await self._blobs.get(held.blob, 0, place.element)
+        front, start = await asyncio.to_thread(changed, source, self._options, self._key)
+        end = await self._end(held, place)
+        first = await self._blobs.get(
+            held.blob, place.element, min(end, place.element + _BEGINNING)
+        )
+        header = read_header(front + first, held.transfer_syntax, whole=False, start=start)
+        async with self._blobs.writing() as blob:
+            await blob.write(front)
+            async for piece in self._blobs.read(held.blob, place.element, end):
+                await blob.write(piece)
+            stored = await blob.commit()
+        identity = identity_of(header)
+        return Received(stored, header, identity, held.transfer_syntax, start, self._context.now())
+
+    async def _end(self, held: Held, place: Pixels) -> int:
+        """Where the element of pixels ends: compressed ones, by going from item to item."""
+        if place.length is not None:
+            return place.value + place.length
+        at = place.value
+        while at + 8 <= held.size:
+            head = await self._blobs.get(held.blob, at, at + 8)
+            at += 8 + int.from_bytes(head[4:], "little")
+            if head[:4] == _DELIMITER:
+                return at
+            if head[:4] != _ITEM:
+                break
+        raise Unprocessable("The pixels of an instance are not in order.")
+
+
+def _held_size(held: Held) -> int:
+    place = decoded_pixels(held.frames)
+    return held.size if place is None else place.element
+
 
 def changed(file: bytes, options: Options, key: bytes) -> tuple[bytes, int]:
-    """A DICOM file de-identified, and where its data set begins."""
+    """A DICOM file de-identified, and where its data set begins; it may end before its pixels."""
     from pydicom import dcmread
     from pydicom.filewriter import dcmwrite
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fhirserver.dicom.matching import key, matches, sequence_key
+from fhirserver.dicom.matching.match import pattern_of
 
 
 def said(tag: str, vr: str, text: str, value: Any, *, fuzzy: bool = False) -> bool:
@@ -131,3 +135,14 @@ def test_day_and_time_together(date: str, time: str, matched: bool) -> None:
     wanted = [one for one in keys if one is not None]
     assert matches(wanted, data, combined=True) is matched
     assert matches(wanted, data) is (time in ("100000", "120000"))
+
+
+@given(st.text("ab*?", max_size=8), st.text("ab", max_size=10))
+def test_wild_cards_mean_what_they_mean_elsewhere(pattern: str, text: str) -> None:
+    simple = "".join({"*": ".*", "?": "."}.get(c, c) for c in pattern)
+    assert bool(pattern_of(pattern).fullmatch(text)) == bool(re.fullmatch(simple, text, re.DOTALL))
+
+
+def test_many_wild_cards_cost_no_more_than_their_length() -> None:
+    """One that gave back what it took would not end in years."""
+    assert not pattern_of("*a" * 30 + "*b").fullmatch("a" * 10_000)

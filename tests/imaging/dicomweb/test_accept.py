@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,3 +135,34 @@ def test_content_types() -> None:
     )
     assert content_type(b"none") is None
     assert content_type(None) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"a/b;" + b" " * 8000 + b'"x"',
+        b"a/b;" + b"\t " * 4000 + b'"',
+        b'"' + b'\\"' * 4000,
+        b"a/b;" + b"x=y;" * 1900 + b'"',
+        b'a/b;x="' + b"\\" * 8000,
+        b"," * 8000,
+        b"a/b=" + b" " * 8000 + b"=",
+    ],
+)
+def test_no_header_costs_more_than_its_length(header: bytes) -> None:
+    """Read in a process that has a second of processor time; the worst took minutes."""
+    code = (
+        "import resource, sys\n"
+        "from fhirserver.errors import FhirError\n"
+        "from fhirserver.imaging.dicomweb.accept import content_type, wanted\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "seconds = int(used.ru_utime + used.ru_stime) + 2\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))\n"
+        "header = sys.stdin.buffer.read()\n"
+        "for read in (wanted, content_type):\n"
+        "    try:\n"
+        "        read(header)\n"
+        "    except FhirError:\n"
+        "        pass\n"
+    )
+    subprocess.run([sys.executable, "-c", code], input=header, check=True)

@@ -26,7 +26,7 @@ FOREIGN = {"Origin": "https://elsewhere.example.org"}
         ("GET", "/studies/1.2/nothing", 404),
         ("GET", "/studies/1.2/series/1.2/instances/1.2/frames/1/metadata", 404),
         ("GET", "/studies/not-a-uid", 400),
-        ("GET", "/studies/1.2/series/%2e%2e", 404),
+        ("GET", "/studies/1.2/series/%2e%2e", 400),
         ("PUT", "/studies", 405),
         ("DELETE", "/studies", 405),
         ("POST", "/series", 405),

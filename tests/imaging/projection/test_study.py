@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from imaging.projection.place import JANE, STUDY, Place, element, instance, row
 
+from fhirserver.dicom.mapping import imaging_study
+
 
 async def test_a_study_becomes_an_imaging_study(place: Place) -> None:
     await place.client.put(JANE)
@@ -196,3 +198,21 @@ async def test_a_study_of_thousands_of_instances_has_one_version(place: Place) -
     assert study["meta"]["versionId"] == "1"
     numbers = [one["number"] for one in study["series"][0]["instance"]]
     assert numbers == list(range(1, 2001))
+
+
+async def test_of_a_study_with_very_many_instances_some_are_listed_and_all_counted(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imaging_study, "MOST_LISTED", 4)
+    await place.add(*(instance(series, number) for series in (1, 2, 3) for number in (1, 2, 3)))
+    await place.project()
+    study = await place.study()
+    assert (study["numberOfSeries"], study["numberOfInstances"]) == (3, 9)
+    assert [one["numberOfInstances"] for one in study["series"]] == [3, 3, 3]
+    assert [len(one.get("instance", ())) for one in study["series"]] == [3, 1, 0]
+    assert len(await place.archive.held(STUDY)) == 9
+    await place.add(instance(1, 4))
+    await place.project()
+    study = await place.study()
+    assert study["numberOfInstances"] == 10
+    assert [len(one.get("instance", ())) for one in study["series"]] == [4, 0, 0]

@@ -18,6 +18,7 @@ from fhirserver.access.principal import Principal
 from fhirserver.errors import Forbidden, NotFound, Unprocessable
 from fhirserver.imaging.importing import Importer
 from fhirserver.load.journal import Journal
+from fhirserver.operations.imaging import de_identify
 
 
 class _Deaf:
@@ -134,3 +135,35 @@ async def test_it_is_an_export(
 async def test_a_study_that_is_not_there(place: Place) -> None:
     with pytest.raises(NotFound):
         await place.client.call("ImagingStudy/1.2.3/$de-identify")
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "rtdose_rle.dcm", "MR_small_bigendian.dcm"])
+async def test_pixels_go_from_blob_to_blob_and_what_is_behind_them_goes(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    source = dcmread(str(get_testdata_file(name)))
+    more = {"DataSetTrailingPadding": b"Zebulon^"}
+    if name != "rtdose_rle.dcm":
+        more["NumberOfFrames"] = 400
+        more["PixelData"] = source.PixelData * 400
+    monkeypatch.setattr(de_identify, "_LARGEST", 64 * 1024)
+    uid = await imported(place, tmp_path, name, **more)
+    found = values(await place.client.call(f"ImagingStudy/{uid}/$de-identify"))
+    copy = found["study"].removeprefix("urn:oid:")
+    held = await place.archive.held(copy)
+    assert len(held) == 2
+    for one in held:
+        file = await place.blobs.get(one.blob)
+        assert b"zebulon" not in file.lower()
+        data = dcmread(BytesIO(file))
+        assert list(data)[-1].tag == 0x7FE00010
+        assert data.PixelData == more.get("PixelData", source.PixelData)
+
+
+async def test_what_is_held_is_bounded(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(de_identify, "_LARGEST", 1024)
+    uid = await imported(place, tmp_path)
+    with pytest.raises(Unprocessable):
+        await place.client.call(f"ImagingStudy/{uid}/$de-identify")
