@@ -122,7 +122,8 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         bare = Server(Settings(data=data, auth="none"))
-        settings = Settings(data=data, auth="smart", audit="off", limit_client="1000000/second")
+        many = "1000000/second"
+        settings = Settings(data=data, auth="smart", audit="off", limit_client=many, limit_app=many)
         ours = Server(settings)
         await bare.start()
         assert await bare.status("PUT", json.dumps(PATIENT).encode()) == 201

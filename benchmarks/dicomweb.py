@@ -1,10 +1,9 @@
 """DICOMweb against Orthanc's with the same 500 instances of 512 x 512, in the same run.
 
-    python benchmarks/dicomweb.py [--seconds 3] [--rounds 3] [--connections 1,4] [--large 419]
+    python benchmarks/dicomweb.py [--seconds 3] [--rounds 3] [--connections 1,4]
 
-Each round measures ours, Orthanc, ours. Needs Debian's `orthanc` and `orthanc-dicomweb`. The last
-lines are the peak of our memory (without that of the processes that decode), before and after an
-object of so many megabytes was stored, and retrieved as it is, transcoded and frame by frame.
+Each round measures ours, Orthanc, ours. Needs Debian's `orthanc` and `orthanc-dicomweb`. What an
+object of hundreds of megabytes costs in memory, `dicomweb_memory.py` measures.
 """
 
 from __future__ import annotations
@@ -76,9 +75,6 @@ def main() -> None:
             print(f"memory when filled {ours.resident_megabytes('VmHWM'):.0f} MB")
             for connections in map(int, options.connections.split(",")):
                 compare(ours, theirs, questions(instances), connections, options)
-        if options.large:
-            with fhirserver(Path(folder) / "large") as ours:
-                large(ours, options.large)
 
 
 def made(studies: int, instances: int) -> list[Instance]:
@@ -219,37 +215,6 @@ def _receive(connection: socket.socket, buffer: memoryview) -> bool:
     return False
 
 
-def large(server: ServerProcess, megabytes: int) -> None:
-    """Stores and retrieves an object of many frames."""
-    dataset = pydicom.dcmread(pydicom.data.get_testdata_file("CT_small.dcm"))
-    dataset.Rows = dataset.Columns = 512
-    dataset.NumberOfFrames = frames = max(1, megabytes * 1_000_000 // (512 * 512 * 2))
-    dataset.SOPInstanceUID = generate_uid()
-    dataset.StudyInstanceUID = generate_uid()
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    dataset.PixelData = bytes(512 * 512 * 2) * frames
-    out = io.BytesIO()
-    dataset.save_as(out, enforce_file_format=True)
-    before = server.resident_megabytes()
-    store(server, out.getvalue())
-    peak = server.resident_megabytes("VmHWM")
-    print(f"{len(out.getvalue()) / 1e6:.0f} MB stored, peak {peak:.0f} MB (before {before:.0f})")
-    path = f"/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
-    path += f"/instances/{dataset.SOPInstanceUID}"
-    everything = ",".join(map(str, range(1, frames + 1)))
-    for name, below, accept in (
-        ("as stored", "", AS_STORED),
-        ("in implicit VR", "", "application/dicom; transfer-syntax=1.2.840.10008.1.2"),
-        ("all frames", f"/frames/{everything}", FRAMES),
-        ("bulk data", "/bulkdata/7FE00010", "application/octet-stream"),
-    ):
-        started = time.perf_counter()
-        length = fetched(server, f"/dicom-web{path}{below}", accept)
-        seconds = time.perf_counter() - started
-        peak = server.resident_megabytes("VmHWM")
-        print(f"{name:15} {length / 1e6:.0f} MB in {seconds:.2f} s, peak {peak:.0f} MB")
-
-
 def fetched(server: ServerProcess, path: str, accept: str) -> int:
     """How long an answer is, which is not held."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)
@@ -325,7 +290,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--connections", default="1,4")
     parser.add_argument("--studies", type=int, default=5)
     parser.add_argument("--instances", type=int, default=500)
-    parser.add_argument("--large", type=int, default=419, help="megabytes; 0: none")
     return parser.parse_args()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
+from fhirserver.access.principal import Principal
 from fhirserver.app.counting import counted_at
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import request_ids
@@ -12,15 +14,17 @@ from fhirserver.app.pages import send_page
 from fhirserver.app.running import Running, open_running
 from fhirserver.app.tenants import TenantTable
 from fhirserver.app.warm import collect_garbage_seldom, warm_up
+from fhirserver.audit.recorder import MINOR, Event, Origin
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Forbidden, Unavailable
 from fhirserver.imaging.rendering.processes import Processes
 from fhirserver.rest.asgi import Application, Receive, Scope, Send
 from fhirserver.rest.asked import wanted_format
 from fhirserver.rest.negotiation import refusal_type
+from fhirserver.rest.peer import address_of
 from fhirserver.rest.reply import Reply, refused, send_reply
-from fhirserver.rest.shield import Shield
-from fhirserver.rest.throttle import Limits, Throttle
+from fhirserver.rest.shield import REQUEST_ID, Shield
+from fhirserver.rest.throttle import Exceeded, Group, Limits, Throttle
 from fhirserver.settings import Settings, is_loopback
 
 _TENANTS: Final = "/t/"
@@ -34,10 +38,15 @@ def create_app(settings: Settings | None = None) -> Application:
     return _Application(settings or Settings())
 
 
-def _limited(application: Application, settings: Settings) -> Application:
+def _limited(application: Application, settings: Settings, exceeded: Exceeded) -> Application:
     """The application for so many requests. Raises `NotRunnable` without a driver of Redis."""
-    limits = Limits(settings.limit_anonymous, settings.limit_client, counted_at(settings))
-    return Throttle(application, limits)
+    limits = Limits(
+        settings.limit_anonymous,
+        settings.limit_client,
+        settings.limit_app,
+        counted_at(settings),
+    )
+    return Throttle(application, limits, exceeded)
 
 
 class _Application:
@@ -48,7 +57,7 @@ class _Application:
         self._pictures = Processes(settings.picture_processes)
         answer: Application = self._answer
         if settings.limits_requests:
-            answer = _limited(answer, settings)
+            answer = _limited(answer, settings, self._exceeded)
         self._shielded = Shield(answer, request_ids(), settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,6 +99,23 @@ class _Application:
         except FhirError as error:  # of the tenant: an edge raises none
             await send_reply(_refused(scope, error), send, head=scope["method"] == "HEAD")
 
+    async def _exceeded(self, scope: Scope, group: Group, principal: Principal | None) -> None:
+        """Records that somebody asked for too much, in the trail of the tenant that was asked.
+
+        No tenant is opened for it: what is refused must cost little.
+        """
+        running, open_tenants = self._running, self._tenants
+        path = scope["path"]
+        if running is None or open_tenants is None:
+            return
+        if path.startswith(_TENANTS):
+            ready = open_tenants.ready(path[len(_TENANTS) :].partition("/")[0])
+            if ready is not None:
+                with ready as tenant:
+                    await _record_exceeded(tenant, scope, group, principal)
+                return
+        await _record_exceeded(running, scope, group, principal)
+
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await receive()
@@ -118,6 +144,20 @@ class _Application:
         await running.close()
         self._pictures.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _record_exceeded(
+    running: Running, scope: Scope, group: Group, principal: Principal | None
+) -> None:
+    if principal is not None and principal.tenant != running.tenant:
+        principal = None  # one tenant's trail does not tell of another's users
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    origin = Origin(address_of(scope), host.decode("latin-1"), str(scope.get(REQUEST_ID, "")))
+    event = Event(
+        "limit-exceeded", MINOR, principal=principal, origin=origin, detail=(("limit", group),)
+    )
+    with suppress(FhirError):  # refused it is in any case, and nothing is told
+        await running.recorder.record(event)
 
 
 def _is_from_here(scope: Scope) -> bool:

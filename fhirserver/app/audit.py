@@ -11,8 +11,10 @@ from fhirserver.app.keys import audit_key
 from fhirserver.audit.chain import TYPE
 from fhirserver.audit.checkpoint import Checkpoints
 from fhirserver.audit.event import KEPT
+from fhirserver.audit.journal import FOLDER, Journal
 from fhirserver.audit.recorder import Event
 from fhirserver.audit.segment import Segments
+from fhirserver.audit.shelf import RecordShelf, Shelf
 from fhirserver.audit.trail import Trail
 from fhirserver.audit.verify import Verification
 from fhirserver.definitions.packaged import packaged
@@ -40,7 +42,14 @@ def checkpoints_of(settings: Settings, store: ServerStore) -> Checkpoints:
 def segments_of(settings: Settings, store: ServerStore) -> Segments:
     """What is recorded and not filed yet."""
     entries = Indexer(definitions_of(settings)).entries
-    return Segments(store, store.records, entries, key_of(settings))
+    return Segments(store, _shelf_of(settings, store), entries, key_of(settings))
+
+
+def _shelf_of(settings: Settings, store: ServerStore) -> Shelf:
+    """Processes on other machines have the records only; one's own disk is faster."""
+    if settings.is_mongodb:
+        return RecordShelf(store.records)
+    return Journal(settings.data / "audit" / FOLDER)
 
 
 def trail_of(settings: Settings, store: ServerStore) -> Trail:

@@ -70,6 +70,7 @@ class Authorization:
         self._brands = Brands(dispatch, self.server.addresses, settings.brand, tenant, now)
         cookies = "" if tenant == DEFAULT_TENANT else tenant
         self.place = place_of(settings, self.identity, recorder, fhir_base, tenant, cookies)
+        self._idle = self.place.idle
         self.interaction = interaction_of(
             settings, self.server, self.place.browser, dispatch, access, definitions
         )
@@ -86,6 +87,13 @@ class Authorization:
             *sign_in_edge(settings, store, self.place),
         ]
         return Starlette(routes=routes)
+
+    def start(self) -> None:
+        """Locks idle sessions from now on."""
+        self._idle.start()
+
+    async def stop(self) -> None:
+        await self._idle.stop()
 
     async def authenticate(self, headers: Mapping[bytes, bytes], method: str, url: str) -> Grant:
         """What the sender of a request may do. Raises `Unauthenticated`, `Forbidden`."""

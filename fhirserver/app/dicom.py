@@ -20,9 +20,11 @@ from typing import Final
 
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.ids import now, request_ids
+from fhirserver.app.imaging import open_imaging
 from fhirserver.app.open_tenants import OpenTenants
 from fhirserver.app.projection import issuers_of
 from fhirserver.app.running import Running, open_running
+from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
 from fhirserver.app.warm import collect_garbage_seldom
 from fhirserver.errors import FhirError, NotFound
@@ -31,6 +33,7 @@ from fhirserver.imaging.dimse.peers import COMMITMENTS, CalledTitles, Peers
 from fhirserver.imaging.dimse.serving import Hosted, Serving
 from fhirserver.imaging.dimse.session import Called, Limits
 from fhirserver.imaging.dimse.tls import client_tls
+from fhirserver.operations.imaging.planned import keep_parameters
 from fhirserver.settings import Settings
 
 _LOG = logging.getLogger("fhirserver.imaging")
@@ -44,10 +47,11 @@ _REPORTING: Final = 1.0  # seconds between looks at what is to be reported
 class _Port:
     """The tenants of the process by their called AE titles."""
 
-    def __init__(self, settings: Settings, running: Running, tenants: OpenTenants) -> None:
+    def __init__(self, settings: Settings, running: Running) -> None:
         self._settings = settings
         self._running = running
-        self._tenants = tenants
+        self._table = TenantTable(running.store.records)
+        self._tenants = OpenTenants(settings, self._table)
         self._titles = CalledTitles(running.store.records)
         self._loop = asyncio.get_running_loop()
         self._tls = client_tls_of(settings)
@@ -55,6 +59,7 @@ class _Port:
             silence=float(settings.dicom_silence), private=settings.dicom_private_classes
         )
         self._called = {settings.dicom_aet}
+        self._searchable: set[str] = set()
         self.most = settings.dicom_associations
 
     def serving(self) -> Serving:
@@ -73,10 +78,10 @@ class _Port:
         return asyncio.run_coroutine_threadsafe(self._find(title), self._loop).result()
 
     async def report(self) -> None:
-        """Tells peers what became of their requests for storage commitment, until cancelled.
-
-        Those of tenants that were called since the process began.
-        """
+        """Tells peers what became of their requests for storage commitment, until cancelled:
+        those of tenants that were called since the process began, or that it left unfinished."""
+        with suppress(FhirError):  # else they go on when they are called
+            await self._resume()
         while True:
             for title in sorted(self._called):
                 try:
@@ -84,6 +89,16 @@ class _Port:
                 except FhirError as error:
                     _LOG.warning("storage commitments wait: %s", type(error).__name__)
             await asyncio.sleep(_REPORTING)
+
+    async def _resume(self) -> None:
+        """Takes up the tenants whose peers wait for a report, or studies for their projection."""
+        for title, name in await self._titles.all():
+            held = await self._table.get(name)
+            if held is None or held.tenant.state != "active":
+                continue
+            with suppress(FhirError, ValueError):
+                if await _waits(held.tenant.settings_by(self._settings)):
+                    self._called.add(title)
 
     async def _report(self, title: str) -> None:
         hosted = await self._find(title)
@@ -99,6 +114,10 @@ class _Port:
             await Reporter(hosted.called).step()
         finally:
             hosted.leave()
+
+    async def close(self) -> None:
+        """Closes the tenants that were called."""
+        await self._tenants.close()
 
     async def _find(self, title: str) -> Hosted | None:
         if title == self._settings.dicom_aet:
@@ -122,10 +141,14 @@ class _Port:
             leave()
             return None
         self._called.add(title)
+        base = await running.base()
+        if running.tenant not in self._searchable:
+            self._searchable.add(running.tenant)
+            await keep_parameters(running.dispatch, base)
         called = Called(
             tenant=running.tenant,
             title=title,
-            base=await running.base(),
+            base=base,
             peers=Peers(running.store.records, now=now),
             dispatch=running.dispatch,
             loop=self._loop,
@@ -152,11 +175,11 @@ async def serve(settings: Settings, listener: socket.socket, stops: asyncio.Even
             raise NotRunnable("this store has no archive of DICOM instances beside it")
         # The server has jobs and projection of its own; nobody else may have other tenants open.
         await running.start(settings.base_url or "", works=False)
-        tenants = OpenTenants(settings, TenantTable(running.store.records))
+        port = _Port(settings, running)
         try:
-            await _serve(_Port(settings, running, tenants), listener, tls, stops)
+            await _serve(port, listener, tls, stops)
         finally:
-            await tenants.close()
+            await port.close()
     finally:
         await running.close()
 
@@ -175,6 +198,21 @@ async def _serve(
         reporting.cancel()
         with suppress(asyncio.CancelledError):
             await reporting
+
+
+async def _waits(settings: Settings) -> bool:
+    """Whether a tenant has something unfinished that nobody else takes up."""
+    store = await open_store(settings)
+    try:
+        if await store.records.list(COMMITMENTS):
+            return True
+        imaging = await open_imaging(settings, store)
+        try:
+            return bool(await imaging.archive.changed(1))
+        finally:
+            await imaging.close()
+    finally:
+        await store.close()
 
 
 def tls_of(settings: Settings) -> ssl.SSLContext | None:

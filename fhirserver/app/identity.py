@@ -88,7 +88,7 @@ def sign_in_edge(settings: Settings, store: ServerStore, place: Place) -> list[B
         id: Client(provider, now=now, secret=_secret(provider))
         for id, provider in _providers(settings).items()
     }
-    journeys = Journeys(store.records, now=now)
+    journeys = Journeys(store.records, now=now, random=secrets.token_bytes)
     return [
         *sign_in_routes(place),
         *federation_routes(place, journeys, clients),

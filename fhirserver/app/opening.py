@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fhirserver.access.authority import Authority
 from fhirserver.app.audit import definitions_of, recorded, trail_of
-from fhirserver.app.identity import identity_of
 from fhirserver.app.ids import new_id, now
 from fhirserver.app.imaging import Imaging
 from fhirserver.app.running import Running, open_running
 from fhirserver.app.stores import open_store
 from fhirserver.app.tenants import TenantTable
 from fhirserver.audit.recorder import NotRecorded, Recorder
-from fhirserver.auth.clients import Clients
-from fhirserver.auth.signing_keys import SigningKeys
 from fhirserver.errors import NotFound, NotSupported
-from fhirserver.identity.identity import Identity
-from fhirserver.imaging.dimse.peers import Peers
+from fhirserver.imaging.dimse.peers import CalledTitles, Peers
 from fhirserver.imaging.projection.projector import Projector
 from fhirserver.indexing.registry import Known, Registry
 from fhirserver.interactions.accesses import Tallied
@@ -28,6 +24,11 @@ from fhirserver.jobs.job import Job
 from fhirserver.jobs.table import JobTable
 from fhirserver.settings import Settings
 from fhirserver.store.port import ServerStore
+
+if TYPE_CHECKING:
+    from fhirserver.auth.clients import Clients
+    from fhirserver.auth.signing_keys import SigningKeys
+    from fhirserver.identity.identity import Identity
 
 
 @asynccontextmanager
@@ -83,6 +84,16 @@ async def open_peers(settings: Settings) -> AsyncIterator[tuple[Peers, Recorder]
 
 
 @asynccontextmanager
+async def open_titles(settings: Settings) -> AsyncIterator[tuple[CalledTitles, Recorder]]:
+    """The AE titles by which tenants are called, and what changes to them are recorded with.
+
+    `settings` are the server's.
+    """
+    async with _recorded(settings) as (store, recorder):
+        yield CalledTitles(store.records), recorder
+
+
+@asynccontextmanager
 async def open_jobs(settings: Settings) -> AsyncIterator[Running]:
     """What runs on the store of the settings, jobs included, for commands that wait for one."""
     running = await open_running(settings, Tallied())
@@ -117,6 +128,9 @@ class AuthorizationRecords(NamedTuple):
 @asynccontextmanager
 async def open_authorization(settings: Settings) -> AsyncIterator[AuthorizationRecords]:
     """The clients and signing keys of the settings' tenant."""
+    from fhirserver.auth.clients import Clients
+    from fhirserver.auth.signing_keys import SigningKeys
+
     async with _recorded(settings) as (store, recorder):
         records = store.records
         yield AuthorizationRecords(
@@ -127,6 +141,8 @@ async def open_authorization(settings: Settings) -> AsyncIterator[AuthorizationR
 @asynccontextmanager
 async def open_identity(settings: Settings) -> AsyncIterator[tuple[Identity, Recorder]]:
     """The accounts of the settings' tenant, and what changes to them are recorded with."""
+    from fhirserver.app.identity import identity_of
+
     async with _recorded(settings) as (store, recorder):
         yield identity_of(settings, store), recorder
 

@@ -38,7 +38,7 @@ def projector_of(
         sender_of(settings, store.records),
         address,
     )
-    following = Following(archive, store, now)
+    following = Following(archive, store, gate, now)
     lease = Lease(store.records, secrets.token_hex(8), now)
     return Projector(archive, projection, following, lease, now)
 

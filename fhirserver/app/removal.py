@@ -14,10 +14,11 @@ import msgspec
 
 from fhirserver.app.imaging import remove_blobs
 from fhirserver.app.open_tenants import FRESH
-from fhirserver.app.opening import tenant_table, whole_store
+from fhirserver.app.opening import whole_store
 from fhirserver.app.stores import open_inner
-from fhirserver.app.tenants import Tenant, tenant_folder
+from fhirserver.app.tenants import Tenant, TenantTable, tenant_folder
 from fhirserver.export import write
+from fhirserver.imaging.dimse.peers import CalledTitles
 from fhirserver.settings import Settings
 from fhirserver.store.records import MAX_LISTED, Records
 from fhirserver.store.sealed.keys import shred
@@ -90,8 +91,13 @@ async def remove_tenant(settings: Settings, name: str) -> None:
 
     `settings` are the server's. Raises `NotFound` and `Conflict`.
     """
-    async with tenant_table(settings) as table:
+    async with whole_store(settings) as store:
+        table = TenantTable(store.records)
         await table.to_state(name, "deleting", "active", "suspended", "deleting")
+        titles = CalledTitles(store.records)
+        for title, tenant in await titles.all():
+            if tenant == name:
+                await titles.remove(title)
         await asyncio.sleep(_NOTICED)
         place: dict[str, Any] = {"data": tenant_folder(settings.data, name)}
         if not settings.is_mongodb:

@@ -6,10 +6,10 @@ Nothing here is shared with another tenant but the packaged definitions.
 from __future__ import annotations
 
 import secrets
+from typing import TYPE_CHECKING
 
 from fhirserver.access.authority import Authority
 from fhirserver.app.audit import definitions_of, trail_of
-from fhirserver.app.authorization import Authorization
 from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.imaging import Imaging, open_imaging
@@ -42,6 +42,9 @@ from fhirserver.settings import Settings
 from fhirserver.store.concepts import NO_CONCEPTS
 from fhirserver.store.port import ServerStore
 from fhirserver.store.sealed import SealedStore
+
+if TYPE_CHECKING:
+    from fhirserver.app.authorization import Authorization
 
 
 class Running:
@@ -140,6 +143,9 @@ class Running:
             self.mounts.add(FHIR_PATH, fhir)
             self._mount_dicom_web(edge)
             return
+        # Not of an open server, which has 12 MB less without.
+        from fhirserver.app.authorization import Authorization
+
         authorization = Authorization(
             self._settings,
             self.store,
@@ -190,7 +196,8 @@ class Running:
     async def start(self, base: str, *, works: bool = True) -> None:
         """Catches up with what is not indexed, where `base` is known.
 
-        With `works`, it does jobs from now on, and ImagingStudies follow the archive.
+        With `works`, it does jobs and locks idle sessions from now on, and ImagingStudies follow
+        the archive.
         """
         await self.access.load()
         if self._trail is not None:
@@ -199,6 +206,8 @@ class Running:
         if not works:
             return
         self.runner.start()
+        if self.authorization is not None:
+            self.authorization.start()
         self._projector = await self.projector()
         if self._projector is not None:
             self._projector.start()
@@ -216,6 +225,8 @@ class Running:
         if self._projector is not None:
             await self._projector.stop()
         await self.runner.stop()
+        if self.authorization is not None:
+            await self.authorization.stop()
         if self._trail is not None:
             await self._trail.close()
         if self.imaging is not None:

@@ -39,6 +39,7 @@ OF_TENANTS: Final = frozenset(
         "max_page_size",
         "openid_providers",
         "page_size",
+        "privacy_officer",
         "required_profiles",
         "update_create",
         "validation",

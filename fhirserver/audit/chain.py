@@ -16,15 +16,21 @@ from __future__ import annotations
 import hmac
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fhirserver.model.resource import Draft, redrafted
 from fhirserver.store.port import Version
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 TYPE: Final = "AuditEvent"
 LINK_URL: Final = "urn:fhirserver:StructureDefinition:audit-link"
 KEY_BYTES: Final = 32
 
+_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 _ID: Final = re.compile(r"([0-9a-f]{6})-([0-9a-f]{10})")
 _BEFORE: Final = b'"},"extension":[{"url":"%s","valueString":"' % LINK_URL.encode()
 _BEHIND: Final = b'"}]'
@@ -55,14 +61,20 @@ def genesis(key: bytes, tenant: str, lane: int) -> bytes:
 
 def link(key: bytes, before: bytes, id: str, content: bytes) -> bytes:
     """The link of an event: 32 bytes."""
-    made = _keyed(key).copy()  # half the time of `hmac.digest`
-    made.update(before + id.encode() + content)
-    return made.digest()
+    keyed = _keyed(key)
+    inner, outer = keyed[0].copy(), keyed[1].copy()
+    inner.update(before + id.encode() + content)
+    outer.update(inner.digest())
+    return outer.digest()
 
 
 @lru_cache(maxsize=64)
-def _keyed(key: bytes) -> hmac.HMAC:
-    return hmac.new(key, digestmod="sha256")
+def _keyed(key: bytes) -> tuple[_Hash, _Hash]:
+    """The two hashes of HMAC-SHA256 with the key taken in (RFC 2104, 4): half the time of
+    `hmac.digest`."""
+    padded = key.ljust(sha256().block_size, b"\0")
+    assert len(padded) == sha256().block_size
+    return sha256(padded.translate(_INNER)), sha256(padded.translate(_OUTER))
 
 
 def chained(head: bytes, content: bytes, link: bytes) -> Draft:

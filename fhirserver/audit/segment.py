@@ -1,4 +1,4 @@
-"""Segments: events of one group, durable in one record before any of their answers leaves.
+"""Segments: events of one group, durable in one write before any of their answers leaves.
 
 What an answer waits for is one small write for many events. The AuditEvents themselves are
 filed from there into the store, where they are found by search; then the segment is removed.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hmac
 import os
-from asyncio import gather
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -22,13 +21,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fhirserver.audit.chain import TYPE, Place, chained, place_of
 from fhirserver.audit.event import Made
+from fhirserver.audit.shelf import Sealed, Shelf
 from fhirserver.model.json import decode
 from fhirserver.model.resource import draft_head
 from fhirserver.search.entry import Entries
 from fhirserver.store.port import Change, Stale, Store
-from fhirserver.store.records import ABSENT, MAX_LISTED, Record, Records
-
-COLLECTION: Final = "audit.segment"
 
 
 class Linked(NamedTuple):
@@ -69,14 +66,14 @@ class Segments:
     def __init__(
         self,
         store: Store,
-        records: Records,
+        shelf: Shelf,
         entries: Callable[[dict[str, object]], Entries],
         key: bytes,
     ) -> None:
         self._key = key
         self._ciphers: dict[int, AESGCM] = {}
         self._store = store
-        self._records = records
+        self._shelf = shelf
         self._entries = entries
 
     async def keep(self, lane: int, first: int, events: Sequence[Linked]) -> Segment:
@@ -84,7 +81,7 @@ class Segments:
         segment = Segment(Place(lane, first).id, tuple(events))
         nonce = os.urandom(_NONCE)
         body = nonce + self._cipher(lane).encrypt(nonce, _packed(segment), segment.key.encode())
-        await self._records.put(COLLECTION, segment.key, body, expected=ABSENT)
+        await self._shelf.put(lane, Sealed(segment.key, body))
         return segment
 
     async def has(self, lane: int) -> bool:
@@ -95,6 +92,12 @@ class Segments:
         self, segments: Sequence[Segment], made: Sequence[Sequence[Made]] | None = None
     ) -> None:
         """Moves the events of segments into the store, in one commit, if nobody has yet."""
+        await self._file(segments, made)
+        await self._shelf.remove([segment.key for segment in segments])
+
+    async def _file(
+        self, segments: Sequence[Segment], made: Sequence[Sequence[Made]] | None = None
+    ) -> None:
         groups = [
             [self._change(event) for event in segment.events]
             if made is None
@@ -110,8 +113,6 @@ class Segments:
             for group in groups:
                 with suppress(Stale):  # another has; if not, verification finds what lies there
                     await self._commit(group)
-        # Together, so that a store that commits in groups makes one sync of them.
-        await gather(*(self._records.delete(COLLECTION, item.key) for item in segments))
 
     async def _commit(self, changes: Sequence[Change]) -> None:
         if self._store.atomic:
@@ -122,32 +123,34 @@ class Segments:
                 await self._store.commit([change])
 
     async def listed(self) -> AsyncIterator[Segment]:
-        """Those that are not filed yet, of all lanes."""
-        after = ""
-        while True:
-            page = await self._records.list(COLLECTION, after=after, count=_AT_ONCE)
-            for record in page:
-                yield self._opened(record)
-            if len(page) < _AT_ONCE:
-                return
-            after = page[-1].key
+        """Those that are not filed yet, of all lanes; and perhaps some that are."""
+        async for held in self._shelf.held():
+            for sealed in held.segments:
+                yield self._opened(sealed)
 
     async def settle(self) -> None:
-        """Files all that is not filed yet, of whatever process."""
-        async for segment in self.listed():
-            if segment.events:
-                await self.file([segment])
+        """Files all that other processes have not filed yet."""
+        async for held in self._shelf.left():
+            found = [self._opened(sealed) for sealed in held.segments]
+            whole = [segment for segment in found if segment.events]
+            for start in range(0, len(whole), _TOGETHER):
+                await self._file(whole[start : start + _TOGETHER])
+            await self._shelf.discard(held.place, [segment.key for segment in whole])
 
-    def _opened(self, record: Record) -> Segment:
-        first = place_of(record.key)
+    async def close(self) -> None:
+        """Nothing is kept any more."""
+        await self._shelf.close()
+
+    def _opened(self, sealed: Sealed) -> Segment:
+        first = place_of(sealed.key)
         if first is None:
-            return Segment(record.key, ())
-        nonce, sealed = record.body[:_NONCE], record.body[_NONCE:]
+            return Segment(sealed.key, ())
+        nonce, body = sealed.body[:_NONCE], sealed.body[_NONCE:]
         try:
-            data = self._cipher(first.lane).decrypt(nonce, sealed, record.key.encode())
+            data = self._cipher(first.lane).decrypt(nonce, body, sealed.key.encode())
         except (InvalidTag, ValueError):
-            return Segment(record.key, ())
-        return _unpacked(record.key, first, data)
+            return Segment(sealed.key, ())
+        return _unpacked(sealed.key, first, data)
 
     def _cipher(self, lane: int) -> AESGCM:
         """A key for each lane, so that random nonces are few for it (NIST SP 800-38D, 8.3)."""
@@ -195,4 +198,4 @@ def _unpacked(key: str, first: Place, data: bytes) -> Segment:
 
 
 _NONCE: Final = 12  # bytes
-_AT_ONCE: Final = min(100, MAX_LISTED)
+_TOGETHER: Final = 32  # segments of another process that are filed in one commit

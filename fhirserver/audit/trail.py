@@ -39,7 +39,6 @@ _LOG = logging.getLogger("fhirserver.audit")
 _INTERVAL = 10.0  # seconds between checkpoints of a lane that grows
 _SHARE = 0.1  # of the time, at most, that filing takes from those who record meanwhile
 _GAP = 0.05  # seconds in which nobody recorded: then there is time to file
-_SPLIT = 8  # events from which on those who wait for a write are told in two parts
 _UNRECORDED = "The audit trail cannot be written, so nothing is answered. Try again later."
 
 
@@ -54,12 +53,6 @@ class _Lane:
 
 
 _Waiting: TypeAlias = tuple[Sequence[Made], asyncio.Future[None]]
-
-
-def _resolve(waiting: Sequence[_Waiting]) -> None:
-    for _, done in waiting:
-        if not done.done():
-            done.set_result(None)
 
 
 class Trail:
@@ -150,6 +143,7 @@ class Trail:
                 await self._file_all()
                 await self._note(is_closed=True)
             self._lane = None
+        await self._segments.close()
 
     async def checkpoint(self) -> None:
         """Notes how far the lane has come, if it has come further."""
@@ -163,8 +157,8 @@ class Trail:
         """Makes durable what waits, until nothing does."""
         try:
             while self._waiting:
+                await self._gather()
                 waiting, self._waiting = self._waiting, []
-                begun = time.monotonic()
                 try:
                     await self._keep([made for events, _ in waiting for made in events])
                 except Exception as error:  # noqa: BLE001 - who waits must be told, whatever it was
@@ -175,18 +169,20 @@ class Trail:
                             refusal = Unavailable(_UNRECORDED, headers={"Retry-After": "5"})
                             done.set_exception(refusal)
                 else:
-                    before, self._written = self._written, time.monotonic()
-                    self._tell(waiting, is_short=self._written - begun < begun - before)
+                    self._written = time.monotonic()
+                    for _, done in waiting:
+                        if not done.done():
+                            done.set_result(None)
         finally:
             self._writing = None
 
-    def _tell(self, waiting: Sequence[_Waiting], *, is_short: bool) -> None:
-        """Lets answers leave. Where a write is shorter than what is done between two of them,
-        half of them first: what these callers ask next is done while the others' is written."""
-        middle = len(waiting) // 2 if is_short and len(waiting) >= _SPLIT else len(waiting)
-        _resolve(waiting[:middle])
-        if middle < len(waiting):
-            asyncio.get_running_loop().call_soon(_resolve, waiting[middle:])
+    async def _gather(self) -> None:
+        """Lets join what is asked already: until two turns of the loop brought nothing more."""
+        count = 0
+        while count < len(self._waiting) < AT_ONCE:
+            count = len(self._waiting)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
 
     async def _keep(self, events: list[Made]) -> None:
         lane = self._lane

@@ -33,7 +33,16 @@ _PAYLOAD: Final = "http://terminology.hl7.org/CodeSystem/endpoint-payload-type"
 _ABSENT: Final = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 _REASONS: Final = frozenset({"asked-declined", "asked-unknown"})
 _URI: Final = "urn:ietf:rfc:3986"
-_KEPT: Final = ("identifier", "active", "type", "name", "alias", "telecom", "address", "partOf")
+_KEPT: Final = ("identifier", "active", "type", "name", "alias", "address")
+_LOGO: Final = ("brandLogo", "brandLogoLicenseType", "brandLogoLicense")
+_PORTAL: Final = (
+    "portalName",
+    "portalDescription",
+    "portalUrl",
+    "portalLogo",
+    "portalLogoLicenseType",
+    "portalLogoLicense",
+)
 _SECONDS: Final = 300
 _KEPT_FOR: Final = 60_000_000  # microseconds
 _ENDPOINT: Final = "Endpoint/fhir-base"
@@ -114,6 +123,7 @@ def bundle_of(brand: dict[str, Any], base: str) -> dict[str, Any]:
     return {
         "resourceType": "Bundle",
         "id": "user-access-brands",
+        "meta": {"lastUpdated": updated},
         "type": "collection",
         "timestamp": updated,
         "entry": [
@@ -145,8 +155,8 @@ def brand_response(request: HttpRequest, base: str, brand: dict[str, Any]) -> Re
 
 def _organization(brand: dict[str, Any], base: str) -> dict[str, Any]:
     endpoint = {"reference": _ENDPOINT}
+    # Not partOf, which is of a brand that is not in the bundle.
     kept: dict[str, Any] = {name: brand[name] for name in _KEPT if name in brand}
-    kept.pop("partOf", None)  # of a brand that is not in the bundle
     named = identifier_of(brand, base)
     others = [item for item in kept.get("identifier", ()) if not _is(item, named)]
     extensions = [_pointing(item, endpoint) for item in brand.get("extension", ()) if _may(item)]
@@ -157,20 +167,14 @@ def _organization(brand: dict[str, Any], base: str) -> dict[str, Any]:
         **kept,
         "identifier": [named, *others],
         "active": brand.get("active", True),
+        "name": _name(brand),
+        "telecom": [{"system": "url", "value": _site(brand, base)}],
         "endpoint": [endpoint],
     }
     return out | ({"extension": extensions} if extensions else {})
 
 
 def _endpoint(brand: dict[str, Any], base: str) -> dict[str, Any]:
-    site = next(
-        (
-            str(item["value"])
-            for item in brand.get("telecom", ())
-            if item.get("system") == "url" and item.get("value")
-        ),
-        base.rpartition("/")[0] + "/",
-    )
     return {
         "resourceType": "Endpoint",
         "id": _ENDPOINT.rpartition("/")[2],
@@ -178,8 +182,8 @@ def _endpoint(brand: dict[str, Any], base: str) -> dict[str, Any]:
         "extension": [{"url": _FHIR_VERSION, "valueCode": "4.0.1"}],
         "status": "active",
         "connectionType": {"system": _CONNECTION, "code": "hl7-fhir-rest"},
-        "name": str(brand.get("name", "FHIR server")),
-        "contact": [{"system": "url", "value": site}],
+        "name": _name(brand),
+        "contact": [{"system": "url", "value": _site(brand, base)}],
         "payloadType": [{"coding": [{"system": _PAYLOAD, "code": "none"}]}],
         "address": base,
     }
@@ -205,12 +209,23 @@ def _reasons(value: Any) -> Iterator[str]:
 
 
 def _pointing(extension: dict[str, Any], endpoint: dict[str, str]) -> dict[str, Any]:
-    """A portal's extension with the endpoint that is in the bundle."""
-    if extension["url"] != PORTAL:
-        return extension
-    parts = [part for part in extension.get("extension", ()) if part.get("url") != "portalEndpoint"]
-    parts.append({"url": "portalEndpoint", "valueReference": endpoint})
-    return {"url": PORTAL, "extension": parts}
+    """The extension with the parts that it has by definition; a portal with our endpoint."""
+    known = _PORTAL if extension["url"] == PORTAL else _LOGO
+    parts = [part for part in extension.get("extension", ()) if part.get("url") in known]
+    if extension["url"] == PORTAL:
+        parts.append({"url": "portalEndpoint", "valueReference": endpoint})
+    return {"url": extension["url"], "extension": parts}
+
+
+def _name(brand: dict[str, Any]) -> str:
+    return str(brand.get("name", "FHIR server"))
+
+
+def _site(brand: dict[str, Any], base: str) -> str:
+    """The primary public website, of which the profile has exactly one."""
+    told = brand.get("telecom", ())
+    found = (str(one["value"]) for one in told if one.get("system") == "url" and one.get("value"))
+    return next(found, base.rpartition("/")[0] + "/")
 
 
 def _is(item: dict[str, Any], named: dict[str, str]) -> bool:

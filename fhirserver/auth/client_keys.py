@@ -2,7 +2,8 @@
 
 SMART App Launch 2.2, "Registering a client (communicating public keys)". A set that was fetched
 is kept for as long as its Cache-Control allows and no longer; a key that is not in it is looked
-for anew, but not at every request.
+for anew, but not at every request. What is fetched is bounded for each address and for all, since
+anybody may send an assertion in a client's name.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import Any, Final, NamedTuple
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
+from limits import parse
 
 from fhirserver.auth.authorization import MINUTE, SECOND
 from fhirserver.auth.client import Client
 from fhirserver.auth.fetch import Fetcher, NotFetched
 from fhirserver.auth.secret import bytes_of
 from fhirserver.errors import FhirError
+from fhirserver.identity.counting import IN_PROCESS, sliding
 from fhirserver.model.json import decode
 
 USUAL: Final = 5 * MINUTE
@@ -27,6 +30,8 @@ MOST: Final = 60 * MINUTE
 """How long a fetched set is kept that does not say it, and at the most."""
 
 _AGAIN: Final = 30 * SECOND
+_OF_ONE: Final = parse("60/minute")
+_OF_ALL: Final = parse("600/minute")
 _MAX_AGE = re.compile(r"(?:^|,)\s*max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 _NOT_KEPT = re.compile(r"(?:^|,)\s*(no-store|no-cache)\b", re.IGNORECASE)
 _KINDS: Final[dict[str, tuple[str, str | None]]] = {
@@ -55,6 +60,7 @@ class ClientKeys:
         self._now = now
         self._kept: dict[str, _Kept] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._fetches = sliding(IN_PROCESS)
 
     async def key(self, client: Client, kid: str, algorithm: str) -> RSAKey | ECKey:
         """The client's one key of that id which fits the algorithm. Raises `NoKey`."""
@@ -77,6 +83,7 @@ class ClientKeys:
                 and (self._now() < kept.until or kept.fetched >= asked)
             ):
                 return kept.keys, kept.fetched
+            await self._check_bounds(url)
             try:
                 found = await self._fetcher.get(url)
                 keys = key_list(_json(found.body))
@@ -86,6 +93,13 @@ class ClientKeys:
             until = now + lifetime(found.headers.get("cache-control", ""))
             self._kept[url] = _Kept(keys, now, until)
             return keys, now
+
+    async def _check_bounds(self, url: str) -> None:
+        """Counts a fetch. Raises `NoKey` for one too many."""
+        fetches = self._fetches
+        if await fetches.hit(_OF_ONE, "keys", url) and await fetches.hit(_OF_ALL, "keys"):
+            return
+        raise NoKey("The key set of the client was asked for too often. Try again in a minute.")
 
 
 def lifetime(cache_control: str) -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fhirserver.archive.sqlite.content import content as archived
+from fhirserver.audit.journal import FOLDER as JOURNAL
+from fhirserver.audit.journal import SUFFIX, kept
 from fhirserver.backup.manifest import (
     ARCHIVE,
     BLOBS,
@@ -55,8 +57,9 @@ def backup(
 
     Blobs are copied after the store that names them, and they are written before it does: what
     the store names is there. Audit checkpoints are copied before the store whose events they
-    tell of: that is there, too. When it ends early, nothing of it stays. Raises
-    `FileExistsError`.
+    tell of: that is there, too. The audit journal, from which nothing is removed meanwhile, is
+    copied after it: each event is in one of them. When it ends early, nothing of it stays.
+    Raises `FileExistsError`.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
@@ -89,15 +92,19 @@ def _part(
 ) -> Part:
     place = folder / STORES / source.tenant
     place.mkdir(mode=0o700, parents=True)
-    _copy_below(source.folder, CHECKPOINTS, folder, place, files)
+    audit = source.folder / CHECKPOINTS
+    _copy_files(audit.glob("*.json"), source, folder, place, files)
     archive = source.folder / ARCHIVE
-    if archive.exists():  # before the store: what it says was projected is in the store then
-        _copy_database(source.tenant, archive, place / ARCHIVE, folder, files, told)
-    _copy_database(source.tenant, source.database, place / DATABASE, folder, files, told)
+    has_archive = archive.exists()
+    with kept(audit / JOURNAL):
+        if has_archive:  # before the store: what it says was projected is in the store then
+            _copy_database(source.tenant, archive, place / ARCHIVE, folder, files, told)
+        _copy_database(source.tenant, source.database, place / DATABASE, folder, files, told)
+        _copy_files((audit / JOURNAL).glob(f"*{SUFFIX}"), source, folder, place, files)
     if source.blobs is not None:
         _copy_blobs(source.blobs, folder, place / BLOBS, files)
     told(f"{source.tenant}: digests")
-    imaging = archived(place / ARCHIVE) if archive.exists() else None
+    imaging = archived(place / ARCHIVE) if has_archive else None
     return Part(source.tenant, taken, content(place / DATABASE), imaging)
 
 
@@ -130,11 +137,11 @@ def _copy_blobs(source: Path, folder: Path, place: Path, files: list[File]) -> N
         files.append(described(folder, target))
 
 
-def _copy_below(source: Path, name: str, folder: Path, place: Path, files: list[File]) -> None:
-    """Copies the files of one folder of a tenant; none where it is not there."""
-    for path in files_below(source / name):
-        if path.suffix == ".new":  # a checkpoint that is being written
-            continue
-        target = place / path.relative_to(source)
+def _copy_files(
+    paths: Iterable[Path], source: Source, folder: Path, place: Path, files: list[File]
+) -> None:
+    """Copies files of a tenant's folder to where they are in it."""
+    for path in sorted(paths):
+        target = place / path.relative_to(source.folder)
         copy_file(path, target)
         files.append(described(folder, target))

@@ -79,6 +79,10 @@ class Writing(Protocol):
     @property
     def size(self) -> int: ...
 
+    @property
+    def waiting(self) -> int:
+        """How many bytes are in memory, and not written yet."""
+
     async def write(self, data: Bytes) -> None: ...
 
     async def commit(self) -> Stored: ...

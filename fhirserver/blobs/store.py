@@ -171,6 +171,10 @@ class SpoolWriting:
         self._weight = 0
         self.size = 0
 
+    @property
+    def waiting(self) -> int:
+        return self._weight
+
     async def write(self, data: Bytes) -> None:
         self._gathered.append(bytes(data))
         self._weight += len(data)

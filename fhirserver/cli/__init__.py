@@ -10,6 +10,7 @@ import typer
 
 from fhirserver.cli.audit import verify, who_saw
 from fhirserver.cli.backup import backup, restore
+from fhirserver.cli.breach import breach
 from fhirserver.cli.check import check
 from fhirserver.cli.client import COMMANDS as CLIENT_COMMANDS
 from fhirserver.cli.demo import demo
@@ -35,6 +36,7 @@ from fhirserver.cli.tenant import (
     suspend,
 )
 from fhirserver.cli.terminology import import_, list_systems
+from fhirserver.cli.titles import COMMANDS as TITLE_COMMANDS
 from fhirserver.cli.user import COMMANDS as USER_COMMANDS
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {
@@ -85,10 +87,10 @@ GROUPS: Final[dict[str, tuple[str, Commands]]] = {
             "rewrap": rewrap,
         },
     ),
-    "audit": ("The audit trail.", {"verify": verify, "who-saw": who_saw}),
+    "audit": ("The audit trail.", {"verify": verify, "who-saw": who_saw, "breach": breach}),
     "dicom": (
-        "DICOM instances, and the peers that send and fetch them.",
-        {"import": import_dicom, "peers": {**PEER_COMMANDS}},
+        "DICOM instances, the peers that send and fetch them, and what tenants are called by.",
+        {"import": import_dicom, "peers": {**PEER_COMMANDS}, "titles": {**TITLE_COMMANDS}},
     ),
     "terminology": ("Large code systems.", {"import": import_, "list": list_systems}),
 }

@@ -33,7 +33,7 @@ def verify(data: Data = None, tenant: TenantName = None) -> None:
     from fhirserver.app import NotRunnable
     from fhirserver.errors import FhirError
 
-    settings = _settings(data, tenant)
+    settings = settings_for(data, tenant)
     try:
         found = asyncio.run(_verified(settings))
     except (FhirError, NotRunnable, OSError) as error:
@@ -77,11 +77,11 @@ def who_saw(
 
     if patient is None and by is None:
         refuse("Name a patient, or with --by whose accesses are to be listed.")
-    settings = _settings(data, tenant)
+    settings = settings_for(data, tenant)
     try:
-        rows = asyncio.run(_seen(settings, patient, by, since, until))
+        rows = asyncio.run(seen(settings, patient, by, since, until))
         if csv is not None:
-            _write(csv, rows)
+            write(csv, rows)
     except (FhirError, NotRunnable, OSError) as error:
         refuse(str(error))
     if csv is None:
@@ -89,7 +89,8 @@ def who_saw(
     _sum_up(rows)
 
 
-def _settings(data: Path | None, tenant: str | None) -> Settings:
+def settings_for(data: Path | None, tenant: str | None) -> Settings:
+    """The settings of a store that is there."""
     settings = settings_of(tenant, data=data)
     if not settings.is_mongodb and not settings.database.exists():
         refuse(f"{settings.database} is not there: nothing is stored yet.")
@@ -104,9 +105,10 @@ async def _verified(settings: Settings) -> Verified:
         return await verification_of(settings, store).run()
 
 
-async def _seen(
+async def seen(
     settings: Settings, patient: str | None, by: str | None, since: str | None, until: str | None
 ) -> list[Seen]:
+    """The accesses, in order of time; that they were listed is recorded first."""
     from fhirserver.app.audit import operator, trail_of
     from fhirserver.app.opening import whole_store
     from fhirserver.audit.accounting import accesses
@@ -131,7 +133,7 @@ async def _seen(
     return rows
 
 
-def _write(path: Path, rows: Sequence[Seen]) -> None:
+def write(path: Path, rows: Sequence[Seen]) -> None:
     """The list as CSV, which only its owner can read."""
     import csv
     import os

@@ -24,7 +24,6 @@ _Data = Annotated[
     Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
 ]
 _FAILED: Final = 1
-_MANY: Final = 1 << 31  # half of what one key may seal (docs/encryption.md)
 _LOOK: Final = 0.3  # seconds between two looks at the job
 
 
@@ -100,6 +99,7 @@ async def _list(settings: Settings) -> None:
 
 
 async def _status(settings: Settings) -> None:
+    from fhirserver.store.sealed.allowance import BOUND
     from fhirserver.store.sealed.reseal import survey
 
     store = await _open(settings)
@@ -110,8 +110,8 @@ async def _status(settings: Settings) -> None:
         typer.echo(f"hashed beside names and identifiers: {', '.join(ring.fields) or 'nothing'}")
         for number, count in sorted(found.items()):
             typer.echo(f"sealed under data key {number}: {count:,} versions and records")
-        if found[ring.current] > _MANY:
-            typer.echo("That is much for one key. Make another: fhirserver keys rotate")
+        used = await store.keys.allowance(ring.current).used()
+        typer.echo(f"data key {ring.current} may seal {BOUND - used:,} messages more, then another")
     finally:
         await store.close()
 

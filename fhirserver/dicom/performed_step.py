@@ -13,7 +13,7 @@ from typing import Final
 
 from fhirserver.dicom.mapping.attributes import Attributes, code, items, text, uid
 from fhirserver.dicom.mapping.coded import DCM, SCT, concepts
-from fhirserver.dicom.mapping.issuers import DICOM_UID, Issuers
+from fhirserver.dicom.mapping.issuers import DICOM_UID, Issuers, Number, Requested
 from fhirserver.dicom.mapping.moment import moment
 from fhirserver.dicom.worklist.entry import MODALITY, STATION_AE_TITLE
 from fhirserver.model.json import Resource
@@ -25,6 +25,8 @@ FINAL: Final = ("COMPLETED", "DISCONTINUED")
 _TASK: Final = {IN_PROGRESS: "in-progress", "COMPLETED": "completed", "DISCONTINUED": "failed"}
 _PROCEDURE: Final = _TASK | {"DISCONTINUED": "stopped"}
 _REQUIRED: Final = ("00080060", "00400241", "00400244", "00400245", "00400253")
+NOTHING: Final = Requested()
+BARE: Final = Issuers()
 _SERIES_UID: Final = "112002"
 _TYPES: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
 
@@ -36,6 +38,7 @@ class Steps:
     study: str
     accession: str
     scheduled: str
+    requested: Requested = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,14 @@ def missing(data: Attributes) -> str:
     return next((tag for tag in (STATUS, *_REQUIRED) if not text(data, tag)), "")
 
 
-def scheduled_as(data: Attributes) -> Steps:
+def scheduled_as(data: Attributes, issuers: Issuers = BARE) -> Steps:
     """What the first item of the scheduled step attributes names; empty where it does not."""
     for item in items(data, "00400270"):
-        return Steps(uid(item, "0020000D"), text(item, "00080050"), text(item, "00400009"))
+        accession = text(item, "00080050")
+        requested = issuers.requested(item)
+        if accession:  # a step rarely says who issued it: orders are asked for it as it stands
+            requested = requested._replace(accession=Number("ACSN", "", accession))
+        return Steps(uid(item, "0020000D"), accession, text(item, "00400009"), requested)
     return Steps("", "", "")
 
 

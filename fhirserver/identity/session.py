@@ -27,7 +27,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `epoch` is the account's when it began. `seen` is when it was last used, `until` its absolute
     end. `authenticated_at` and `methods` tell when and how the person last proved who they are.
     `agent` is the kind of browser, for the person's own list. `renews` is the key of the session
-    that this one takes the place of once it is `full`.
+    that this one takes the place of once it is `full`. `locked` is when it was found that nobody
+    used it for too long; 0: not. It never opens again.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stage: Stage = "full"
     agent: str = ""
     renews: str = ""
+    locked: int = 0
 
     def is_recent(self, now: int, minutes: float = 5) -> bool:
         """Whether the person proved who they are in the last minutes, as signing asks."""

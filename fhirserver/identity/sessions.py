@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -15,7 +15,7 @@ from fhirserver.identity.accounts import Accounts
 from fhirserver.identity.clocks import has_begun
 from fhirserver.identity.session import MINUTE, Method, Session, SignedIn, Stage, decode, encode
 from fhirserver.store.port import Stale
-from fhirserver.store.records import ABSENT, Records
+from fhirserver.store.records import ABSENT, MAX_LISTED, Records
 
 COLLECTION: Final = "identity.session"
 _TOKEN_BYTES: Final = 32
@@ -118,6 +118,46 @@ class Sessions:
         fits = account is not None and account.is_active and account.epoch == session.epoch
         return account if fits else None
 
+    def key_of(self, cookie: str | None) -> str:
+        """The key of the session that a cookie's value is of, be there one or not."""
+        return _key_of_cookie(cookie) or ""
+
+    async def idle(self) -> AsyncIterator[str]:
+        """The keys of sessions that nobody used for too long and that are not locked yet."""
+        after = ""
+        while True:
+            found = await self._records.list(COLLECTION, after=after)
+            for record in found:
+                session = decode(record.body)
+                if session.stage == "full" and not session.locked and self._is_idle(session):
+                    yield session.key
+            if len(found) < MAX_LISTED:
+                return
+            after = found[-1].key
+
+    async def lock(self, key: str) -> SignedIn | None:
+        """Locks a session that nobody used for too long: from here on no clock opens it again.
+
+        Whose it is, for who was the first to lock it; else None.
+        """
+        record = await self._records.get(COLLECTION, key) if key else None
+        if record is None:
+            return None
+        session = decode(record.body)
+        if session.stage != "full" or session.locked or not self._is_idle(session):
+            return None
+        account = await self._accounts.get(session.account)
+        if account is None or not account.is_active or account.epoch != session.epoch:
+            return None  # it was ended, not locked
+        locked = msgspec.structs.replace(session, locked=self._now())
+        return SignedIn(locked, account) if await self._replace(locked, record.revision) else None
+
+    async def unlock(self, session: Session) -> None:
+        """As before `lock`, because it could not be put on record; the next who looks locks it."""
+        record = await self._records.get(COLLECTION, session.key)
+        if record is not None:
+            await self._replace(msgspec.structs.replace(session, locked=0), record.revision)
+
     async def renew(
         self, session: Session, account: Account, methods: tuple[Method, ...] | None = None
     ) -> Begun:
@@ -176,24 +216,31 @@ class Sessions:
 
     def _is_idle(self, session: Session) -> bool:
         now = self._now()
-        return now - session.seen >= self._lives.idle or not has_begun(session.seen, now)
+        is_unused = now - session.seen >= self._lives.idle or not has_begun(session.seen, now)
+        return is_unused or session.locked > 0
 
     async def _touched(self, session: Session) -> Session:
         """The session as used now. One that was ended meanwhile is not brought back."""
         record = await self._records.get(COLLECTION, session.key)
         touched = msgspec.structs.replace(session, seen=self._now())
-        if record is not None:
-            try:
-                await self._records.put(
-                    COLLECTION,
-                    session.key,
-                    encode(touched),
-                    expected=record.revision,
-                    expires=session.until,
-                )
-            except Stale:  # another request of the same browser did the same, or it was ended
-                return session
-        return touched
+        if record is None or decode(record.body).locked:
+            return touched
+        # Else another request of the same browser did the same, or it was ended.
+        return touched if await self._replace(touched, record.revision) else session
+
+    async def _replace(self, session: Session, revision: int) -> bool:
+        """Writes the session if its record is still of that revision; whether it was."""
+        try:
+            await self._records.put(
+                COLLECTION,
+                session.key,
+                encode(session),
+                expected=revision,
+                expires=session.until,
+            )
+        except Stale:
+            return False
+        return True
 
 
 def _key(account: str, token: str) -> str:

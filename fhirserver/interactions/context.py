@@ -45,6 +45,7 @@ class Policy:
     max_conditional_deletes: int = 1000
     max_expansion: int = 10_000
     max_cascaded_deletes: int = 1000
+    privacy_officer: str = ""
 
 
 class Sealer(Protocol):

@@ -42,6 +42,15 @@ def literal(url: str) -> Literal | None:
     return Literal(base or "", type_, id_, version)
 
 
+def own(url: str, base: str) -> str | None:
+    """`Type/id` of a reference to a resource of the server whose base URL is `base`, however it is
+    written: relative, absolute or versioned; None for any other."""
+    parts = literal(url)
+    if parts is None or parts.base not in ("", base.rstrip("/")):
+        return None
+    return f"{parts.type}/{parts.id}"
+
+
 class Place(NamedTuple):
     """A `Reference` in a resource: the object that holds it and its FHIRPath."""
 

@@ -2,7 +2,8 @@
 
 Of no standard; how it is told in the audit trail is (DCM 110127, purpose of use BTG). The caller
 must have signed in just now, with the second factor where the account has one, and give a reason.
-Nothing is opened before it is on record, and a Task asks for a review. What is opened can be read
+Nothing is opened before it is on record, a Task asks for a review, and who is to hear of it at
+once is alerted. What is opened can be read
 and searched, and not written.
 """
 
@@ -21,6 +22,7 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource
 from fhirserver.operations.arguments import arguments
+from fhirserver.operations.emergency_alert import alert
 from fhirserver.operations.parameters import Out, parameters
 
 URL: Final = "urn:uuid:0e3f6c0a-6b2f-4d0d-8a51-5d4f2f6a9b37"
@@ -55,6 +57,7 @@ async def run(context: Context, request: Request) -> Answer:
     await _check_there(context, patient)
     task = await _review(context, request, principal, patient, reason)
     await _record(context, "emergency-started", principal, patient, task)
+    await alert(context, request, task, _who(principal), _instant(context.now()))
     opened = await access.break_glass.open(principal.subject, patient, reason, lasts)
     return parameters(
         Out("until", "valueInstant", _instant(opened.until)),

@@ -26,6 +26,7 @@ from fhirserver.rest.asked import Asked, asked, bare_read, uri_path, wanted_form
 from fhirserver.rest.base_url import BaseUrl
 from fhirserver.rest.binary import BINARY, raw_content
 from fhirserver.rest.body import BodyLimits
+from fhirserver.rest.callers import CALLER
 from fhirserver.rest.content_coding import gzip, takes_gzip
 from fhirserver.rest.cors import SAFE_METHODS, Cors
 from fhirserver.rest.headers import Headers, header_map
@@ -128,6 +129,7 @@ class FhirApplication:
         grant = OPEN
         if self._authenticate is not None:
             grant = await self._granted(self._authenticate, scope, headers, base)
+            scope[CALLER] = grant.principal
         bare = bare_read(scope, self._mount, headers, base, self._definitions)
         if bare is not None:
             scope[_INTERACTION] = "read"

@@ -1,13 +1,18 @@
 """How much one caller may ask for: requests beyond it are answered with 429 and Retry-After.
 
 Without credentials an address counts, and so it does for everything that signs in or gives
-tokens; with a token, the token counts. What asks for much counts for more. A token that is not
-taken counts against the address, so that made-up tokens are no way around. OWASP ASVS 2.4, 6.3.
+tokens. All tokens of one user count together, and so do those of a client that acts for itself,
+and beside that those of one app; a token is counted alone until it was taken once. What asks for
+much counts for more. A token that is not taken counts against the address, so that made-up tokens
+are no way around. Who asked for too much is told once in a window, not with each refusal.
+OWASP ASVS 2.4, 6.3.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Literal, TypeAlias
@@ -16,14 +21,19 @@ from limits import RateLimitItem, parse
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 
+from fhirserver.access.principal import Principal
 from fhirserver.errors import FhirError, Throttled, Unavailable
 from fhirserver.identity.counting import IN_PROCESS, sliding
 from fhirserver.identity.slowdown import network_of
 from fhirserver.rest.asgi import Application, Message, Receive, Scope, Send
+from fhirserver.rest.callers import Caller, Callers
 from fhirserver.rest.peer import address_of
 from fhirserver.rest.reply import refused, send_reply
 
-Group: TypeAlias = Literal["sign-in", "anonymous", "client"]
+Group: TypeAlias = Literal["sign-in", "anonymous", "client", "app"]
+
+Exceeded: TypeAlias = Callable[[Scope, Group, Principal | None], Awaitable[None]]
+"""Told that a caller asked for too much: of which group, and who it was, if that is known."""
 
 _FREE: Final = frozenset({"/healthz", "/readyz"})
 _PUBLIC: Final = ("/metadata", "/jwks", "/auth/static/")
@@ -31,8 +41,10 @@ _INTROSPECT: Final = "/introspect"
 _WELL_KNOWN: Final = "/.well-known/"
 _UNAUTHORIZED: Final = 401
 _NOTED: Final = 10_000  # networks, from which on those are forgotten that count no more
+_MOST_TOLD: Final = parse("60/minute")  # callers who asked for too much
 _BUNDLE: Final = 10
 _OPERATION: Final = 5
+_GRAIN: Final = 20  # requests of an app that are counted at once: a count takes microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +53,36 @@ class Limits:
 
     anonymous: str = "100/15 minutes"
     client: str = "6000/minute"
+    app: str = "60000/minute"
     storage: str = IN_PROCESS
 
 
 class Throttle:
-    """An ASGI application around another.
+    """An ASGI application around another; `exceeded` is told of who asks for too much.
 
     Raises `limits.errors.ConfigurationError` for a storage whose driver is not there.
     """
 
-    def __init__(self, inner: Application, limits: Limits) -> None:
+    def __init__(
+        self, inner: Application, limits: Limits, exceeded: Exceeded | None = None
+    ) -> None:
         self._inner = inner
+        self._exceeded = exceeded
         self._shared = sliding(limits.storage)
         self._local = sliding(IN_PROCESS)
         # Where all is counted here, it is known whose tokens were refused and may be too many.
         self._counts_here = limits.storage == IN_PROCESS
         self._refused: dict[str, float] = {}
         self._most = _NOTED
-        anonymous, client = parse(limits.anonymous), parse(limits.client)
+        anonymous, client, app = (
+            parse(one) for one in (limits.anonymous, limits.client, limits.app)
+        )
+        self._callers = Callers(max(1, min(_GRAIN, app.amount // 10)))
         self._limits: dict[Group, RateLimitItem] = {
             "sign-in": anonymous,
             "anonymous": anonymous,
             "client": client,
+            "app": app,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,12 +92,20 @@ class Throttle:
         network = network_of(address_of(scope))
         token = _token(scope)
         group = _group(scope, token)
-        who = token if token is not None and group == "client" else network
+        caller = self._callers.find(token) if token is not None else None
+        who = network
+        if token is not None and group == "client":
+            who = token if caller is None else caller.subject
+        cost = _cost(scope)
         try:
             if token is not None and (not self._counts_here or network in self._refused):
                 await self._check("anonymous", f"token:{network}")
-            await self._count(group, who, _cost(scope))
+            await self._count(group, who, cost)
+            if caller is not None and caller.app is not None:
+                await self._count_app(caller.app, cost)
         except FhirError as error:
+            if isinstance(error, _TooMuch):
+                await self._tell(error, scope, caller)
             await send_reply(refused(error), send, head=scope["method"] == "HEAD")
             return
         if token is None:
@@ -86,8 +114,13 @@ class Throttle:
 
         async def watched(message: Message) -> None:
             if message.get("status") == _UNAUTHORIZED and not _asks_for_nonce(message):
+                self._callers.forget(token)
                 self._note(network)
-                await self._count_quietly("anonymous", f"token:{network}")
+                await self._count_quietly("anonymous", f"token:{network}", 1)
+            elif caller is None and "status" in message:
+                found = self._callers.learn(token, scope)
+                if found is not None:
+                    await self._count_quietly("client", found.subject, cost)
             await send(message)
 
         await self._inner(scope, receive, watched)
@@ -120,6 +153,30 @@ class Throttle:
         if not is_within:
             await _refuse(limiter, limit, group, who)
 
+    async def _count_app(self, app: str, cost: int) -> None:
+        """Counts for all users of an app together, some requests at a time."""
+        due = self._callers.due(app, cost)
+        if not due:
+            return
+        try:
+            await self._count("app", app, due)
+        except Throttled:
+            self._callers.refuse(app)
+            raise
+
+    async def _tell(self, error: _TooMuch, scope: Scope, caller: Caller | None) -> None:
+        """Tells of the caller once in a window, and of so many callers only: a flood of requests
+        must not become a flood of records."""
+        if self._exceeded is None:
+            return
+        limit = self._limits[error.group]
+        once = type(limit)(1, limit.multiples)
+        with suppress(StorageError):
+            is_first = await error.limiter.hit(once, "told", error.group, error.who)
+            if is_first and await error.limiter.hit(_MOST_TOLD, "told"):
+                principal = caller.principal if caller is not None else None
+                await self._exceeded(scope, error.group, principal)
+
     async def _check(self, group: Group, who: str) -> None:
         limit = self._limits[group]
         limiter = self._shared
@@ -131,26 +188,36 @@ class Throttle:
         if not is_within:
             await _refuse(limiter, limit, group, who)
 
-    async def _count_quietly(self, group: Group, who: str) -> None:
+    async def _count_quietly(self, group: Group, who: str, cost: int) -> None:
         limit = self._limits[group]
         try:
-            await self._shared.hit(limit, group, who)
+            await self._shared.hit(limit, group, who, cost=cost)
         except StorageError:
-            await self._local.hit(limit, group, who)
+            await self._local.hit(limit, group, who, cost=cost)
+
+
+class _TooMuch(Throttled):
+    """`who` of the `group` asked for too much, as `limiter` counts."""
+
+    group: Group
+    who: str
+    limiter: SlidingWindowCounterRateLimiter
 
 
 async def _refuse(
-    limiter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, group: str, who: str
+    limiter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, group: Group, who: str
 ) -> None:
     try:
         window = await limiter.get_window_stats(limit, group, who)
         wait = max(1, round(window.reset_time - time.time()))
     except StorageError:
         wait = limit.get_expiry()
-    raise Throttled(
+    error = _TooMuch(
         "You have asked for too much in a short time. Wait as long as Retry-After says.",
         headers={"Retry-After": str(wait)},
     )
+    error.group, error.who, error.limiter = group, who, limiter
+    raise error
 
 
 def _token(scope: Scope) -> str | None:

@@ -37,8 +37,13 @@ class Bounds(BaseSettings):
     )
     limit_client: str = Field(
         default="6000/minute",
-        description="Requests with one access token; a Bundle counts for 10, an operation for 5. "
-        "Also those of an address for what is public.",
+        description="Requests of one user with whatever access tokens, or of a client that acts "
+        "for itself; a Bundle counts for 10, an operation for 5. Also those of an address for what "
+        "is public.",
+    )
+    limit_app: str = Field(
+        default="60000/minute",
+        description="Requests with access tokens of one app, all of its users together.",
     )
     redis: str | None = Field(
         default=None,
@@ -82,7 +87,7 @@ class Bounds(BaseSettings):
         "refused as too costly.",
     )
 
-    @field_validator("limit_anonymous", "limit_client")
+    @field_validator("limit_anonymous", "limit_client", "limit_app")
     @classmethod
     def _rate(cls, value: str) -> str:
         parse(value)  # raises ValueError

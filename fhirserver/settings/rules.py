@@ -57,6 +57,14 @@ class Rules(BaseSettings):
         "`off` is for data that was validated before.",
     )
 
+    privacy_officer: str = Field(
+        default="",
+        pattern=r"^((Group|Practitioner|PractitionerRole|Organization|CareTeam|HealthcareService)"
+        r"/[A-Za-z0-9.-]{1,64})?$",
+        description="Who is alerted by a Communication when a record is opened in an emergency, "
+        "such as `Group/privacy`. Unset: only the log tells, and the Task of the review.",
+    )
+
     @field_validator("validation_modes", "required_profiles", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:

@@ -164,3 +164,48 @@ async def test_who_has_no_second_factor_needs_none(tmp_path: Path) -> None:
             await open_glass(place, grant_of(who, POLICIES))
         assert "acr_values" not in challenged(refused)
         await open_glass(place, grant_of(replace(who, authenticated_at=place.clock[0]), POLICIES))
+
+
+async def test_an_alert_goes_to_whom_the_hospital_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(tmp_path / "fhir.db", NURSE, {}) as place:
+        officers = {
+            "resourceType": "Group",
+            "id": "privacy",
+            "type": "practitioner",
+            "actual": True,
+        }
+        await place.client.ask("PUT", "Group/privacy", resource=officers)
+        policy = replace(place.context.policy, privacy_officer="Group/privacy")
+        place.client.gate = Gate(replace(place.context, policy=policy), offered(expunges=False))
+        await open_glass(place, fresh(place))
+        found = await place.client.get("Communication?recipient=Group/privacy")
+        (alert,) = [entry["resource"] for entry in found["entry"]]
+        review = await place.client.get("Task?subject=Patient/cat")
+        assert alert["about"] == [{"reference": f"Task/{review['entry'][0]['resource']['id']}"}]
+        assert alert["subject"] == {"reference": "Patient/cat"}
+        assert alert["priority"] == "urgent"
+        assert alert["category"][0]["coding"][0]["code"] == "alert"
+        assert "unconscious" not in str(alert)
+    (line,) = [one for one in caplog.records if one.name == "fhirserver.emergencies"]
+    assert line.levelname == "WARNING"
+    text = line.getMessage()
+    assert alert["about"][0]["reference"] in text
+    assert not any(secret in text for secret in ("cat", "unconscious", NURSE.principal.subject))
+
+
+async def test_an_alert_that_cannot_be_kept_closes_no_record(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(tmp_path / "fhir.db", NURSE, {}) as place:
+        policy = replace(
+            place.context.policy, privacy_officer="Group/nobody", integrity_on_write=True
+        )
+        place.client.gate = Gate(replace(place.context, policy=policy), offered(expunges=False))
+        grant = fresh(place)
+        await open_glass(place, grant)
+        await place.client.get("Patient/cat", grant=grant)
+        assert (await place.client.get("Communication?_summary=count"))["total"] == 0
+    levels = [one.levelname for one in caplog.records if one.name == "fhirserver.emergencies"]
+    assert levels == ["WARNING", "ERROR"]

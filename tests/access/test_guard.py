@@ -572,6 +572,9 @@ async def test_a_binary_goes_with_what_it_belongs_to(place: World) -> None:
         await place.client.put(binary("b-odd", url))
         with pytest.raises(NotFound):
             await place.client.get("Binary/b-odd", grant=of_ann)
+    await place.client.put(binary("b-odd", "Binary/b-odd"))  # its own: nobody's
+    with pytest.raises(NotFound):
+        await place.client.get("Binary/b-odd", grant=of_ann)
     await place.client.put(binary("b-odd", f"{BASE}/Observation/o-ann"))
     await place.client.get("Binary/b-odd", grant=of_ann)
     with pytest.raises(NotFound):  # it was another's

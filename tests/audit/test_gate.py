@@ -9,6 +9,7 @@ from audit.conftest import TENANT, World, about, observation, opened, patient
 from fhirserver.access.grant import Grant
 from fhirserver.access.principal import Principal
 from fhirserver.audit.masked import Masked
+from fhirserver.audit.shelf import Shelf
 from fhirserver.errors import FhirError, MethodNotAllowed, NotFound, Unavailable
 from fhirserver.interactions.request import Request
 from fhirserver.model.json import Resource, decode
@@ -297,13 +298,9 @@ async def test_a_patient_can_be_deleted_whom_events_name(world: World) -> None:
 @pytest.mark.check("OPS-10")
 async def test_nothing_is_answered_that_cannot_be_recorded(world: World, monkeypatch) -> None:
     await world.put(patient("p1"))
-    records = world.running.store.records
-
-    async def fails(*args: object, **more: object) -> int:
-        raise Unavailable("the disk is full")
-
-    put = type(records).put
-    monkeypatch.setattr(type(records), "put", fails)
+    shelf = shelf_of(world)
+    put = shelf.put
+    monkeypatch.setattr(shelf, "put", fails)
     for ask in (
         world.ask("read", "Patient", id="p1"),
         world.ask("search-type", "Patient"),
@@ -311,7 +308,7 @@ async def test_nothing_is_answered_that_cannot_be_recorded(world: World, monkeyp
     ):
         with pytest.raises(Unavailable):
             await ask
-    monkeypatch.setattr(type(records), "put", put)
+    monkeypatch.setattr(shelf, "put", put)
     await world.ask("read", "Patient", id="p1")
     assert (await world.verified()).problems == []
 
@@ -321,13 +318,9 @@ async def test_a_write_that_cannot_be_recorded_says_so_and_is_recorded_later(
     world: World, monkeypatch
 ) -> None:
     await world.put(patient("p1"))
-    records = type(world.running.store.records)
-    put = records.put
-
-    async def fails(*args: object, **more: object) -> int:
-        raise Unavailable("the disk is full")
-
-    monkeypatch.setattr(records, "put", fails)
+    shelf = shelf_of(world)
+    put = shelf.put
+    monkeypatch.setattr(shelf, "put", fails)
     with pytest.raises(Unavailable, match="The change was made"):
         await world.put(patient("p2"))
     with pytest.raises(Unavailable) as refused:  # and no other is made until it is on record
@@ -337,7 +330,7 @@ async def test_a_write_that_cannot_be_recorded_says_so_and_is_recorded_later(
         await world.ask("read", "Patient", id="p2")
     assert (await world.running.store.read("Patient", "p2")) is not None
     assert (await world.running.store.read("Patient", "p3")) is None
-    monkeypatch.setattr(records, "put", put)
+    monkeypatch.setattr(shelf, "put", put)
     await world.put(patient("p3"))
     events = await world.events()
     told = [(about(item)[0], item["outcome"], item.get("outcomeDesc", "")) for item in events]
@@ -353,16 +346,12 @@ async def test_a_write_that_cannot_be_recorded_says_so_and_is_recorded_later(
 async def test_what_is_owed_is_recorded_at_the_end(tmp_path: Path, monkeypatch) -> None:
     async with opened(tmp_path) as world:
         await world.put(patient("p1"))
-        records = type(world.running.store.records)
-        put = records.put
-
-        async def fails(*args: object, **more: object) -> int:
-            raise Unavailable("the disk is full")
-
-        monkeypatch.setattr(records, "put", fails)
+        shelf = shelf_of(world)
+        put = shelf.put
+        monkeypatch.setattr(shelf, "put", fails)
         with pytest.raises(Unavailable, match="The change was made"):
             await world.put(patient("p2"))
-        monkeypatch.setattr(records, "put", put)
+        monkeypatch.setattr(shelf, "put", put)
     async with opened(tmp_path) as world:
         assert [about(item)[0] for item in await world.events()] == [
             "Patient/p1/_history/1",
@@ -432,3 +421,14 @@ async def test_an_anonymous_refusal_is_not_recorded(world: World) -> None:
             )
 
     assert await world.new_events(fail) == []
+
+
+def shelf_of(world: World) -> type[Shelf]:
+    """What keeps what is recorded."""
+    trail = world.running._trail
+    assert trail is not None
+    return type(trail._segments._shelf)
+
+
+async def fails(*args: object, **more: object) -> None:
+    raise Unavailable("the disk is full")

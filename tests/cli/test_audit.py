@@ -21,6 +21,7 @@ from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
 from fhirserver.audit.recorder import Origin
 from fhirserver.cli.audit import verify, who_saw
+from fhirserver.cli.breach import breach
 from fhirserver.cli.export import export
 from fhirserver.cli.load import load
 from fhirserver.interactions.request import Request
@@ -160,3 +161,28 @@ def test_a_command_is_recorded_as_a_whole() -> None:
     assert "4 AuditEvents passed over" in result.output
     assert run(verify, "--data", "one").exit_code == 0
     assert run(verify, "--data", "other").exit_code == 0
+
+
+@pytest.mark.check("OPS-8")
+def test_a_breach_is_counted_and_its_notices_are_kept() -> None:
+    asyncio.run(used())
+    asked = ("--discovered", "2026-11-20T08:00Z", "--by", "Practitioner/d1", "--data", "one")
+    result = run(breach, *asked, "--others", "600", "--keep", "laptop")
+    assert result.exit_code == 0, result.output
+    assert "602 people are concerned, 5 accesses" in result.output
+    assert "Kinds of data: Patient" in result.output
+    assert "The store is not encrypted" in result.output
+    assert "2026-11-23 08:00 UTC  supervisory authority" in result.output
+    assert "2027-01-19 08:00 UTC  Secretary of HHS" in result.output
+    assert run(breach, *asked, "--keep", "laptop").exit_code == 0  # fewer, as it turns out
+
+    async def tasks() -> list[Resource]:
+        async with whole_store(Settings(data=Path("one"))) as store:
+            return [decode(one.body or b"") async for one in store.scan("Task")]
+
+    found = {one["description"]: one["restriction"]["period"] for one in asyncio.run(tasks())}
+    assert len(found) == 3
+    assert all(text.endswith("People concerned: 2.") for text in found)
+    assert {"start": "2026-11-20T08:00:00Z", "end": "2026-11-23T08:00:00Z"} in found.values()
+    assert run(breach, "--discovered", "2026-11-20", "--data", "one").exit_code == 2
+    assert run(breach, "--discovered", "soon", "--by", "x", "--data", "one").exit_code == 2

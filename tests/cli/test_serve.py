@@ -221,3 +221,13 @@ def test_help_is_quick_and_names_every_command(tmp_path):
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     for heavy in ("pydantic", "uvicorn", "apsw", "fhirserver.app", "fhirserver.interactions"):
         assert f"'{heavy}'" not in loaded
+
+
+def test_an_open_server_has_no_authorization_server_in_memory():
+    code = """
+import sys, fhirserver.app
+print([name for name in ("fhirserver.auth.server", "starlette", "jinja2", "argon2", "joserfc")
+       if name in sys.modules])
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhirserver.model.reference import Literal, literal, references
+from fhirserver.model.reference import Literal, literal, own, references
 
 CASES = {
     "Patient/1": Literal("", "Patient", "1", None),
@@ -37,3 +37,23 @@ def test_references_are_found_wherever_they_are() -> None:
         "performer[1]": "#p",
         "contained[0].extension[0].valueReference": "Organization/2",
     }
+
+
+BASE = "https://example.org/fhir"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("Patient/1", "Patient/1"),
+        ("Patient/1/_history/2", "Patient/1"),
+        (f"{BASE}/Patient/1", "Patient/1"),
+        ("https://example.com/fhir/Patient/1", None),
+        (f"{BASE}/x/Patient/1", None),
+        ("#p", None),
+        ("", None),
+    ],
+)
+def test_a_reference_to_what_is_here(url: str, expected: str | None) -> None:
+    assert own(url, BASE) == expected
+    assert own(url, f"{BASE}/") == expected

@@ -10,7 +10,9 @@ import pytest
 from limits.aio.storage import MemoryStorage
 from limits.errors import StorageError
 
+from fhirserver.access.principal import Principal
 from fhirserver.rest.asgi import Receive, Scope, Send
+from fhirserver.rest.callers import CALLER
 from fhirserver.rest.throttle import Limits, Throttle
 
 TOKEN = {"authorization": "Bearer abc"}
@@ -118,3 +120,94 @@ async def test_without_a_counter_nobody_signs_in_and_reads_go_on(
         for _ in range(3):
             assert (await client.get("/fhir/Patient/1")).status_code == 200
         assert (await client.get("/fhir/Patient/1")).status_code == 429  # by the local counter
+
+
+USERS = {"anna-1": "anna", "anna-2": "anna", "anna-3": "anna", "ben-1": "ben", "robot-1": None}
+
+
+async def people(scope: Scope, receive: Receive, send: Send) -> None:
+    """Takes the tokens of `USERS`, all of one app but the robot's."""
+    token = dict(scope["headers"])[b"authorization"].decode().removeprefix("Bearer ")
+    if token in USERS:
+        user = USERS[token]
+        scope[CALLER] = Principal(user or "client/robot", "one", (), client=user and "app")
+    await inner({**scope, "headers": []}, receive, send)
+
+
+class Told:
+    """What `exceeded` was told."""
+
+    def __init__(self) -> None:
+        self.of: list[tuple[str, str | None]] = []
+
+    async def __call__(self, scope: Scope, group: str, principal: Principal | None) -> None:
+        self.of.append((group, principal.subject if principal else None))
+
+
+async def statuses_of(throttle: Throttle, *tokens: str, path: str = "/fhir/Patient/1") -> list[int]:
+    async with client_of(throttle) as client:
+        return [
+            (await client.get(path, headers={"authorization": f"Bearer {token}"})).status_code
+            for token in tokens
+        ]
+
+
+@pytest.mark.check("OPS-9")
+async def test_the_tokens_of_one_user_count_together() -> None:
+    throttle = Throttle(people, Limits("100/hour", "12/hour"))
+    # Each is taken once before it is known whose it is, and counts then.
+    used = await statuses_of(throttle, *["anna-1", "anna-2"] * 6)
+    assert used == [200] * 12
+    assert await statuses_of(throttle, "anna-1", "anna-2", "ben-1") == [429, 429, 200]
+    assert await statuses_of(throttle, "anna-3", "anna-3") == [200, 429]
+
+
+@pytest.mark.check("OPS-9")
+async def test_all_users_of_an_app_count_together() -> None:
+    throttle = Throttle(people, Limits("100/hour", "100/hour", app="30/hour"))
+    asked = await statuses_of(throttle, *["anna-1", "ben-1"] * 25)
+    assert asked.count(200) in range(30, 36)  # counted by threes, and the first of each not
+    assert set(asked[36:]) == {429}
+    assert await statuses_of(throttle, "robot-1", "robot-1") == [200, 200]
+
+
+@pytest.mark.check("OPS-9")
+async def test_what_is_refused_counts_for_nobody_any_more() -> None:
+    taken = dict(USERS)
+
+    async def ending(scope: Scope, receive: Receive, send: Send) -> None:
+        token = dict(scope["headers"])[b"authorization"].decode().removeprefix("Bearer ")
+        if token in taken:
+            await people(scope, receive, send)
+        else:
+            await inner(scope, receive, send)
+
+    throttle = Throttle(ending, Limits("100/hour", "6/hour"))
+    assert await statuses_of(throttle, "anna-1", "anna-1", "anna-2") == [200] * 3
+    del taken["anna-1"]  # revoked; whoever has it now must not use up what Anna may ask
+    assert await statuses_of(throttle, *["anna-1"] * 5) == [401] * 5
+    assert await statuses_of(throttle, "anna-2", "anna-2") == [200, 200]
+
+
+@pytest.mark.check("AUD-5")
+@pytest.mark.check("OPS-9")
+async def test_who_asks_for_too_much_is_told_once() -> None:
+    told = Told()
+    throttle = Throttle(people, Limits("3/hour", "5/hour"), told)
+    await statuses_of(throttle, *["anna-1"] * 40, *["ben-1"] * 5)
+    assert told.of == [("client", "anna")]
+    async with client_of(throttle) as client:
+        for _ in range(40):
+            await client.post("/auth/token", headers=TOKEN)
+    assert told.of == [("client", "anna"), ("sign-in", None)]
+
+
+@pytest.mark.check("AUD-5")
+async def test_a_flood_from_many_places_is_told_of_so_many_only() -> None:
+    told = Told()
+    throttle = Throttle(inner, Limits("1/hour", "5/hour"), told)
+    for number in range(100):
+        async with client_of(throttle, f"192.0.2.{number}") as client:
+            for _ in range(3):
+                await client.get("/fhir/Patient/1")
+    assert 50 <= len(told.of) <= 121  # 60 a minute; a minute may begin in between

@@ -1,4 +1,7 @@
-"""Browsers that were sent to another provider, and are to come back: single-use records."""
+"""Browsers that were sent to another provider, and are to come back: single-use records.
+
+So many for each provider and no more, since nobody has signed in for them: see `auth.slots`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ from typing import Final
 
 import msgspec
 
-from fhirserver.store.port import Stale
-from fhirserver.store.records import ABSENT, Records
+from fhirserver.auth.secret import RandomBytes
+from fhirserver.auth.slots import Full, Slots
+from fhirserver.errors import Throttled
+from fhirserver.store.records import Records
 
 COLLECTION: Final = "auth.federation"
 _BACK_WITHIN: Final = 600_000_000  # microseconds
@@ -34,35 +39,41 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journeys:
-    """`now` is in microseconds since 1970."""
+    """`now` is in microseconds since 1970, `random` gives that many random bytes."""
 
-    def __init__(self, records: Records, *, now: Callable[[], int]) -> None:
-        self._records = records
+    def __init__(
+        self,
+        records: Records,
+        *,
+        now: Callable[[], int],
+        random: RandomBytes,
+        slots: int | None = None,
+    ) -> None:
+        self._slots = Slots(records, COLLECTION, random=random, slots=slots)
         self._now = now
 
-    async def begin(self, state: str, journey: Journey) -> None:
-        """Remembers a browser that leaves, by its state."""
-        await self._records.put(
-            COLLECTION,
-            hash_of(state),
-            msgspec.json.encode(journey),
-            expected=ABSENT,
-            expires=self._now() + _BACK_WITHIN,
-        )
+    async def begin(self, journey: Journey) -> str:
+        """Remembers a browser that leaves; the state that it is to come back with.
+
+        Raises `Throttled` where too many leave at once.
+        """
+        body = msgspec.json.encode(journey)
+        until = self._now() + _BACK_WITHIN
+        try:
+            state, _ = await self._slots.add(journey.provider, body, expires=until)
+        except Full:
+            raise Throttled("Too many sign in there at once. Try again.") from None
+        return state
 
     async def back(self, state: str, visit: str) -> Journey | None:
         """The journey of a state, once, and of the browser that began it only."""
-        record = await self._records.get(COLLECTION, hash_of(state))
-        if record is None:
+        kept = await self._slots.get(state)
+        if kept is None:
             return None
-        journey = _decode(record.body)
+        journey = _decode(kept.body)
         if journey.visit != hash_of(visit):
             return None
-        try:
-            await self._records.delete(COLLECTION, record.key, expected=record.revision)
-        except Stale:
-            return None
-        return journey
+        return journey if await self._slots.take(kept) else None
 
 
 def hash_of(text: str) -> str:

@@ -89,10 +89,9 @@ async def _leave(
 ) -> Response:
     id = request.path_params["provider"]
     client = _client(clients, id)
-    state, nonce, verifier = (_text(place.identity.random(_BYTES)) for _ in range(3))
+    nonce, verifier = (_text(place.identity.random(_BYTES)) for _ in range(2))
     origin = place.browser.origin_of(request)
     redirect_uri = f"{origin}{root_of(request)}/sign-in/from/{quote(id)}"
-    address = await client.address(redirect_uri, state, nonce, verifier, fresh=fresh)
     journey = Journey(
         provider=id,
         visit=hash_of(place.browser.cookie(request, "visit") or ""),
@@ -104,7 +103,8 @@ async def _leave(
         link=link,
         fresh=fresh,
     )
-    await journeys.begin(state, journey)
+    state = await journeys.begin(journey)
+    address = await client.address(redirect_uri, state, nonce, verifier, fresh=fresh)
     if request.method == "POST":  # what answers a form may not lead elsewhere by itself
         title = clients[id].provider.name
         return place.browser.page(request, "leave.html", address=address, provider=title)

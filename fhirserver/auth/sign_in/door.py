@@ -34,7 +34,10 @@ async def sign_in(place: Place, request: Request) -> Response:
     goal = wanted(request, request.query_params.get("next"))
     if await place.browser.signed_in(request):
         return go_on(place.browser, request, goal)
-    locked = await place.identity.sessions.locked(place.browser.cookie(request, "session"))
+    cookie = place.browser.cookie(request, "session")
+    sessions = place.identity.sessions
+    await place.idle.lock(sessions.key_of(cookie), request)
+    locked = await sessions.locked(cookie)
     return _sign_in_page(place, request, goal, name=locked.name if locked else "", locked=locked)
 
 

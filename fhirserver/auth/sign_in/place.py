@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from fhirserver.auth.pages.page import PROTECTION, redirect, root_of
 from fhirserver.auth.sign_in.browser import Browser
+from fhirserver.auth.sign_in.idle import IdleLocks
 from fhirserver.auth.sign_in.onward import go_on
 from fhirserver.auth.sign_in.trail import Trail
 from fhirserver.errors import FhirError, Unauthenticated
@@ -39,6 +40,11 @@ class Place:
     browser: Browser
     trail: Trail
     providers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def idle(self) -> IdleLocks:
+        """What locks sessions that nobody uses."""
+        return IdleLocks(self.identity.sessions, self.trail)
 
     def visitor(self, request: Request, renews: Session | None = None) -> Visitor:
         """Who is at the door."""

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from starlette.requests import Request
 
 from fhirserver.access.principal import Principal
-from fhirserver.audit.recorder import MINOR, SUCCESS, Event, Origin, Outcome, Recorder
+from fhirserver.audit.recorder import (
+    MINOR,
+    NOWHERE,
+    SUCCESS,
+    Event,
+    Origin,
+    Outcome,
+    Recorder,
+)
 from fhirserver.identity.account import Account
+from fhirserver.identity.session import SignedIn
 from fhirserver.identity.sign_in import Passed, Refused
 
 _WORDS: Final = {
@@ -52,6 +62,19 @@ class Trail:
                 Event("lockout", MINOR, account=refused.account, reason=_LOCKED, origin=origin)
             )
         await self._recorder.record(*events)
+
+    async def locked(self, signed_in: SignedIn, request: Request | None) -> None:
+        """Nobody used a session for too long; without `request` nobody came back either."""
+        session, account = signed_in
+        since = datetime.fromtimestamp(session.seen / 1_000_000, UTC)
+        event = Event(
+            "session-locked",
+            principal=self.principal(account),
+            about=(f"identity.account/{account.id}",),
+            detail=(("unused since", since.isoformat(timespec="seconds")),),
+            origin=NOWHERE if request is None else self._origin(request),
+        )
+        await self._recorder.record(event)
 
     async def of(
         self,

@@ -5,7 +5,7 @@ What it refers to is found by the caller and given as `Links`; docs/imaging.md h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,6 +36,20 @@ class Links:
     endpoints: Sequence[Resource] = ()
 
 
+def study_status(instances: int, steps: Collection[str] = (), *, was_deleted: bool = False) -> str:
+    """ImagingStudy.status (https://hl7.org/fhir/R4/valueset-imagingstudy-status.html).
+
+    `steps` are the statuses of the Tasks of its performed procedure steps. `available`: there is
+    an instance. Without any it is `registered` as long as some may come, and `cancelled` where
+    all steps were discontinued, or where its instances were deleted and no step goes on.
+    """
+    if instances:
+        return "available"
+    if "in-progress" in steps:
+        return "registered"
+    return "registered" if "completed" in steps and not was_deleted else "cancelled"
+
+
 def imaging_study(facts: StudyFacts, links: Links, issuers: Issuers, zone: str = "") -> Resource:
     """The ImagingStudy, without id and meta. A study without instances is cancelled.
 
@@ -47,7 +61,7 @@ def imaging_study(facts: StudyFacts, links: Links, issuers: Issuers, zone: str =
     found: Resource = {
         "resourceType": "ImagingStudy",
         "identifier": _identifiers(facts, issuers),
-        "status": "available" if facts.number_of_instances else "cancelled",
+        "status": study_status(facts.number_of_instances),
     }
     if modalities := _modalities(facts.series):
         found["modality"] = [modality_coding(code) for code in modalities]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from fhirserver.dicom.mapping.attributes import Attributes, is_oid, items, text
@@ -20,6 +20,42 @@ DICOM_UID: Final = "urn:dicom:uid"
 _TYPES: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _URI: Final = re.compile(r"[a-z][a-z0-9+.-]*:[^\s<>\"{}|\\^`]+", re.ASCII | re.IGNORECASE)
+
+
+class Number(NamedTuple):
+    """A number of an order: `type` is a code of HL7 v2-0203 (ACSN, PLAC or FILL), `system` empty
+    where nobody said who issued it."""
+
+    type: str
+    system: str
+    value: str
+
+    @property
+    def identifier(self) -> Resource:
+        """The number as an Identifier."""
+        return _identifier(self.value, self.system, self.type) or {}
+
+
+class Requested(NamedTuple):
+    """What an order is known by: the number of the imaging department, of who placed and of who
+    fills it."""
+
+    accession: Number | None = None
+    placer: Number | None = None
+    filler: Number | None = None
+
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """Those that are there, what decides first before others."""
+        return tuple(one for one in self if one is not None)
+
+    def agrees(self, other: Requested) -> bool:
+        """Whether no number of theirs says otherwise."""
+        return all(a is None or b is None or a == b for a, b in zip(self, other, strict=True))
+
+    def filled(self, other: Requested) -> Requested:
+        """These numbers, and those of the other for what is missing."""
+        return Requested(*(a or b for a, b in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +93,38 @@ class Issuers:
         """The identifiers of the orders: accession number of the study, and of its requests."""
         found: dict[tuple[str, str], Resource] = {}
         for source in (data, *items(data, "00400275")):
-            issuer = next(iter(items(source, "00080051")), {})
-            system = self._system(text(issuer, "00400031"), issuer) or self.accession
-            made = _identifier(text(source, "00080050"), system, "ACSN")
-            if made:
-                found.setdefault((system, made["value"]), made)
+            if number := self.requested(source).accession:
+                found.setdefault((number.system, number.value), number.identifier)
         return list(found.values())
+
+    def requests(self, data: Attributes) -> list[Requested]:
+        """The numbers of each order of a study: by its items of Request Attributes (0040,0275),
+        and by what stands beside them. Of one item, that is told of the same order."""
+        within = [self.requested(item) for item in items(data, "00400275")]
+        beside = self.requested(data)
+        if len(within) == 1 and within[0].agrees(beside):
+            within = [within[0].filled(beside)]
+        elif beside.numbers and not any(set(beside.numbers) <= set(one.numbers) for one in within):
+            within.insert(0, beside)
+        return [
+            one for index, one in enumerate(within) if one.numbers and one not in within[:index]
+        ]
+
+    def requested(self, item: Attributes) -> Requested:
+        """The numbers of an order that stand in one data set or item (PS3.3 C.4.10, 10.6)."""
+        return Requested(
+            self._number(item, "00080050", "00080051", "ACSN", self.accession),
+            self._number(item, "00402016", "00400026", "PLAC"),
+            self._number(item, "00402017", "00400027", "FILL"),
+        )
+
+    def _number(
+        self, data: Attributes, tag: str, issuer_tag: str, type: str, default: str = ""
+    ) -> Number | None:
+        issuer = next(iter(items(data, issuer_tag)), {})
+        system = self._system(text(issuer, "00400031"), issuer) or default
+        value = text(data, tag)
+        return Number(type, system, value) if value else None
 
     def admission_identifier(self, data: Attributes) -> Resource | None:
         """The identifier of the visit (0038,0010); None where there is none."""

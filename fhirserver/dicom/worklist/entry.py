@@ -38,7 +38,7 @@ DICOM_UID: Final = "urn:dicom:uid"
 _PRIORITIES: Final = {"stat": "STAT", "asap": "HIGH", "urgent": "HIGH", "routine": "ROUTINE"}
 _STATES: Final = {"in-progress": "STARTED", "ready": "READY", "received": "ARRIVED"}
 _MODALITY: Final = re.compile(r"[A-Z][A-Z0-9]{1,15}")
-_NO_MODALITY: Final = "OT"
+NO_MODALITY: Final = "OT"
 OPEN_TASKS: Final = ("requested", "received", "accepted", "ready", "in-progress")
 _BOOKED: Final = ("proposed", "pending", "booked", "arrived", "checked-in", "waitlist", "fulfilled")
 
@@ -229,7 +229,7 @@ def _modality(order: Order, task: Resource | None) -> str:
         for coding in concept.get("coding", ()):
             if coding.get("system") == DCM and _MODALITY.fullmatch(coding.get("code", "")):
                 return str(coding["code"])
-    return _NO_MODALITY
+    return NO_MODALITY
 
 
 def _station(order: Order, task: Resource | None) -> str:

@@ -26,6 +26,7 @@ from fhirserver.interactions.request import Answer, Request
 from fhirserver.rest.application import Authenticate, Edge
 from fhirserver.rest.asgi import Disconnected, Message, Receive, Scope, Send
 from fhirserver.rest.asked import uri_path
+from fhirserver.rest.callers import CALLER
 from fhirserver.rest.cors import SAFE_METHODS
 from fhirserver.rest.headers import Headers, header_map
 from fhirserver.rest.peer import address_of
@@ -109,6 +110,7 @@ class DicomWeb:
             raw_path = scope.get("raw_path") or scope["path"].encode()
             address = base + raw_path.decode("latin-1")[self._prefix :]
             grant = await self._authenticate(headers, method, address)
+            scope[CALLER] = grant.principal
         if method not in SAFE_METHODS:
             edge.cors.check(headers, base)
         target = route(path)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from fhirserver.errors import RequestTimeout, TooLarge, UnsupportedMediaType
+from fhirserver.imaging.dicomweb.heap import give_back
 from fhirserver.rest.asgi import Disconnected, Receive
 from fhirserver.rest.headers import Headers
 
@@ -24,6 +25,7 @@ async def body_pieces(
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > limit:
         raise _too_large(limit)
+    give_back(int(length) if length.isdigit() else None)
     size = 0
     while True:
         try:

@@ -26,6 +26,7 @@ from fhirserver.imaging.rendering.transcode import COMPRESSED, compressed_frame,
 from fhirserver.rest.asgi import HeaderList
 
 _MAX_HEADER: Final = 64 * 1024 * 1024
+_SMALL: Final = 64 * 1024  # bytes that are better copied than sent by themselves
 _PIXELS: Final = frozenset({"7FE00008", "7FE00009", "7FE00010"})
 
 
@@ -78,9 +79,15 @@ class FrameSender:
         first: bytes,
         end: bytes,
     ) -> AsyncIterator[bytes]:
-        yield head + first
-        for number in numbers[1:]:
-            yield head + await self._frame(held, located, number, choice)
+        for number in numbers:
+            frame = first if number == numbers[0] else None
+            if frame is None:
+                frame = await self._frame(held, located, number, choice)
+            if len(frame) < _SMALL:
+                yield head + frame
+                continue
+            yield head
+            yield frame
         yield end
 
     async def _frame(self, held: Held, located: Frames, number: int, choice: Choice) -> bytes:

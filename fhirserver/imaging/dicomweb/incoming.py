@@ -36,6 +36,11 @@ class Incoming:
         self.identity: Identity | None = None
         """What it is, as soon as that is known."""
 
+    @property
+    def waiting(self) -> int:
+        """How many bytes are in memory."""
+        return len(self._head) + (self._blob.waiting if self._blob is not None else 0)
+
     async def write(self, data: bytes) -> None:
         """Some bytes of the file."""
         if self._blob is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any, Final
-from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
 from fhirserver.imaging.dicomweb.attributes import keyword
+from fhirserver.xml.escape import content
+from fhirserver.xml.escape import value as quoted
 
 _NAMESPACE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
@@ -31,10 +32,10 @@ def _attributes(dataset: dict[str, Any], out: list[str]) -> None:
     for tag, attribute in dataset.items():
         vr = attribute["vr"]
         name = keyword(tag)
-        named = f" keyword={quoteattr(name)}" if name else ""
+        named = f' keyword="{quoted(name)}"' if name else ""
         out.append(f'<DicomAttribute tag="{tag}" vr="{vr}"{named}>')
-        if "BulkDataURI" in attribute:
-            out.append(f"<BulkData uri={quoteattr(attribute['BulkDataURI'])}/>")
+        if address := attribute.get("BulkDataURI"):
+            out.append(f'<BulkData uri="{quoted(address)}"/>')
         elif "InlineBinary" in attribute:
             out.append(f"<InlineBinary>{attribute['InlineBinary']}</InlineBinary>")
         for number, value in enumerate(attribute.get("Value", ()), 1):
@@ -69,4 +70,4 @@ def _name(name: dict[str, str], out: list[str]) -> None:
 
 
 def _text(value: Any) -> str:
-    return escape(str(value).translate(_UNSAYABLE), {"\r": "&#13;"})
+    return content(str(value).translate(_UNSAYABLE))

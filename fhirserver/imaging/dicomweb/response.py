@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from fhirserver.imaging.dicomweb.heap import give_back
 from fhirserver.rest.asgi import Disconnected, HeaderList, Receive, Send
 from fhirserver.rest.reply import Reply, send_reply
 
@@ -48,6 +49,7 @@ async def send_streamed(
             return
     await send(_start(reply))
     if not head:
+        give_back(reply.length)
         gone = asyncio.create_task(_gone(receive))
         try:
             async for piece in reply.pieces:

@@ -36,6 +36,7 @@ from fhirserver.operations.imaging.store import Begin, Received, Transfer
 
 _TAKEN: Final = f"Send instances as {DICOM}, one alone or several in {MULTIPART}."
 _TOGETHER: Final = 16  # instances whose blobs are made durable at the same time
+_GATHERED: Final = 4 * 2**20  # bytes of them that are not written yet, at the most
 
 MakeRequest = Callable[[str, str], Request]
 """A request to the gate: by the code of its row, and a Study Instance UID."""
@@ -65,6 +66,7 @@ class Storing:
         self._study = study
         self._transfers: dict[str, Transfer] = {}
         self._finishing: list[asyncio.Task[None]] = []
+        self._weight = 0
         self._beginning = asyncio.Lock()
         self.outcomes = Outcomes()
 
@@ -137,10 +139,12 @@ class Storing:
     async def finish_later(self, incoming: Incoming) -> None:
         """Makes an instance durable while the next one arrives."""
         self._finishing.append(asyncio.create_task(self._finish(incoming)))
-        if len(self._finishing) >= _TOGETHER:
+        self._weight += incoming.waiting
+        if len(self._finishing) >= _TOGETHER or self._weight >= _GATHERED:
             await self._settled()
 
     async def _settled(self) -> None:
+        self._weight = 0
         tasks, self._finishing = self._finishing, []
         await asyncio.gather(*tasks)
 

@@ -19,7 +19,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import build_context
 
 from fhirserver.dicom.part10 import may_be_uid
-from fhirserver.errors import FhirError, Invalid, Unavailable
+from fhirserver.errors import FhirError, Forbidden, Invalid, Unavailable
 from fhirserver.imaging.dimse import calling
 from fhirserver.imaging.dimse.contexts import STORAGE_COMMITMENT, UNCOMPRESSED
 from fhirserver.imaging.dimse.identifier import read
@@ -34,7 +34,7 @@ from fhirserver.imaging.dimse.status import (
     normalized_status,
 )
 from fhirserver.interactions.request import Request
-from fhirserver.operations.imaging.commitment import Committed, Referenced
+from fhirserver.operations.imaging.commitment import NO_SUCH_INSTANCE, Committed, Referenced
 from fhirserver.store.port import Stale
 from fhirserver.store.records import ABSENT, Record, Records
 
@@ -180,7 +180,11 @@ class Reporter:
             grant=session.grant,
             origin=session.origin,
         )
-        answer = (await self._called.dispatch(asking)).imaging
+        try:
+            answer = (await self._called.dispatch(asking)).imaging
+        except Forbidden:  # what it may not see does not exist for it
+            failed = tuple((*pair, NO_SUCH_INSTANCE) for pair in pending.instances)
+            answer = Committed((), failed)
         assert isinstance(answer, Committed)
         return await asyncio.to_thread(_report, self._called, session.peer, pending, answer)
 

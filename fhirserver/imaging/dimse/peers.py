@@ -17,7 +17,7 @@ import msgspec
 from fhirserver.access.principal import Principal
 from fhirserver.errors import Conflict, Invalid, NotFound
 from fhirserver.store.port import Stale
-from fhirserver.store.records import ABSENT, MAX_LISTED, Records
+from fhirserver.store.records import ABSENT, MAX_LISTED, Record, Records
 
 COLLECTION: Final = "dicom.peer"
 CALLED: Final = "dicom.called"
@@ -183,14 +183,7 @@ class Peers:
 
     async def all(self) -> list[Peer]:
         """The peers in the order of their titles."""
-        found: list[Peer] = []
-        after = ""
-        while True:
-            records = await self._records.list(COLLECTION, after=after)
-            found += [_DECODER.decode(record.body) for record in records]
-            if len(records) < MAX_LISTED:
-                return found
-            after = records[-1].key
+        return [_DECODER.decode(record.body) for record in await _listed(self._records, COLLECTION)]
 
 
 class CalledTitles:
@@ -219,6 +212,19 @@ class CalledTitles:
     async def remove(self, title: str) -> None:
         """Takes a title away, if it is there."""
         await self._records.delete(CALLED, title.strip(" "))
+
+    async def all(self) -> list[tuple[str, str]]:
+        """The titles in their order, each with the name of its tenant."""
+        return [(one.key, one.body.decode()) for one in await _listed(self._records, CALLED)]
+
+
+async def _listed(records: Records, collection: str) -> list[Record]:
+    found: list[Record] = []
+    while True:
+        page = await records.list(collection, after=found[-1].key if found else "")
+        found += page
+        if len(page) < MAX_LISTED:
+            return found
 
 
 def names_of(certificate: dict[str, Any]) -> frozenset[str]:

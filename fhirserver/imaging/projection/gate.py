@@ -9,12 +9,13 @@ from fhirserver.access.grant import SERVER
 from fhirserver.errors import Conflict, NotFound, PreconditionFailed
 from fhirserver.interactions.request import Answer, Request
 from fhirserver.model.json import Resource, decode
+from fhirserver.model.reference import own
 from fhirserver.search.escape import escape
 
 Dispatch: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
 _ATTEMPTS: Final = 20
-_MANY: Final = 20  # resources of one identifier that are looked at
+_MANY: Final = 100  # resources of one search that are looked at
 
 
 class Gate:
@@ -35,8 +36,11 @@ class Gate:
 
     async def identified(self, type: str, system: str, value: str) -> list[Resource]:
         """The resources with that identifier."""
-        token = f"{escape(system)}|{escape(value)}"
-        parameters = (("identifier", token), ("_count", str(_MANY)))
+        return await self.search(type, "identifier", f"{escape(system)}|{escape(value)}")
+
+    async def search(self, type: str, name: str, value: str) -> list[Resource]:
+        """The resources that a search parameter finds, of many only some."""
+        parameters = ((name, value), ("_count", str(_MANY)))
         answer = await self._dispatch(
             Request("search-type", self.base, type, parameters=parameters, grant=SERVER)
         )
@@ -76,9 +80,7 @@ class Gate:
             return written
         raise Conflict(f"{type} changes all the time.")
 
-
-def reference_id(reference: Resource | None, type: str) -> str | None:
-    """The id that a reference of this server to a type has; None for any other."""
-    url = (reference or {}).get("reference", "")
-    prefix, slash, id = url.rpartition("/")
-    return id if slash and prefix.rpartition("/")[2] == type else None
+    def own_id(self, reference: Resource | None, type: str) -> str | None:
+        """The id that a reference to a resource of this server, of that type, has; else None."""
+        kind, _, id = (own((reference or {}).get("reference", ""), self.base) or "").partition("/")
+        return id if kind == type else None

@@ -15,7 +15,7 @@ from fhirserver.dicom.mapping.attributes import Attributes, code, text
 from fhirserver.dicom.mapping.issuers import Issuers, token
 from fhirserver.dicom.mapping.patient import conflicts, patient
 from fhirserver.dicom.mapping.person_name import shown_name
-from fhirserver.imaging.projection.gate import Gate, reference_id
+from fhirserver.imaging.projection.gate import Gate
 from fhirserver.model.json import Resource
 
 TAG: Final = {"system": "urn:fhirserver:imaging", "code": "unverified-patient"}
@@ -81,7 +81,7 @@ async def _current(gate: Gate, patients: Sequence[Resource]) -> list[Resource]:
     for one in patients:
         current: Resource | None = one
         for _ in range(_LINKS):
-            into = _replaced_by(current or {})
+            into = _replaced_by(gate, current or {})
             if into is None:
                 break
             current = await gate.read("Patient", into)
@@ -90,10 +90,10 @@ async def _current(gate: Gate, patients: Sequence[Resource]) -> list[Resource]:
     return list(found.values())
 
 
-def _replaced_by(patient: Resource) -> str | None:
+def _replaced_by(gate: Gate, patient: Resource) -> str | None:
     for link in patient.get("link", ()):
         if link.get("type") == "replaced-by":
-            return reference_id(link.get("other"), "Patient")
+            return gate.own_id(link.get("other"), "Patient")
     return None
 
 

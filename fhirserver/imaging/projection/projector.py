@@ -2,7 +2,8 @@
 
 A study is projected when nothing came for `QUIET`, and at the latest `LONGEST` after its first
 change; while a burst lasts, the waits double, so that a study of n instances makes some log(n)
-versions of its ImagingStudy and not n.
+versions of its ImagingStudy and not n. What FHIR's side changes (an order, a performed step) waits
+for quiet as well, and for a study that is behind anyway until that is projected.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _CAP: Final = 32 * _SECOND
 _POLL: Final = 0.2  # seconds
 _POLL_OF_OTHERS: Final = 1.0  # seconds between looks at the lease, where another has it
 _BATCH: Final = 1000
+_TRIES: Final = 8
 _FORGET: Final = 60 * _SECOND
 
 
@@ -67,7 +69,7 @@ class Projector:
         self._now = now
         self._told = told
         self._known: dict[str, _Known] = {}
-        self._again: set[str] = set()
+        self._again: dict[str, int] = {}
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -108,16 +110,21 @@ class Projector:
 
     async def _turn(self) -> None:
         """Projects all that is due."""
-        self._again |= set(await self._following.changed())
-        for uid in sorted(self._again):
-            self._again.discard(uid)
-            await self._try(uid)
         now = self._now()
-        for one in await self._archive.changed(_BATCH):
+        self._again |= dict.fromkeys(await self._following.changed(), now)
+        behind = await self._archive.changed(_BATCH)
+        for one in behind:
+            self._again.pop(one.study, None)
             if self._is_due(one, now):
                 if not await self._lease.held():
                     return
                 await self._try(one.study)
+        for uid in sorted(uid for uid, at in self._again.items() if now - at >= QUIET):
+            known = self._known.get(uid, _Known(0, 0, 0))
+            if now >= known.not_before and (await self._try(uid) or known.times >= _TRIES):
+                del self._again[uid]
+        if not self._again:
+            await self._following.noted()
         self._forget(now)
 
     def _is_due(self, one: Changed, now: int) -> bool:
@@ -129,7 +136,7 @@ class Projector:
         times = 0 if known is None else known.times
         return now - one.since >= min(LONGEST << times, _CAP)
 
-    async def _try(self, uid: str) -> None:
+    async def _try(self, uid: str) -> bool:
         """Projects a study; one that fails is left alone for a while, so that others go on."""
         known = self._known.get(uid, _Known(0, 0, 0))
         wait = 0
@@ -137,20 +144,22 @@ class Projector:
             await self._project(uid)
         except FhirError as error:
             _LOG.warning("a study was not projected: %s", type(error).__name__)
-            wait = _SECOND << min(known.times, 8)
+            wait = _SECOND << min(known.times, _TRIES)
         except Exception as error:  # noqa: BLE001  whatever it is, other studies go on
             _LOG.error("a study was not projected: %s", type(error).__name__)
-            wait = _SECOND << min(known.times, 8)
+            wait = _SECOND << min(known.times, _TRIES)
         now = self._now()
-        times = min(known.times, 8) + 1 if now - known.at < _FORGET else 1
+        times = min(known.times, _TRIES) + 1 if now - known.at < _FORGET else 1
         self._known[uid] = _Known(now + wait, times, now)
+        return not wait
 
     async def _project(self, uid: str) -> None:
         study = await self._archive.study(uid)
         if study is None:
-            return
-        id = await self._projection.project(study)
-        if self._told is not None:
+            id = await self._projection.announce(uid)
+        else:
+            id = await self._projection.project(study)
+        if self._told is not None and id is not None:
             await self._told(Projected(uid, id))
 
     def _forget(self, now: int) -> None:

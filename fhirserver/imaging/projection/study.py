@@ -12,10 +12,11 @@ import msgspec
 from fhirserver.archive.port import Archive, Study
 from fhirserver.dicom.mapping.endpoint import endpoint
 from fhirserver.dicom.mapping.facts import MAPPED_TAGS, StudyFacts, study_facts
-from fhirserver.dicom.mapping.imaging_study import Links, imaging_study
+from fhirserver.dicom.mapping.imaging_study import Links, imaging_study, study_status
 from fhirserver.dicom.mapping.issuers import DICOM_UID, Issuers
 from fhirserver.imaging.projection import orders, patients
-from fhirserver.imaging.projection.gate import Gate, reference_id
+from fhirserver.imaging.projection.gate import Gate
+from fhirserver.imaging.projection.steps import announced, statuses, steps_of
 from fhirserver.imaging.projection.three_way import merged
 from fhirserver.model.json import Resource, decode, encode
 from fhirserver.store.records import Records
@@ -70,15 +71,32 @@ class Projection:
             now = await self._now(study)
         else:
             now = last | await self._cancelled(study.uid, id, is_known=bool(last))
-        written = await self._gate.write(TYPE, id, lambda present: _resource(last, now, present))
-        kept = {name: value for name, value in now.items() if name != "series"}
-        if kept != last:
-            await self._records.put(COLLECTION, study.uid, encode(kept))
-        patient = reference_id(written.get("subject"), "Patient")
+        written = await self._write(study.uid, id, last, now)
+        patient = self._gate.own_id(written.get("subject"), "Patient")
         await self._archive.projected(
             study.uid, study.revision, id, f"Patient/{patient}" if patient else None
         )
         return id
+
+    async def announce(self, uid: str) -> str | None:
+        """Brings the ImagingStudy of a study of which the archive never had anything to what its
+        performed procedure steps say; its id, None where they say too little.
+
+        Raises what the gate refuses it by.
+        """
+        now = announced(uid, await steps_of(self._gate, uid))
+        if now is None:
+            return None
+        id = await self._adopted(uid)
+        await self._write(uid, id, await self._last(uid), now)
+        return id
+
+    async def _write(self, uid: str, id: str, last: Resource, now: Resource) -> Resource:
+        written = await self._gate.write(TYPE, id, lambda present: _resource(last, now, present))
+        kept = {name: value for name, value in now.items() if name != "series"}
+        if kept != last:
+            await self._records.put(COLLECTION, uid, encode(kept))
+        return written
 
     async def _adopted(self, uid: str) -> str:
         """The id of the ImagingStudy that somebody made for the study before it arrived."""
@@ -100,7 +118,7 @@ class Projection:
         subject = await patients.subject(self._gate, study.uid, data, issuers)
         links = Links(
             subject,
-            await orders.based_on(self._gate, data, issuers, subject),
+            await orders.based_on(self._gate, study.uid, data, issuers, subject),
             await orders.encounter(self._gate, data, issuers, subject),
             await self._endpoints(),
         )
@@ -117,11 +135,13 @@ class Projection:
 
     async def _cancelled(self, uid: str, id: str, *, is_known: bool) -> Resource:
         """What changes of a study whose instances were deleted; the rest of it stays."""
+        status = study_status(0, statuses(await steps_of(self._gate, uid)), was_deleted=True)
         if is_known:
-            return {"status": "cancelled", "numberOfSeries": 0, "numberOfInstances": 0}
+            return {"status": status, "numberOfSeries": 0, "numberOfInstances": 0}
         present = await self._gate.read(TYPE, id)
         subject = (present or {}).get("subject") or {"display": "unknown"}
-        return imaging_study(StudyFacts(uid, {}, ()), Links(subject), self._issuers)
+        made = imaging_study(StudyFacts(uid, {}, ()), Links(subject), self._issuers)
+        return made | {"status": status}
 
     async def _endpoints(self) -> list[Resource]:
         if not self._address:

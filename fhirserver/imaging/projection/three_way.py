@@ -2,7 +2,7 @@
 
 What the archive alone knows (`OURS`) is the projection's. Of every other element it changes what
 is still as it last wrote it; what somebody else changed, added or took away stays so. In lists
-this holds item by item.
+this holds item by item. A study that somebody announced (`registered`) is what the archive says.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from fhirserver.model.json import Json, Resource
 OURS: Final = frozenset(
     {"resourceType", "modality", "numberOfSeries", "numberOfInstances", "series"}
 )
+_ANNOUNCED: Final = ("status", "registered")
 _THEIRS: Final = frozenset({"id", "meta", "text", "contained", "implicitRules", "language"})
 
 
@@ -30,7 +31,7 @@ def merged(last: Resource, now: Resource, present: Resource) -> Resource:
 
 
 def _element(name: str, last: Json, now: Json, present: Json) -> Json:
-    if name in OURS or present == last:
+    if name in OURS or present == last or (name, present) == _ANNOUNCED:
         return now
     if isinstance(present, list) or (present is None and isinstance(now, list)):
         return _items(last or [], now or [], present or [])

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from fhirserver.access.grant import SERVER
 from fhirserver.audit.imaging import StudyAccess
-from fhirserver.dicom.mapping.attributes import Attributes
+from fhirserver.dicom.mapping.attributes import Attributes, text
 from fhirserver.dicom.mapping.issuers import DICOM_UID, Issuers
 from fhirserver.dicom.performed_step import (
     FINAL,
@@ -31,6 +31,8 @@ from fhirserver.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.request import Answer, Pairs, Request
 from fhirserver.model.json import Resource, decode
+from fhirserver.model.reference import own
+from fhirserver.operations.imaging.orders import orders_of
 from fhirserver.search.escape import escape
 
 _ATTEMPTS: Final = 10
@@ -167,18 +169,34 @@ class _Step:
         return [_put(found | {"status": status})] if found.get("status") in which else []
 
     async def _linked(self) -> Linked:
-        """The order by the study's UID, else by the accession number where that is one order's."""
-        steps = scheduled_as(self._told.data)
-        tries: list[Pairs] = []
+        """The order by the study's UID, else by its numbers where they lead to one order, whose
+        patient has the number that the step tells."""
+        steps = scheduled_as(self._told.data, self._told.issuers)
         if steps.study:
-            tries.append((("identifier", _token(steps.study)),))
-        if steps.accession:
-            tries.append((("identifier", escape(steps.accession)),))
-        for pairs in tries:
-            found = await self._search("ServiceRequest", pairs)
+            found = await self._search("ServiceRequest", (("identifier", _token(steps.study)),))
             if len(found) == 1:
                 return await self._linked_to(found[0], steps.scheduled)
+
+        async def search(name: str, value: str) -> list[Resource]:
+            return await self._search("ServiceRequest", ((name, value),))
+
+        found = await orders_of(search, steps.requested)
+        if len(found) == 1 and await self._is_of_patient(found[0]):
+            return await self._linked_to(found[0], steps.scheduled)
         return Linked()
+
+    async def _is_of_patient(self, order: Resource) -> bool:
+        """Whether the step says nothing else of the patient than the order does."""
+        number = text(self._told.data, "00100020")
+        type, _, id = self._subject(order).partition("/")
+        if not number or type != "Patient":
+            return True
+        return bool(await self._search(type, (("_id", id), ("identifier", escape(number)))))
+
+    def _subject(self, order: Resource) -> str:
+        """Whom the order is for, as a relative reference; empty where that is not here."""
+        url = order.get("subject", {}).get("reference", "")
+        return own(url, self._context.base or self._request.base) or ""
 
     async def _linked_to(self, order: Resource, scheduled: str) -> Linked:
         reference = f"ServiceRequest/{order['id']}"
@@ -187,7 +205,7 @@ class _Step:
             (one for one in tasks if not is_performed(one) and step_id(one, order) == scheduled),
             None,
         )
-        patient = order.get("subject", {}).get("reference", "")
+        patient = self._subject(order)
         return Linked(
             reference,
             f"Task/{step['id']}" if step else "",

@@ -16,6 +16,7 @@ from fhirserver.audit.imaging import IMAGING_STUDY, StudyAccess
 from fhirserver.errors import NotSupported
 from fhirserver.interactions.context import Context
 from fhirserver.model.json import decode
+from fhirserver.model.reference import own
 from fhirserver.search.expression import And, IdIs, Or, Query, ReferenceIs, Target
 
 _PATIENT: Final = "Patient/"
@@ -55,7 +56,7 @@ async def may_read(context: Context, study: Study) -> bool:
     if version is None or version.body is None:
         return False
     subject = decode(version.body).get("subject", {})
-    return bool(subject.get("reference") == study.subject)
+    return own(subject.get("reference", ""), context.base) == study.subject
 
 
 def access(

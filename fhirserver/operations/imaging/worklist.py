@@ -30,6 +30,7 @@ from fhirserver.interactions.request import Answer, Pairs, Request
 from fhirserver.model.json import Resource, decode
 from fhirserver.model.reference import literal
 from fhirserver.operations import walk
+from fhirserver.operations.imaging.planned import Planned
 from fhirserver.search.compile import compile_criteria
 from fhirserver.search.escape import escape
 from fhirserver.search.expression import Query
@@ -46,8 +47,18 @@ IMAGING: Final = (
 )
 """Categories of orders for imaging: SNOMED CT, LOINC, diagnostic service sections of HL7 v2."""
 
-_ACCESSION: Final = "00080050"
-_PATIENT_ID: Final = "00100020"
+_ACTIVE: Final = (
+    ("status", "active"),
+    ("intent", _INTENTS),
+    ("category", ",".join(f"{system}|{code}" for system, code in IMAGING)),
+)
+_NUMBERS: Final = {
+    "00080050": "identifier",
+    "00100020": "patient.identifier",
+    "00402016": "identifier",
+    "00402017": "identifier",
+}
+"""Accession number, Patient ID, placer's and filler's order number, as search parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,7 @@ async def run(context: Context, request: Request) -> Answer:
     base = context.base or request.base
     found: list[DataSet] = []
     studies = []
-    for order in await _orders(context, request, wanted.keys):
+    for order in await _orders(context, request, wanted):
         known = study_uid_of(order.request)
         uid = known or minted_study_uid(base, order.request["id"])
         listed = entries(order, uid, station=wanted.station, zone=wanted.zone)
@@ -80,9 +91,9 @@ async def run(context: Context, request: Request) -> Answer:
     return Answer(200, imaging=found, studies=tuple(studies))
 
 
-async def _orders(context: Context, request: Request, keys: Iterable[Key]) -> list[Order]:
+async def _orders(context: Context, request: Request, wanted: Wanted) -> list[Order]:
     """The orders that may match, with what belongs to them."""
-    requests = await _search(context, request, "ServiceRequest", _narrowed(keys))
+    requests = await _requests(context, request, wanted)
     patients = await _read(context, (_subject(item) for item in requests))
     based_on = [f"ServiceRequest/{item['id']}" for item in requests]
     tasks = await _based_on(context, request, "Task", based_on)
@@ -98,6 +109,27 @@ async def _orders(context: Context, request: Request, keys: Iterable[Key]) -> li
     return await _with_devices(context, orders)
 
 
+async def _requests(context: Context, request: Request, wanted: Wanted) -> list[Resource]:
+    """Active imaging orders: those that a number or the patient names, else those with a step that
+    may match, else all, as far as they are few enough to be looked at."""
+
+    async def search(type: str, pairs: Pairs) -> list[Resource]:
+        return await _search(context, request, type, pairs)
+
+    numbers = _numbers(wanted.keys)
+    if not numbers:
+        base = context.base or request.base
+        planned = Planned(search, base, _ACTIVE, wanted.station)
+        ids = await planned.orders(wanted.keys, context.definitions)
+        if ids is not None:
+            listed, found = sorted(ids), []
+            for start in range(0, len(listed), _AT_ONCE):
+                some = ",".join(listed[start : start + _AT_ONCE])
+                found += await search("ServiceRequest", (*_ACTIVE, ("_id", some)))
+            return found
+    return await search("ServiceRequest", (*_ACTIVE, *numbers))
+
+
 async def _with_devices(context: Context, orders: list[Order]) -> list[Order]:
     references = {
         reference
@@ -111,20 +143,13 @@ async def _with_devices(context: Context, orders: list[Order]) -> list[Order]:
     ]
 
 
-def _narrowed(keys: Iterable[Key]) -> Pairs:
-    """What of the keys the store can look for."""
-    pairs = [
-        ("status", "active"),
-        ("intent", _INTENTS),
-        ("category", ",".join(f"{system}|{code}" for system, code in IMAGING)),
-    ]
-    for key in keys:
-        if isinstance(key.condition, Exactly):
-            if key.tag == _ACCESSION:
-                pairs.append(("identifier", escape(key.condition.value)))
-            elif key.tag == _PATIENT_ID:
-                pairs.append(("patient.identifier", escape(key.condition.value)))
-    return tuple(pairs)
+def _numbers(keys: Iterable[Key]) -> Pairs:
+    """The keys that are numbers of orders and patients."""
+    return tuple(
+        (_NUMBERS[key.tag], escape(key.condition.value))
+        for key in keys
+        if isinstance(key.condition, Exactly) and key.tag in _NUMBERS
+    )
 
 
 async def _search(context: Context, request: Request, type: str, pairs: Pairs) -> list[Resource]:

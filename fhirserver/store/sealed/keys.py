@@ -3,11 +3,12 @@
 Data keys seal content; the newest one seals what is new, older ones open what they sealed. The
 index key makes the blind index and does not change, as the index would have to with it. All are
 wrapped by the master key. One record holds all of them, so that every change of keys is one
-compare-and-set.
+compare-and-set. Before a data key has sealed as much as it may, another one takes its place.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from base64 import b64decode, b64encode
@@ -19,6 +20,7 @@ import msgspec
 from fhirserver.errors import Conflict, Unavailable
 from fhirserver.store.port import Stale
 from fhirserver.store.records import ABSENT, Records
+from fhirserver.store.sealed.allowance import Allowance
 from fhirserver.store.sealed.cipher import Cipher
 from fhirserver.store.sealed.master import KEY_BYTES, MasterKey, WrongMaster
 
@@ -29,6 +31,7 @@ GRACE: Final = 600 * 1_000_000
 """Microseconds for which a key that has a successor may still be in use by some process."""
 
 _ATTEMPTS: Final = 20
+_LOG = logging.getLogger("fhirserver.keys")
 
 
 class Shredded(Unavailable):
@@ -92,6 +95,7 @@ class Keys:
         self.now = now
         self._plain: dict[int, bytes] = {}
         self._seen = 0.0
+        self._allowance = self.allowance(0)
         self.cipher: Cipher
         self.index: bytes
 
@@ -104,11 +108,28 @@ class Keys:
         await keys.refresh()
         return keys
 
-    async def fresh(self) -> Cipher:
-        """A cipher whose newest key was the newest a minute ago."""
+    async def fresh(self, messages: int = 1) -> Cipher:
+        """A cipher whose newest key was the newest a minute ago, to seal so many messages with.
+
+        Raises `Unavailable` where the key has sealed all that it may, and none can take its place.
+        """
         if time.monotonic() - self._seen > _FRESH:
             await self.refresh()
+        while not self._allowance.take(messages):
+            if not await self._allowance.extend(messages):
+                await self._succeed(self._allowance.number)
         return self.cipher
+
+    def allowance(self, number: int) -> Allowance:
+        """How much the data key of that number has sealed."""
+        return Allowance(self._records, COLLECTION, number)
+
+    async def _succeed(self, number: int) -> None:
+        """Puts another data key in the place of that one, unless another process has."""
+        await self.refresh()
+        if self.cipher.current == number:
+            _LOG.warning("data key %d has sealed what it may; another takes its place", number)
+            await self.rotate(number)
 
     async def refresh(self) -> None:
         """Reads the keys anew."""
@@ -123,6 +144,8 @@ class Keys:
         self.index = held[0]
         data = {number: key for number, key in held.items() if number}
         self.cipher = Cipher(self._tenant, data, ring.current)
+        if self._allowance.number != ring.current:
+            self._allowance = self.allowance(ring.current)
         self._seen = time.monotonic()
 
     async def ring(self) -> Ring:
@@ -132,10 +155,15 @@ class Keys:
             raise Unavailable("The store has no keys: it was made without encryption.")
         return ring
 
-    async def rotate(self) -> int:
-        """Makes a new data key, under which from now on content is sealed; its number."""
+    async def rotate(self, after: int | None = None) -> int:
+        """Makes a new data key, under which from now on content is sealed; its number.
+
+        `after` is the number of the key whose place it takes: nothing is done if one has already.
+        """
 
         async def turned(ring: Ring) -> Ring:
+            if after is not None and ring.current != after:
+                return ring
             number, now = ring.current + 1, self.now()
             keys = [
                 msgspec.structs.replace(one, superseded=now) if one.number == ring.current else one
@@ -184,6 +212,8 @@ class Keys:
             return msgspec.structs.replace(ring, keys=kept)
 
         await self._change(retired)
+        for number in gone:
+            await self.allowance(number).drop()
         await self.refresh()
         return gone
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from fhirserver.store.port import LogQuery, Rewritten, Stale, Version
 from fhirserver.store.records import Record
-from fhirserver.store.sealed.cipher import key_number
+from fhirserver.store.sealed.cipher import Cipher, key_number
 from fhirserver.store.sealed.keys import GRACE
 from fhirserver.store.sealed.records import resealed
 from fhirserver.store.sealed.store import CLEAR_TYPES, SealedStore, place_of
@@ -96,7 +96,8 @@ class _Walk:
         return key_number(version.body) < self._current
 
     async def versions(self, group: list[Version]) -> None:
-        bodies = [self._again(version) for version in group]
+        cipher = await self._store.keys.fresh(len(group))
+        bodies = [_again(cipher, version) for version in group]
         count = await self._store.inner.rewrite(bodies)
         self.done += count
         if count < len(bodies):  # others did so, or took the version out; the next walk tells
@@ -114,7 +115,7 @@ class _Walk:
                 after = page[-1].key
 
     async def _record(self, collection: str, record: Record) -> None:
-        body = resealed(self._store.keys.cipher, collection, record)
+        body = resealed(await self._store.keys.fresh(), collection, record)
         try:
             await self._store.inner.records.put(
                 collection, record.key, body, expected=record.revision, expires=record.expires
@@ -123,14 +124,14 @@ class _Walk:
         except Stale:  # it was written meanwhile, or has expired
             self.left.add(key_number(record.body))
 
-    def _again(self, version: Version) -> Rewritten:
-        assert version.body is not None
-        cipher = self._store.keys.cipher
-        place = place_of(version.type, version.id, version.version)
-        after = cipher.seal(cipher.open(version.body, place), place)
-        return Rewritten(version.type, version.id, version.version, version.body, after)
-
     async def _see(self) -> None:
         self.seen += 1
         if self.seen % _AT_ONCE == 0:
             await self._told(self.seen)
+
+
+def _again(cipher: Cipher, version: Version) -> Rewritten:
+    assert version.body is not None
+    place = place_of(version.type, version.id, version.version)
+    after = cipher.seal(cipher.open(version.body, place), place)
+    return Rewritten(version.type, version.id, version.version, version.body, after)

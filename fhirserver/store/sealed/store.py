@@ -160,7 +160,7 @@ class SealedStore:
         after: Sequence[Expectation] = (),
         unchanged: Unchanged | None = None,
     ) -> Committed:
-        cipher = await self.keys.fresh()
+        cipher = await self.keys.fresh(len(changes))
         sealed = [self._sealed(change, cipher) for change in changes]
         return await self.inner.commit(
             sealed, self._expected(before), self._expected(after), unchanged
@@ -171,7 +171,7 @@ class SealedStore:
         return await self.inner.reindex(blinded, unchanged)
 
     async def restore(self, versions: Sequence[Kept]) -> None:
-        cipher = await self.keys.fresh()
+        cipher = await self.keys.fresh(len(versions))
         await self.inner.restore([self._kept(kept, cipher) for kept in versions])
 
     async def rewrite(self, bodies: Sequence[Rewritten]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +45,7 @@ def visit(place: Place, store: ServerStore, clock: Clock, other: OtherProvider) 
     place = replace(place, providers={"work": "Clinic"})
     provider = Provider(name="Clinic", issuer=ISSUER, client_id="fhirserver")
     client = Client(provider, now=clock, secret="secret", transport=other.transport)
-    journeys = Journeys(store.records, now=clock)
+    journeys = Journeys(store.records, now=clock, random=secrets.token_bytes, slots=16)
     routes = [*sign_in_routes(place), *federation_routes(place, journeys, {"work": client})]
     app = Starlette(routes=[Mount("/auth", routes=routes)])
 
@@ -82,6 +83,14 @@ async def test_who_is_linked_gets_in(
     assert str(browser.page.url).endswith("?done=session")
     assert recorded.kinds == ["sign-in"]
     assert recorded.events[0].detail == (("method", "other provider"),)
+
+
+async def test_who_leaves_and_never_comes_back_takes_no_more_than_so_many_records(
+    visit: Visits, store: ServerStore
+) -> None:
+    for _ in range(40):
+        await leave(visit())
+    assert len(await store.records.list("auth.federation")) <= 16
 
 
 async def test_who_is_not_linked_does_not(

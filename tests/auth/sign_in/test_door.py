@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from auth.sign_in.visit import Recorded, Visit, forms, sign_in
 from hypothesis import given
@@ -16,6 +18,8 @@ from starlette.requests import Request
 from store.making import Clock
 
 from fhirserver.auth.sign_in.onward import wanted
+from fhirserver.auth.sign_in.place import Place
+from fhirserver.errors import Unavailable
 from fhirserver.identity.identity import Identity
 
 MINUTE = 60_000_000
@@ -234,6 +238,67 @@ async def test_an_idle_session_is_locked_after_15_minutes_by_the_server(
     assert browser.title == "Sign in"
     assert "it was locked" in browser.page.text
     assert 'value="anna"' in browser.page.text
+
+
+@pytest.mark.check("OPS-3")
+@pytest.mark.check("AUD-5")
+async def test_an_idle_lock_is_recorded_once_whoever_notices_it(
+    identity: Identity, visit: Visits, clock: Clock, recorded: Recorded, place: Place
+) -> None:
+    account = await person(identity)
+    browser, other = await signed_in(visit), await signed_in(visit)
+    locks = place.idle
+    await locks.sweep()
+    assert recorded.kinds == ["sign-in"] * 2
+    clock.now += 15 * MINUTE
+    await browser.go("/auth/account")  # this one comes back; nobody comes back to the other
+    await browser.go("/auth/account")
+    await asyncio.gather(*(locks.sweep() for _ in range(4)))
+    assert recorded.kinds == ["sign-in"] * 2 + ["session-locked"] * 2
+    assert [event.origin.address for event in recorded.events[2:]] == ["192.0.2.1", ""]
+    for event in recorded.events[2:]:
+        assert event.principal
+        assert event.principal.subject == account.id
+        assert event.about == (f"identity.account/{account.id}",)
+    clock.now -= 10 * MINUTE  # a clock that is set back opens nothing again
+    for one in (browser, other):
+        await one.go("/auth/account")
+        assert one.title == "Sign in"
+
+
+@pytest.mark.check("AUD-5")
+async def test_a_lock_that_cannot_be_recorded_is_recorded_later(
+    identity: Identity, visit: Visits, clock: Clock, recorded: Recorded, place: Place
+) -> None:
+    await person(identity)
+    browser = await signed_in(visit)
+    clock.now += 15 * MINUTE
+
+    async def full(*events: object) -> None:
+        raise Unavailable("The disk is full.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recorded, "record", full)
+        with pytest.raises(Unavailable):
+            await place.idle.sweep()
+    await browser.go("/auth/account")
+    assert browser.title == "Sign in"
+    assert recorded.kinds == ["sign-in", "session-locked"]
+
+
+@pytest.mark.check("AUD-5")
+async def test_what_was_ended_is_not_locked(
+    identity: Identity, visit: Visits, clock: Clock, recorded: Recorded, place: Place
+) -> None:
+    account = await person(identity)
+    await signed_in(visit)
+    await signed_in(visit)
+    await identity.accounts.change(
+        account.id, lambda old: msgspec.structs.replace(old, epoch=old.epoch + 1)
+    )
+    clock.now += 15 * MINUTE
+    await place.idle.sweep()
+    assert recorded.kinds == ["sign-in"] * 2
 
 
 @pytest.mark.check("OPS-3")

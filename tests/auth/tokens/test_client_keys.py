@@ -114,6 +114,22 @@ async def test_a_new_key_is_looked_for_but_not_always() -> None:
     assert len(place.asked) == 2
 
 
+@pytest.mark.check("SEC-15")
+async def test_a_flood_of_assertions_is_no_flood_of_fetches() -> None:
+    place = Place(**{"Cache-Control": "no-store"})
+    clock = Clock()
+    keys = ClientKeys(place.fetcher(), now=clock)
+    refused = 0
+    for _ in range(200):
+        clock.move(0.001)
+        try:
+            await keys.key(client(), "rsa", "RS384")
+        except NoKey:
+            refused += 1
+    assert len(place.asked) + refused == 200
+    assert 60 <= len(place.asked) <= 120  # a minute may begin in between
+
+
 async def test_those_who_ask_at_once_share_an_answer() -> None:
     place = Place(**{"Cache-Control": "no-store"})
     keys = ClientKeys(place.fetcher(), now=Clock())

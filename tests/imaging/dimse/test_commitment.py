@@ -183,3 +183,20 @@ async def test_it_is_in_the_audit_trail(hospital):
     values = [item.get("what", {}).get("identifier", {}).get("value") for item in event["entity"]]
     assert f"urn:oid:{STUDY}" in values
     assert event["agent"][0]["who"]["identifier"]["value"] == "dicom:CT1"
+
+
+async def test_for_a_peer_whose_role_allows_nothing_nothing_is_there(hospital):
+    policy = (
+        'role = "nobody"\ntitle = "Nobody"\n[[rule]]\ntypes = ["Organization"]\nletters = "r"\n'
+    )
+    await hospital.access.set_policy("nobody", policy)
+    await hospital.access.load()
+    with modality() as (back, came):
+        await hospital.peer("CT1", "commitment", host="127.0.0.1", port=back, roles=("nobody",))
+        called = hospital.called(records=hospital.store.records)
+        async with hospital.listening("CT1", records=hospital.store.records) as port:
+            assert await ask(port, FIRST) == 0
+        await Reporter(called).step()
+    ((event, data),) = came
+    assert event == 2
+    assert [item.FailureReason for item in data.FailedSOPSequence] == [0x0112]

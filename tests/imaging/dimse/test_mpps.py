@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from imaging.dimse.hospital import opened
-from imaging.dimse.test_worklist import PATIENT, order, step
+from imaging.dimse.test_worklist import PATIENT, TYPES, order, step
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 
@@ -194,3 +194,39 @@ async def test_it_is_in_the_audit_trail(hospital):
     (event,) = await hospital.events("110109")
     assert {"reference": "Patient/p1"} in [item.get("what") for item in event["entity"]]
     assert event["agent"][0]["who"]["identifier"]["value"] == "dicom:CT1"
+
+
+ORDERS = {
+    "by the placer's number": (
+        {"PlacerOrderNumberImagingServiceRequest": "P1"},
+        "PLAC",
+        "12345",
+        1,
+    ),
+    "by the filler's": ({"FillerOrderNumberImagingServiceRequest": "P1"}, "FILL", "12345", 1),
+    "by a number of another type": (
+        {"PlacerOrderNumberImagingServiceRequest": "P1"},
+        "FILL",
+        "12345",
+        0,
+    ),
+    "by the accession number": ({"AccessionNumber": "P1"}, "ACSN", "12345", 1),
+    "of another patient": ({"AccessionNumber": "P1"}, "ACSN", "99", 0),
+}
+
+
+@pytest.mark.parametrize("case", ORDERS)
+async def test_the_order_of_a_step_by_its_numbers(hospital, case):
+    numbers, type, patient, linked = ORDERS[case]
+    number = {"type": {"coding": [{"system": TYPES, "code": type}]}, "value": "P1"}
+    await hospital.put(order("o2", identifier=[number]))
+    item = Dataset()
+    item.StudyInstanceUID = "1.9.9"
+    for name, value in numbers.items():
+        setattr(item, name, value)
+    told = beginning(ScheduledStepAttributesSequence=[item], PatientID=patient)
+    async with hospital.listening("CT1") as port:
+        (status,) = await tell(port, ("create", told))
+    assert status.Status == 0
+    (task,) = [item for item in await hospital.all("Task") if item["id"] != "t1"]
+    assert task.get("basedOn", []) == [{"reference": "ServiceRequest/o2"}] * linked

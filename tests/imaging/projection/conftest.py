@@ -1,4 +1,4 @@
-"""A place for one test."""
+"""A place for one test, on SQLite and on MongoDB."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +8,6 @@ from imaging.projection.place import Place, open_place
 
 
 @pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
+async def place(tmp_path: Path, each_store: str) -> AsyncIterator[Place]:
     async with open_place(tmp_path) as found:
         yield found

@@ -1,4 +1,4 @@
-"""A tenant with an archive and its projection, over real stores in files."""
+"""A tenant with an archive and its projection, over real stores."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any, cast
 import msgspec
 from dicom.mapping.data_sets import CT, STUDY, element, instance
 from interactions.client import BASE, Client, now, open_context
+from stores import url_of
 
+from fhirserver.archive.opening import open_archive
 from fhirserver.archive.port import Archive, Instance, Source
-from fhirserver.archive.sqlite.store import SqliteArchive
 from fhirserver.audit.recorder import Event
 from fhirserver.blobs.port import Blobs
 from fhirserver.blobs.store import open_blobs
@@ -21,7 +22,7 @@ from fhirserver.dicom.mapping.issuers import Issuers
 from fhirserver.imaging.projection.following import Following
 from fhirserver.imaging.projection.gate import Gate
 from fhirserver.imaging.projection.lease import Lease
-from fhirserver.imaging.projection.projector import Projected, Projector
+from fhirserver.imaging.projection.projector import QUIET, Projected, Projector
 from fhirserver.imaging.projection.study import Assumed, Projection
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.dispatch import Gate as ServerGate
@@ -61,6 +62,21 @@ class Place:
         self.client.gate = ServerGate(context, OPERATIONS, imaging=IMAGING_ROWS)
         self.assumed = Assumed()
         self.issuers = ISSUERS
+        self.ahead = 0
+
+    def now(self) -> int:
+        """The clock of projectors, which a test may set `ahead` (microseconds)."""
+        return now() + self.ahead
+
+    async def followed(self, projector: Projector) -> None:
+        """Lets the projector take up what changed, and be quiet about it."""
+        await projector._turn()
+        for _ in range(20):
+            if not projector._again and not await self.archive.changed():
+                return
+            self.ahead += QUIET
+            await projector._turn()
+        raise AssertionError("it was not projected")
 
     def projector(
         self, owner: str = "one", told: Callable[[Projected], Awaitable[None]] | None = None
@@ -74,9 +90,9 @@ class Place:
         return Projector(
             self.archive,
             Projection(self.archive, records, gate, self.issuers, sender, ROOT),
-            Following(self.archive, self.store, now),
-            Lease(records, owner, now),
-            now,
+            Following(self.archive, self.store, gate, self.now),
+            Lease(records, owner, self.now),
+            self.now,
             told,
         )
 
@@ -112,7 +128,8 @@ def row(header: dict[str, Any]) -> Instance:
 @asynccontextmanager
 async def open_place(folder: Path) -> AsyncIterator[Place]:
     blobs = open_blobs(f"file://{folder}/blobs", folder / "blobs" / "spool")
-    archive = SqliteArchive.open(folder / "archive.db", clock=now)
+    place = url_of(folder / "fhir.db") or folder / "archive.db"
+    archive = await open_archive(place, tenant="default", clock=now)
 
     async def key() -> bytes:
         return KEY

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from imaging.projection.place import JANE, STUDY, Place, element, instance, row
 
 
@@ -140,6 +141,7 @@ async def test_an_imaging_study_that_was_there_is_taken(place: Place) -> None:
     assert found[0]["subject"] == {"reference": "Patient/jane"}
 
 
+@pytest.mark.slow_on_mongodb
 async def test_many_associations_that_deliver_one_study_lose_no_series(place: Place) -> None:
     """Eight threads, a hundred series, and projections all the while."""
     headers = [instance(series, number) for series in range(1, 101) for number in (1, 2)]
@@ -186,6 +188,7 @@ async def test_an_imaging_study_that_was_deleted_comes_back_when_the_study_chang
     assert (await place.study())["numberOfInstances"] == 2
 
 
+@pytest.mark.slow_on_mongodb
 async def test_a_study_of_thousands_of_instances_has_one_version(place: Place) -> None:
     await place.add(*(instance(1, number) for number in range(1, 2001)))
     await place.project()

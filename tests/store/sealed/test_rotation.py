@@ -16,10 +16,11 @@ import stores
 from store.making import Clock, put, removal, walk_history
 from store.sealing import TENANT, sealed
 
+from fhirserver.errors import Unavailable
 from fhirserver.search.entry import String
 from fhirserver.search.expression import Query, StringIs, StringMode
 from fhirserver.store.port import HistoryQuery, Stale, Version
-from fhirserver.store.sealed import SealedStore, open_sealed
+from fhirserver.store.sealed import SealedStore, allowance, open_sealed
 from fhirserver.store.sealed.keys import GRACE
 from fhirserver.store.sealed.master import OwnMaster, WrongMaster
 from fhirserver.store.sealed.reseal import reseal, retire, survey
@@ -229,4 +230,49 @@ async def test_a_process_that_dies_while_it_seals_anew_loses_nothing(
     assert (await reseal(store)).done == under[1]
     assert await survey(store) == {2: 500}
     assert await walk_history(store, HistoryQuery()) == served
+    await store.close()
+
+
+@pytest.mark.check("OPS-5")
+async def test_a_key_seals_no_more_than_it_may(
+    each_store: str, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowance, "BOUND", 120)
+    monkeypatch.setattr(allowance, "BLOCK", 8)
+    first, second = await _open(tmp_path, clock), await _open(tmp_path, clock)
+    for n in range(60):  # two processes write, one by one and together
+        await first.commit([put("Patient", f"a{n}"), put("Patient", f"b{n}")])
+        await asyncio.gather(
+            first.commit([put("Patient", f"c{n}")]), second.records.put("job", f"{n}", b"x")
+        )
+    found = await survey(second)
+    assert sum(found.values()) == 240
+    assert max(found.values()) <= 120
+    assert len(found) >= 240 // 120
+    assert len(await walk_history(second, HistoryQuery())) == 180
+    await reseal(second)  # seals 240 messages, under several keys again
+    assert max((await survey(second)).values()) <= 120
+    await second.close()
+    await first.close()
+
+
+@pytest.mark.check("OPS-5")
+async def test_nothing_is_sealed_where_no_key_can_take_the_place_of_one_that_is_used_up(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowance, "BOUND", 4)
+    monkeypatch.setattr(allowance, "BLOCK", 2)
+    store = await _open(tmp_path, clock)
+
+    async def away(*arguments: object) -> bytes:
+        raise Unavailable("The key service does not answer.")
+
+    monkeypatch.setattr(OwnMaster, "wrap", away)
+    written = 0
+    with pytest.raises(Unavailable):
+        for n in range(9):
+            await store.records.put("job", f"{n}", b"x")
+            written += 1
+    assert written <= 4
+    assert await store.records.get("job", "0")
     await store.close()

@@ -1,0 +1,258 @@
+"""The journal: segments appended to files beside the store, one sync for each.
+
+A file is one process's, which holds a lock on it for as long as it lives; another process files
+what a dead one left, and removes the file. What is at its end and not whole was never
+acknowledged. A file is emptied or removed when all in it is filed; not while a backup is taken,
+which copies the journal after the store (`kept`), so that each event is in one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import struct
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from fhirserver.audit.shelf import Held, Sealed
+from fhirserver.store.port import Stale
+
+LARGEST: Final = 4 * 1024 * 1024
+"""Bytes of a file from which on the next segment begins another."""
+
+SLOW: Final = 0.002
+"""Seconds of a write from which on the next is left to a thread."""
+
+FOLDER: Final = "journal"
+SUFFIX: Final = ".journal"
+
+_LOCK: Final = "lock"
+_FRAME: Final = struct.Struct(">II")  # the bytes of the key, and those of the segment
+
+
+@contextmanager
+def kept(folder: Path) -> Iterator[None]:
+    """Nothing is removed from the journal in a folder meanwhile."""
+    if not folder.is_dir():
+        yield
+        return
+    descriptor = _opened_lock(folder)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class Journal:
+    """A `fhirserver.audit.shelf.Shelf` in a folder. To be used from one event loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._current: _File | None = None
+        self._by_key: dict[str, _File] = {}
+        self._spent: set[_File] = set()
+        self._done: dict[str, set[str]] = {}
+        self._thread: ThreadPoolExecutor | None = None
+        self._is_slow = False
+
+    async def put(self, lane: int, segment: Sealed) -> None:
+        file = self._current
+        if file is None or file.lane != lane or file.size >= LARGEST:
+            file = self._next(lane, segment.key)
+        file.waiting += 1  # before it is written: it is not empty meanwhile
+        begun = time.monotonic()
+        try:
+            if self._is_slow:
+                await self._aside(file, segment)
+            else:  # a disk with a cache of its own syncs faster than a thread is woken
+                file.append(segment)
+        except BaseException:
+            file.waiting -= 1
+            self._leave()
+            raise
+        self._is_slow = time.monotonic() - begun > SLOW
+        self._by_key[segment.key] = file
+
+    async def remove(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            file = self._by_key.pop(key, None)
+            if file is not None:
+                file.waiting -= 1
+                if not file.waiting:
+                    self._spent.add(file)
+        if self._spent:
+            with self._removing() as may:
+                if may:
+                    self._clear()
+
+    async def held(self) -> AsyncIterator[Held]:
+        for path in self._paths():
+            segments = _read(path)
+            if segments:
+                yield Held(path.name, segments)
+
+    async def left(self) -> AsyncIterator[Held]:
+        own = {file.path.name for file in self._own()}
+        names = [path.name for path in self._paths() if path.name not in own]
+        self._done = {name: self._done[name] for name in names if name in self._done}
+        for name in names:
+            segments = _read(self._folder / name)
+            done = self._done.setdefault(name, set())
+            done &= {segment.key for segment in segments}
+            yield Held(name, [segment for segment in segments if segment.key not in done])
+
+    async def discard(self, place: str, keys: Sequence[str]) -> None:
+        done = self._done.setdefault(place, set())
+        done.update(keys)
+        path = self._folder / place
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # its process lives, and will see to it
+            return
+        else:
+            with self._removing() as may:
+                if may and all(segment.key in done for segment in _read(path)):
+                    path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+
+    async def close(self) -> None:
+        if self._thread is not None:  # who was cancelled left a write behind
+            self._thread.shutdown()
+        self._leave()
+        with self._removing() as may:
+            if may:
+                self._clear()
+        for file in self._own():
+            file.close()
+        self._by_key.clear()
+        self._spent.clear()
+
+    def _next(self, lane: int, key: str) -> _File:
+        self._leave()
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = self._current = _File(self._folder / f"{key}{SUFFIX}", lane)
+        return file
+
+    def _leave(self) -> None:
+        """Puts nothing more into the file of now."""
+        file, self._current = self._current, None
+        if file is not None and not file.waiting:
+            self._spent.add(file)
+
+    async def _aside(self, file: _File, segment: Sealed) -> None:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit-journal")
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, file.append, segment)
+
+    def _clear(self) -> None:
+        spent, self._spent = self._spent, set()
+        for file in spent:
+            if file is self._current:
+                if not file.waiting:
+                    file.empty()
+            else:
+                file.path.unlink(missing_ok=True)
+                file.close()
+
+    def _own(self) -> set[_File]:
+        current = () if self._current is None else (self._current,)
+        return {*self._by_key.values(), *self._spent, *current}
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._folder.glob(f"*{SUFFIX}"))
+
+    @contextmanager
+    def _removing(self) -> Iterator[bool]:
+        """Whether something may be removed now."""
+        if not self._folder.is_dir():
+            yield False
+            return
+        descriptor = _opened_lock(self._folder)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+        finally:
+            os.close(descriptor)
+
+
+class _File:
+    """A file of this process. `waiting` are the segments in it that are not filed."""
+
+    def __init__(self, path: Path, lane: int) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            self._descriptor = os.open(path, flags, 0o600)
+        except FileExistsError:
+            raise Stale("The place in the journal is taken.") from None
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self.path = path
+        self.lane = lane
+        self.size = 0
+        self.waiting = 0
+        self._is_new = True
+
+    def append(self, segment: Sealed) -> None:
+        """Durable when it returns. Raises `OSError`."""
+        key = segment.key.encode()
+        data = _FRAME.pack(len(key), len(segment.body)) + key + segment.body
+        if os.write(self._descriptor, data) != len(data):
+            raise OSError(f"{self.path} could not be written whole")
+        os.fdatasync(self._descriptor)
+        if self._is_new:
+            self._is_new = False
+            _sync_folder(self.path.parent)
+        self.size += len(data)
+
+    def empty(self) -> None:
+        os.ftruncate(self._descriptor, 0)
+        self.size = 0
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _read(path: Path) -> list[Sealed]:
+    """The segments of a file that are whole."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    found = []
+    start = 0
+    while start + _FRAME.size <= len(data):
+        of_key, of_body = _FRAME.unpack_from(data, start)
+        key = start + _FRAME.size
+        end = key + of_key + of_body
+        if end > len(data):
+            break
+        name = data[key : key + of_key].decode("ascii", "replace")
+        found.append(Sealed(name, data[key + of_key : end]))
+        start = end
+    return found
+
+
+def _opened_lock(folder: Path) -> int:
+    return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
