@@ -70,7 +70,7 @@ def _written(groups: list[list[list[Change]]], few: int) -> tuple[object, object
         for instant, group in enumerate(groups):
             connection.execute("BEGIN IMMEDIATE")
             batch = Batch(connection, names)
-            batch.expect(change for commit in group for change in commit)
+            batch.known.expect(change for commit in group for change in commit)
             for commit in group:
                 try:
                     told.append(batch.add(commit, instant))
@@ -102,7 +102,7 @@ def test_a_group_asks_once_for_all_that_it_needs(connection: Connection) -> None
         Batch(connection, names).add(changes[:1], 1)
         batch = Batch(connection, names)
         connection.exec_trace = lambda _, sql, __: asked.append(sql) or True  # type: ignore[func-returns-value]
-        batch.expect(changes[1:])
+        batch.known.expect(changes[1:])
         batch.add(changes[1:], 1)
         batch.flush()
         connection.exec_trace = None
