@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import chain
 from typing import NamedTuple
 
 import apsw
@@ -22,6 +21,8 @@ from fhirserver.search.entry import Contained, Entries
 from fhirserver.store.port import Change, Committed, Entered, Method, Outdated, Stale, Unchanged
 from fhirserver.store.sqlite.concept_writer import ConceptWriter
 from fhirserver.store.sqlite.dictionary import UNKNOWN, Interning
+from fhirserver.store.sqlite.insertion import insert
+from fhirserver.store.sqlite.known import Known, KnownResources
 from fhirserver.store.sqlite.rows import WIDTHS, WORD_TABLES, Row, Rows, add_rows
 from fhirserver.terminology.concept import ConceptSet, concept_set
 
@@ -29,7 +30,6 @@ CODE_SYSTEM = "CodeSystem"
 METHODS: tuple[Method, ...] = ("POST", "PUT", "PATCH", "DELETE")
 METHOD_NUMBERS = {name: number for number, name in enumerate(METHODS)}
 
-_FIND = "SELECT rid, version FROM resource WHERE tid=? AND id=?"
 _UPDATE_RESOURCE = """UPDATE resource SET version=?, vid=?, created=coalesce(created, ?),
     instant=?, live=? WHERE rid=?"""
 _OLD = {name: f"SELECT * FROM {name} WHERE rid=?" for name in WIDTHS}
@@ -54,18 +54,6 @@ NEVER_WAS = """UPDATE resource SET version=0, vid=NULL, created=NULL, instant=NU
     WHERE rid=?"""
 _PART_TYPES = "SELECT code FROM token WHERE rid=? AND pid=?"
 _PARTS = "SELECT rid, id FROM resource WHERE tid=? AND id>? AND id<? AND live"
-_AT_ONCE = (64, 16, 4, 1)
-_INSERT = {
-    (table, count): f"INSERT INTO {table} VALUES{','.join([f'({marks})'] * count)}"
-    for table, width in {
-        **WIDTHS,
-        "resource": 8,
-        "version": 7,
-        **{f"{words}(rowid, words)": 2 for words in _WORDS},
-    }.items()
-    for marks in [",".join("?" * width)]
-    for count in _AT_ONCE
-}
 
 
 LATEST = """SELECT max(coalesce(max(vid), 0), (SELECT vid FROM floor))
@@ -89,13 +77,6 @@ class _Place(NamedTuple):
     vid: int
 
 
-class _Known(NamedTuple):
-    """A resource's number and its latest version, 0 when it is only referred to."""
-
-    rid: int
-    version: int
-
-
 def head(connection: apsw.Connection) -> Head:
     """The head as the connection's transaction sees it; what was expunged counts as given."""
     floor = Head(*connection.execute("SELECT vid, rid, instant FROM floor").get)
@@ -112,7 +93,7 @@ class Batch:
     def __init__(self, connection: apsw.Connection, names: Interning) -> None:
         self._connection = connection
         self._names = names
-        self._known: dict[tuple[int, str], _Known] = {}
+        self._known = KnownResources(connection, names)
         self._updates: list[Row] = []
         self._forgotten: list[Row] = []
         self._gone: Rows = defaultdict(list)
@@ -192,7 +173,7 @@ class Batch:
             here = _Place(rid, tid, vid)
             self._add_parts(commit, item, here)
             self._add_differences(commit, item.entries, here)
-            commit.known[tid, item.id] = _Known(rid, item.version)
+            commit.known[tid, item.id] = Known(rid, item.version)
         commit.instant = self.head.instant
         self._merge(commit)
         return len(placed)
@@ -232,13 +213,13 @@ class Batch:
         ):
             rows.clear()
 
-    def find(self, tid: int, id: str) -> _Known | None:
+    def expect(self, changes: Iterable[Change | Entered]) -> None:
+        """Told beforehand what will be gathered, it looks up in one statement what is there."""
+        self._known.expect(changes)
+
+    def find(self, tid: int, id: str) -> Known | None:
         """The resource as this transaction left it."""
-        known = self._known.get((tid, id))
-        if known is None:
-            for rid, version in self._connection.execute(_FIND, (tid, id)):
-                known = self._known[tid, id] = _Known(rid, version)
-        return known
+        return self._known.find(tid, id)
 
     @property
     def names(self) -> Interning:
@@ -257,7 +238,7 @@ class Batch:
                 self._add_differences(commit, part.entries, here)
             gone.pop((here.tid, part.id), None)
         for key, rid in gone.items():
-            commit.known[key] = _Known(rid, 0)
+            commit.known[key] = Known(rid, 0)
             commit.forgotten.append((rid,))
             self._add_differences(commit, {}, _Place(rid, key[0], container.vid))
 
@@ -312,7 +293,7 @@ class _Commit:
         self._names = batch.names
         self.instant = instant
         self.vid, self.rid, _ = batch.head
-        self.known: dict[tuple[int, str], _Known] = {}
+        self.known: dict[tuple[int, str], Known] = {}
         self.updates: list[Row] = []
         self.forgotten: list[Row] = []
         self.gone: Rows = defaultdict(list)
@@ -336,7 +317,7 @@ class _Commit:
         else:
             rid = found.rid
             self.updates.append((change.version, self.vid, self.vid, self.instant, live, rid))
-        self.known[tid, change.id] = _Known(rid, change.version)
+        self.known[tid, change.id] = Known(rid, change.version)
         body = change.body.stamped(self.instant * 1000) if change.body else None
         method = METHOD_NUMBERS[change.method]
         self.rows["version"].append(
@@ -354,7 +335,7 @@ class _Commit:
         else:
             rid = known.rid
             self.updates.append((version, vid, vid, self.instant, 1, rid))
-        self.known[tid, part.id] = _Known(rid, version)
+        self.known[tid, part.id] = Known(rid, version)
         return _Place(rid, tid, vid), known is None or not known.version
 
     def add_rows(self, rows: Rows, entries: Entries, here: _Place) -> None:
@@ -367,7 +348,7 @@ class _Commit:
         known = self.known.get((tid, id)) or self._batch.find(tid, id)
         if known is None:
             self.rid += 1
-            known = self.known[tid, id] = _Known(self.rid, 0)
+            known = self.known[tid, id] = Known(self.rid, 0)
             self.rows["resource"].append((self.rid, tid, id, 0, None, None, None, 0))
         return known.rid
 
@@ -377,16 +358,3 @@ def _concepts(change: Change) -> ConceptSet | None:
     if change.body is None:
         return None
     return change.concepts or concept_set(decode(change.body.data))
-
-
-def insert(connection: apsw.Connection, table: str, rows: Iterable[Row]) -> None:
-    """Inserts rows, as many as possible in one statement."""
-    waiting = list(rows)
-    start = 0
-    table = f"{table}(rowid, words)" if table in _WORDS else table
-    for count in _AT_ONCE:
-        statement = _INSERT[table, count]
-        while len(waiting) - start >= count:
-            some = waiting[start : start + count]
-            connection.execute(statement, list(chain.from_iterable(some)))
-            start += count

@@ -19,13 +19,19 @@ def restore(versions: Sequence[Kept], connection: Connection, names: Interning) 
     names.mark()
     connection.execute("BEGIN IMMEDIATE")
     batch = Batch(connection, names)
-    for (type, id, number, instant, method, body), entries, other in versions:
-        draft = None if body is None else redrafted(body, type, id, number, instant)
-        change = Change(type, id, number, method, other or draft, entries)
-        batch.restore(change, instant // 1000)
+    changes = [_change(kept) for kept in versions]
+    batch.expect(changes)
+    for change, (version, _, _) in zip(changes, versions, strict=True):
+        batch.restore(change, version.last_updated // 1000)
     batch.flush()
     connection.execute("COMMIT")
     return len(versions)
+
+
+def _change(kept: Kept) -> Change:
+    (type, id, number, instant, method, body), entries, other = kept
+    draft = None if body is None else redrafted(body, type, id, number, instant)
+    return Change(type, id, number, method, other or draft, entries)
 
 
 _REWRITE = """UPDATE version SET body=? WHERE version=? AND body=? AND rid=

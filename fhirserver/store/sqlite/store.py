@@ -133,7 +133,7 @@ class SqliteStore:
             batch.check(unchanged)
             return batch.reindex(entered)
 
-        return await self._writer.write(enter, len(entered))
+        return await self._writer.write(enter, len(entered), changes=entered)
 
     async def latest(self, type: str) -> int:
         try:

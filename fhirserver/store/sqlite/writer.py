@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import apsw
 
 from fhirserver.errors import FhirError, Unavailable
-from fhirserver.store.port import Change, Committed, Expectation, Unchanged
+from fhirserver.store.port import Change, Committed, Entered, Expectation, Unchanged
 from fhirserver.store.sqlite.changes import Batch
 from fhirserver.store.sqlite.connection import FATAL, Connection, refused
 from fhirserver.store.sqlite.dictionary import Interning
@@ -52,6 +52,7 @@ class Request(NamedTuple):
 
     `write` raises a `FhirError` before it has written anything. `insertion` does the same with
     less, where no other write waits; where it violates a constraint, `write` is to be asked.
+    `changes` are those that it will give to the batch.
     """
 
     write: Callable[[Batch], Any]
@@ -59,6 +60,7 @@ class Request(NamedTuple):
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[Any]
     insertion: Insertion | None = None
+    changes: Sequence[Change | Entered] = ()
 
 
 Job: TypeAlias = Callable[[Connection, Interning], int]
@@ -108,20 +110,25 @@ class Writer:
             batch.check(unchanged)
             return self._add(batch, changes, before, after)
 
-        return await self.write(add, len(changes))
+        return await self.write(add, len(changes), changes=changes)
 
     async def write(
-        self, write: Callable[[Batch], _T], size: int = 1, insertion: Insertion | None = None
+        self,
+        write: Callable[[Batch], _T],
+        size: int = 1,
+        insertion: Insertion | None = None,
+        changes: Sequence[Change | Entered] = (),
     ) -> _T:
         """What `write` gives, once it is durable. It is called in the writer's thread.
 
-        An `insertion` may be made instead, which gives the number of its row.
+        An `insertion` may be made instead, which gives the number of its row. `changes` are
+        those that `write` gives to its batch, so that what they need is looked up together.
         """
         if self._is_closed:
             raise Unavailable("The store is closed.")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[_T] = loop.create_future()
-        self._queue.put(Request(write, size, loop, done, insertion))
+        self._queue.put(Request(write, size, loop, done, insertion, changes))
         return await done
 
     async def do(self, job: Job) -> int:
@@ -241,6 +248,7 @@ class Writer:
         """Writes the requests of a group inside a transaction that has begun, and commits it."""
         self._names.mark()
         batch = Batch(self._connection, self._names)
+        batch.expect(change for request in group for change in request.changes)
         outcomes = []
         for request in group:
             try:
