@@ -29,7 +29,7 @@ AT_ONCE: Final = 256
 FILED_AT_ONCE: Final = 256
 """So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
 
-MANY_UNFILED: Final = 20_000
+MANY_UNFILED: Final = 40_000
 """Events that wait to be filed, from which on filing does not leave time to requests."""
 
 MOST_UNFILED: Final = 60_000
@@ -37,7 +37,7 @@ MOST_UNFILED: Final = 60_000
 
 _LOG = logging.getLogger("fhirserver.audit")
 _INTERVAL = 10.0  # seconds between checkpoints of a lane that grows
-_SHARE = 0.1  # of the time, at most, that filing takes from those who record meanwhile
+_SHARE = 0.02  # of the time, at most, that filing takes from those who record meanwhile
 _GAP = 0.05  # seconds in which nobody recorded: then there is time to file
 _UNRECORDED = "The audit trail cannot be written, so nothing is answered. Try again later."
 
