@@ -29,7 +29,7 @@ AT_ONCE: Final = 256
 FILED_AT_ONCE: Final = 256
 """So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
 
-MANY_UNFILED: Final = 40_000
+MANY_UNFILED: Final = 30_000
 """Events that wait to be filed, from which on filing does not leave time to requests."""
 
 MOST_UNFILED: Final = 60_000
@@ -197,7 +197,7 @@ class Trail:
                 number += 1
                 id = Place(lane.lane, number).id
                 before = link(key, before, id, made.content)
-                linked.append(Linked(id, before, made.parts))
+                linked.append(Linked(id, before, made.content))
             segment = await self._segments.keep(lane.lane, first, linked)
             lane.number, lane.link = number, before
             self._unfiled.append((segment, some))
