@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hmac
 import os
+from asyncio import sleep
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -94,15 +95,14 @@ class Segments:
     async def _file(
         self, segments: Sequence[Segment], made: Sequence[Sequence[Made]] | None = None
     ) -> None:
-        groups = [
-            [self._change(event) for event in segment.events]
-            if made is None
-            else [
-                change_of(event, one.entries)
-                for event, one in zip(segment.events, made[index], strict=True)
-            ]
-            for index, segment in enumerate(segments)
-        ]
+        groups = []
+        for index, segment in enumerate(segments):
+            if made is None:
+                groups.append([self._change(event) for event in segment.events])
+            else:
+                pairs = zip(segment.events, made[index], strict=True)
+                groups.append([change_of(event, one.entries) for event, one in pairs])
+            await sleep(0)  # requests need not wait for all of them
         try:
             await self._commit([change for group in groups for change in group])
         except Stale:  # some of them are filed

@@ -26,7 +26,7 @@ from fhirserver.errors import FhirError, Unavailable
 AT_ONCE: Final = 256
 """The most events of one segment."""
 
-FILED_AT_ONCE: Final = 256
+FILED_AT_ONCE: Final = 1024
 """So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
 
 MANY_UNFILED: Final = 30_000

@@ -9,7 +9,7 @@ a thread that holds the interpreter's lock makes us wait at each statement.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -93,7 +93,7 @@ class Batch:
     def __init__(self, connection: apsw.Connection, names: Interning) -> None:
         self._connection = connection
         self._names = names
-        self._known = KnownResources(connection, names)
+        self.known = KnownResources(connection, names)
         self._updates: list[Row] = []
         self._forgotten: list[Row] = []
         self._gone: Rows = defaultdict(list)
@@ -162,7 +162,7 @@ class Batch:
         placed = []
         for item in entered:
             tid = self._names.intern_type(item.type)
-            known = self.find(tid, item.id)
+            known = self.known.find(tid, item.id)
             if known is not None and known.version == item.version:
                 placed.append((item, known.rid, tid))
         if any(rid in self._pending for _, rid, _ in placed):
@@ -201,7 +201,7 @@ class Batch:
     def return_to(self, earlier: Head) -> None:
         """Forgets commits that were flushed and rolled back since."""
         self.head = earlier
-        self._known.clear()
+        self.known.clear()
         self._latest.clear()
         for rows in (
             self._updates,
@@ -212,14 +212,6 @@ class Batch:
             self._concepts,
         ):
             rows.clear()
-
-    def expect(self, changes: Iterable[Change | Entered]) -> None:
-        """Told beforehand what will be gathered, it looks up in one statement what is there."""
-        self._known.expect(changes)
-
-    def find(self, tid: int, id: str) -> Known | None:
-        """The resource as this transaction left it."""
-        return self._known.find(tid, id)
 
     @property
     def names(self) -> Interning:
@@ -273,7 +265,7 @@ class Batch:
             commit.rows[table].extend(new.get(table, ()))
 
     def _merge(self, commit: _Commit) -> None:
-        self._known.update(commit.known)
+        self.known.update(commit.known)
         self._updates.extend(commit.updates)
         self._concepts.update(commit.concepts)
         self._forgotten.extend(commit.forgotten)
@@ -288,11 +280,11 @@ class _Commit:
     """One commit while it is gathered: its rows, and the numbers that it gave."""
 
     def __init__(self, batch: Batch, instant: int, *, is_restored: bool = False) -> None:
-        self._batch = batch
         self._is_restored = is_restored
         self._names = batch.names
         self.instant = instant
         self.vid, self.rid, _ = batch.head
+        self._find = batch.known.find
         self.known: dict[tuple[int, str], Known] = {}
         self.updates: list[Row] = []
         self.forgotten: list[Row] = []
@@ -303,7 +295,7 @@ class _Commit:
     def place(self, change: Change) -> _Place:
         """Gives the change its version row and its resource row."""
         tid = self._names.intern_type(change.type)
-        found = self._batch.find(tid, change.id)
+        found = self._find(tid, change.id)
         last = found.version if found else 0
         if last >= change.version or (last != change.version - 1 and not self._is_restored):
             raise Stale(f"{change.type}/{change.id} was changed meanwhile. Read it again.")
@@ -328,7 +320,7 @@ class _Commit:
     def place_part(self, part: Contained, version: int, vid: int) -> tuple[_Place, bool]:
         """Gives a contained resource its row, and tells whether it has no index rows yet."""
         tid = self._names.intern_type(part.type)
-        known = self.known.get((tid, part.id)) or self._batch.find(tid, part.id)
+        known = self.known.get((tid, part.id)) or self._find(tid, part.id)
         if known is None:
             rid = self.rid = self.rid + 1
             self.rows["resource"].append((rid, tid, part.id, version, vid, vid, self.instant, 1))
@@ -344,12 +336,12 @@ class _Commit:
 
     def _rid_of(self, type: str, id: str) -> int:
         """The number of a reference's target; a new one if the store never heard of it."""
-        tid = self._names.intern_type(type)
-        known = self.known.get((tid, id)) or self._batch.find(tid, id)
+        key = (self._names.intern_type(type), id)
+        known = self.known.get(key) or self._find(*key)
         if known is None:
             self.rid += 1
-            known = self.known[tid, id] = Known(self.rid, 0)
-            self.rows["resource"].append((self.rid, tid, id, 0, None, None, None, 0))
+            known = self.known[key] = Known(self.rid, 0)
+            self.rows["resource"].append((self.rid, *key, 0, None, None, None, 0))
         return known.rid
 
 

@@ -41,7 +41,7 @@ class Dictionary:
         self._connection = connection
         self._types: dict[str, int] = {"": 0}
         self._type_names: dict[int, str] = {0: ""}
-        self._params: dict[tuple[int, str], int] = {}
+        self._params: dict[int, dict[str, int]] = {}
         self._symbols: dict[str, int] = {"": 0}
         self._several: set[int] = set()
         self._last_set = 0
@@ -74,12 +74,25 @@ class Dictionary:
         return [tid for (tid,) in rows]
 
     def param(self, tid: int, code: str) -> int:
-        known = self._params.get((tid, code))
+        params = self.params_of(tid)
+        known = params.get(code)
         if known is None:
             known = self._look_up("SELECT pid FROM param WHERE tid=? AND code=?", (tid, code))
             if known != UNKNOWN:
-                self._params[tid, code] = known
+                params[code] = known
         return known
+
+    def params_of(self, tid: int) -> dict[str, int]:
+        """Those of a type that were asked for by now."""
+        params = self._params.get(tid)
+        if params is None:
+            params = self._params[tid] = {}
+        return params
+
+    @property
+    def symbols(self) -> dict[str, int]:
+        """Those that were asked for by now."""
+        return self._symbols
 
     def symbol(self, text: str) -> int:
         known = self._symbols.get(text)
@@ -169,10 +182,10 @@ class Interning(Dictionary):
         return tid
 
     def intern_param(self, tid: int, code: str) -> int:
-        pid = self._params.get((tid, code)) or self.param(tid, code)
+        pid = self.param(tid, code)
         if pid == UNKNOWN:
             pid = self._add("INSERT INTO param(tid, code) VALUES(?,?)", (tid, code))
-            self._params[tid, code] = pid
+            self.params_of(tid)[code] = pid
         return pid
 
     def intern_symbol(self, text: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
+from math import inf
 from typing import NamedTuple
 
 import apsw
@@ -41,12 +42,13 @@ class KnownResources:
         self._connection = connection
         self._names = names
         self._known: dict[tuple[int, str], Known | None] = {}
+        self._last_type: float = inf
 
     def find(self, tid: int, id: str) -> Known | None:
         """The resource, be it there, deleted or only referred to."""
         key = (tid, id)
         known = self._known.get(key)
-        if known is None and key not in self._known:
+        if known is None and key not in self._known and tid <= self._last_type:
             for rid, version in self._connection.execute(_FIND, key):
                 known = self._known[key] = Known(rid, version)
         return known
@@ -58,6 +60,7 @@ class KnownResources:
     def clear(self) -> None:
         """Forgets all, as after a roll-back."""
         self._known.clear()
+        self._last_type = inf
 
     def expect(self, changes: Iterable[Change | Entered]) -> None:
         """Looks up what the changes are about, and what they contain and refer to.
@@ -73,6 +76,8 @@ class KnownResources:
             for type, ids in wanted.items()
             if (tid := self._names.type(type)) != UNKNOWN
         ]
+        if len(by_type) < len(wanted):  # of types that come now, there is what is written now
+            self._last_type = self._connection.execute("SELECT max(tid) FROM type").get
         keys = [(tid, id) for tid, ids in by_type for id in ids]
         if len(keys) < _FEW or len(by_type) > _MOST_TYPES:
             return

@@ -20,7 +20,7 @@ def restore(versions: Sequence[Kept], connection: Connection, names: Interning) 
     connection.execute("BEGIN IMMEDIATE")
     batch = Batch(connection, names)
     changes = [_change(kept) for kept in versions]
-    batch.expect(changes)
+    batch.known.expect(changes)
     for change, (version, _, _) in zip(changes, versions, strict=True):
         batch.restore(change, version.last_updated // 1000)
     batch.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TypeAlias, assert_never
 from zlib import crc32
@@ -13,6 +13,7 @@ from fhirserver.search.entry import (
     Contained,
     Date,
     Entries,
+    Entry,
     Number,
     Position,
     Quantity,
@@ -68,27 +69,37 @@ def add_rows(
 
     What it contains is left to the caller.
     """
-    for code, values in entries.items():
-        if code in _ELSEWHERE:
-            if code == CONTAINED:
+    pids, symbols = names.params_of(tid), names.symbols
+    tokens, references = rows["token"], rows["reference"]
+    for code, values in entries.items():  # the hot loop: no `match`, few calls
+        pid = pids.get(code)
+        if pid is None:
+            if code in _ELSEWHERE:
+                if code != CONTAINED:
+                    _add_words(rows, rid, code, values)
                 continue
-            words = " ".join(entry.text for entry in values if isinstance(entry, Words))
-            if words:
-                rows[WORD_TABLES[code]].append((rid, words))
-            continue
-        pid = names.intern_param(tid, code)
+            pid = names.intern_param(tid, code)
         unique = values if len(values) == 1 else tuple(dict.fromkeys(values))
         for n, entry in enumerate(unique):
-            if isinstance(entry, Token):  # no `match`, which is slower: this is the hot loop
-                sid = names.intern_symbol(entry.system)
-                rows["token"].append((rid, pid, entry.code, sid))
+            if isinstance(entry, Token):
+                system, token = entry
+                sid = symbols.get(system)
+                if sid is None:
+                    sid = names.intern_symbol(system)
+                tokens.append((rid, pid, token, sid))
+            elif isinstance(entry, Reference):
+                references.append((rid, pid, rid_of(*entry)))
             elif isinstance(entry, String):
                 hashed = hash_of(entry.exact)
                 rows["string"].append((rid, pid, n, entry.folded, entry.exact, hashed))
-            elif isinstance(entry, Reference):
-                rows["reference"].append((rid, pid, rid_of(entry.type, entry.id)))
             else:
                 _add_other(rows, rid, pid, n, entry, names, rid_of)
+
+
+def _add_words(rows: Rows, rid: int, code: str, values: Sequence[Entry]) -> None:
+    words = " ".join(entry.text for entry in values if isinstance(entry, Words))
+    if words:
+        rows[WORD_TABLES[code]].append((rid, words))
 
 
 def _add_other(

@@ -248,7 +248,7 @@ class Writer:
         """Writes the requests of a group inside a transaction that has begun, and commits it."""
         self._names.mark()
         batch = Batch(self._connection, self._names)
-        batch.expect(change for request in group for change in request.changes)
+        batch.known.expect(change for request in group for change in request.changes)
         outcomes = []
         for request in group:
             try:
