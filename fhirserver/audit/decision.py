@@ -84,7 +84,7 @@ def decision_content(decision: ConsentDecision, now: int) -> Made:
         _deciding(decision).json,
         b',"entity":[%s]}' % b",".join(entities),
     )
-    return Made(parts, partial(_decision_entries, decision, now))
+    return Made(b"".join(parts), partial(_decision_entries, decision, now))
 
 
 def disclosure_content(disclosure: Disclosure, now: int) -> Made:
@@ -100,7 +100,7 @@ def disclosure_content(disclosure: Disclosure, now: int) -> Made:
         disclosure_agents(disclosure.caller).json,
         b',"entity":[%s]}' % b",".join(entities),
     )
-    return Made(parts, partial(_disclosure_entries, disclosure, now))
+    return Made(b"".join(parts), partial(_disclosure_entries, disclosure, now))
 
 
 def _decision_entries(decision: ConsentDecision, at: int) -> Entries:

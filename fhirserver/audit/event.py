@@ -44,20 +44,13 @@ Codes: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Made(NamedTuple):
-    """The parts of an event's content; what its entries come from.
-
-    What many events share are parts of their own, which a segment has once.
+    """An event's content, as `audit.chain` has it; what its index entries come from.
 
     `indexed` makes the entries, which are needed later than the content.
     """
 
-    parts: tuple[bytes, ...]
+    content: bytes
     indexed: Callable[[], Entries]
-
-    @property
-    def content(self) -> bytes:
-        """The content, as `audit.chain` has it."""
-        return b"".join(self.parts)
 
     @property
     def entries(self) -> Entries:
@@ -119,7 +112,7 @@ def access_content(access: Access, now: int) -> Made:
         parts.append(b"]}")
     else:
         parts.append(b"}")
-    return Made(tuple(parts), partial(_access_entries, access, now))
+    return Made(b"".join(parts), partial(_access_entries, access, now))
 
 
 def _type(access: Access) -> Code:
@@ -187,7 +180,7 @@ def event_content(event: Event, now: int) -> Made:
     parts.append(_agents_of(event).json)
     entities = _about(event)[0]
     parts.append(b',"entity":[%s]}' % b",".join(entities) if entities else b"}")
-    return Made(tuple(parts), partial(_event_entries, event, now))
+    return Made(b"".join(parts), partial(_event_entries, event, now))
 
 
 def _event_entries(event: Event, at: int) -> Entries:

@@ -30,15 +30,11 @@ from fhirserver.store.port import Change, Stale, Store
 
 
 class Linked(NamedTuple):
-    """An event in its place: its id, its link, and the parts of its content."""
+    """An event in its place: its id, its link and its content."""
 
     id: str
     link: bytes
-    parts: tuple[bytes, ...]
-
-    @property
-    def content(self) -> bytes:
-        return b"".join(self.parts)
+    content: bytes
 
 
 class Segment(NamedTuple):
@@ -166,33 +162,17 @@ class Segments:
         return change_of(event, self._entries(decode(bare.body.data)))
 
 
-class _Packed(msgspec.Struct, array_like=True):
-    """A segment's parts, each once, and its events: link, and which parts in which order."""
-
-    parts: list[bytes]
-    events: list[tuple[bytes, list[int]]]
-
-
 def _packed(segment: Segment) -> bytes:
-    places: dict[bytes, int] = {}
-    events = [
-        (event.link, [places.setdefault(part, len(places)) for part in event.parts])
-        for event in segment.events
-    ]
-    return msgspec.msgpack.encode(_Packed(list(places), events))
+    return msgspec.msgpack.encode([(event.link, event.content) for event in segment.events])
 
 
 def _unpacked(key: str, first: Place, data: bytes) -> Segment:
-    packed = msgspec.msgpack.decode(data, type=_Packed)
+    packed = msgspec.msgpack.decode(data, type=list[tuple[bytes, bytes]])
     return Segment(
         key,
         tuple(
-            Linked(
-                Place(first.lane, first.number + index).id,
-                link,
-                tuple(packed.parts[place] for place in places),
-            )
-            for index, (link, places) in enumerate(packed.events)
+            Linked(Place(first.lane, first.number + index).id, link, content)
+            for index, (link, content) in enumerate(packed)
         ),
     )
 

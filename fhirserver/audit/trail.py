@@ -26,10 +26,10 @@ from fhirserver.errors import FhirError, Unavailable
 AT_ONCE: Final = 256
 """The most events of one segment."""
 
-FILED_AT_ONCE: Final = 1024
+FILED_AT_ONCE: Final = 512
 """So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
 
-MANY_UNFILED: Final = 20_000
+MANY_UNFILED: Final = 30_000
 """Events that wait to be filed, from which on filing does not leave time to requests."""
 
 MOST_UNFILED: Final = 60_000
@@ -37,7 +37,7 @@ MOST_UNFILED: Final = 60_000
 
 _LOG = logging.getLogger("fhirserver.audit")
 _INTERVAL = 10.0  # seconds between checkpoints of a lane that grows
-_SHARE = 0.1  # of the time, at most, that filing takes from those who record meanwhile
+_REST = 4.0  # times what filing took, that the loop has nothing to do before it goes on
 _GAP = 0.05  # seconds in which nobody recorded: then there is time to file
 _UNRECORDED = "The audit trail cannot be written, so nothing is answered. Try again later."
 
@@ -197,7 +197,7 @@ class Trail:
                 number += 1
                 id = Place(lane.lane, number).id
                 before = link(key, before, id, made.content)
-                linked.append(Linked(id, before, made.parts))
+                linked.append(Linked(id, before, made.content))
             segment = await self._segments.keep(lane.lane, first, linked)
             lane.number, lane.link = number, before
             self._unfiled.append((segment, some))
@@ -217,19 +217,20 @@ class Trail:
                 async with self._file_lock:
                     await self._file_some()
                 if self._unfiled_events <= MANY_UNFILED:
-                    await self._give_way((time.monotonic() - begun) * (1 / _SHARE - 1))
+                    await self._give_way((time.monotonic() - begun) * _REST)
         except Exception as error:  # noqa: BLE001 - it is recorded and will be filed; logged
             _LOG.error("audit events cannot be filed yet: %s", type(error).__name__)
         finally:
             self._filing = None
 
     async def _give_way(self, seconds: float) -> None:
-        """Waits so long, or until nobody records any more."""
-        end = time.monotonic() + seconds
-        while (now := time.monotonic()) < end:
-            await asyncio.sleep(min(end - now, _GAP))
+        """Waits until the loop had nothing to do for so long, or nobody records any more."""
+        while seconds > 0:
+            now, used = time.monotonic(), time.thread_time()
+            await asyncio.sleep(_GAP)
             if self._writing is None and self._written < now:
                 return
+            seconds -= time.monotonic() - now - (time.thread_time() - used)
 
     async def _file_all(self) -> None:
         async with self._file_lock:  # what is being filed counts as not filed yet

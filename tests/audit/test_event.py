@@ -150,18 +150,3 @@ def test_a_patient_is_not_named() -> None:
     event = check(access_content(Access("read", "R", Caller.of(PATIENT, ORIGIN)), NOW))
     assert "Somebody" not in str(event)
     assert "policy" not in event["agent"][2]  # a session of the server's own pages
-
-
-def test_reads_share_all_but_what_tells_them_apart() -> None:
-    caller = Caller.of(DOCTOR, ORIGIN)
-    found = [
-        access_content(
-            Access("read", "R", caller, f"req-{n}", data=("Patient", f"p{n}", 1), patient=f"p{n}"),
-            NOW + 1000 * n,
-        )
-        for n in range(100)
-    ]
-    shared = set(found[0].parts)
-    for made in found[1:]:
-        own = [part for part in made.parts if part not in shared]
-        assert sum(map(len, own)) < 100  # the time, the request, the resource and the patient
