@@ -1,27 +1,30 @@
 """The archive's one writer of a process: a thread that commits what waits with one sync.
 
 Associations in threads and requests on the loop add at the same time; what waits while a commit
-becomes durable forms the next one. Answers are given when it is durable. Processes write in
-turns.
+becomes durable forms the next one. Answers are given when it is durable. Between processes
+SQLite's lock decides.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from math import inf
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple, TypeVar
 
 from fhirserver.archive.sqlite.batch import Batch
-from fhirserver.archive.sqlite.turn import Turn
 from fhirserver.archive.veil import Veil
 from fhirserver.errors import FhirError, Unavailable
 from fhirserver.store.sqlite.connection import FATAL, Connection, refused
 
 _GROUP: Final = 512  # rows of one transaction
 _CHECKPOINT_PAGES: Final = 4000
+_PAUSE: Final = 0.0015  # seconds that other processes get to take the lock
+_WATCHED: Final = 1.0  # seconds after another's commit in which they get them
 
 _T = TypeVar("_T")
 
@@ -44,7 +47,8 @@ class Writer:
         self._is_closed = False
         self._connection = Connection(path)
         self._connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
-        self._turn = Turn(path)
+        self._by_others = self._connection.pragma("data_version")
+        self._seen = -inf
         self._thread = threading.Thread(target=self._run, name="archive-writer", daemon=True)
         self._thread.start()
 
@@ -69,18 +73,12 @@ class Writer:
         is_last = False
         while not is_last and (first := self._queue.get()) is not None:
             group = [first]
-            with self._turn:
-                is_last, results = self._commit(group)
-            for job, result in zip(group, results, strict=True):
-                if isinstance(result, Exception):
-                    job.done.set_exception(result)
-                else:
-                    job.done.set_result(result)
+            is_last = self._commit(group)
+            self._give_way()
         self._connection.close()
-        self._turn.close()
 
-    def _commit(self, group: list[_Job]) -> tuple[bool, Sequence[Any]]:
-        """Commits a group; whether the writer is to end after it, and what came of each."""
+    def _commit(self, group: list[_Job]) -> bool:
+        """Commits a group; whether the writer is to end after it."""
         is_last = False
         results: Sequence[Any]
         try:
@@ -90,7 +88,12 @@ class Writer:
         except Exception as error:  # noqa: BLE001  the thread must live on, its askers be told
             self._roll_back()
             results = self._one_by_one(group, error)
-        return is_last, results
+        for job, result in zip(group, results, strict=True):
+            if isinstance(result, Exception):
+                job.done.set_exception(result)
+            else:
+                job.done.set_result(result)
+        return is_last
 
     def _gather(self, group: list[_Job]) -> bool:
         size = group[0].size
@@ -134,3 +137,18 @@ class Writer:
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+    def _give_way(self) -> None:
+        """Pauses after a group when other processes write as well: they look every millisecond.
+
+        Not where nothing waits: they have the time until something does.
+        """
+        if self._queue.empty():
+            return
+        now = time.monotonic()
+        by_others = self._connection.pragma("data_version")
+        if by_others != self._by_others:
+            self._by_others = by_others
+            self._seen = now
+        if now - self._seen < _WATCHED:
+            time.sleep(_PAUSE)
