@@ -78,18 +78,25 @@ def ours(folder: Path, processes: int) -> Iterator[Receiver]:
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
             _wait(port, process)
-            _associate_all(port)
-            yield Receiver("ours", "FHIRSERVER", port, _children(process.pid))
+            receiver = Receiver("ours", "FHIRSERVER", port, _children(process.pid))
+            _associate_all(receiver)
+            yield receiver
         finally:
             process.terminate()
 
 
-def _associate_all(port: int) -> None:
-    """The port listens before its processes serve: waits until they do."""
+def _associate_all(receiver: Receiver) -> None:
+    """The port listens before its processes serve: waits until they all do, and are idle."""
     from benchmarks.dicom_sender import Association
 
-    for _ in range(20):
-        Association(port, "FHIRSERVER").release()
+    before = -1.0
+    while (now := cpu_seconds(receiver.pids)) != before:
+        before = now
+        for one in [Association(receiver.port, "FHIRSERVER") for _ in range(8)]:
+            one.release()
+        time.sleep(0.5)
+        before = cpu_seconds(receiver.pids)
+        time.sleep(0.5)
 
 
 @contextmanager

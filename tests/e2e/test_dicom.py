@@ -104,12 +104,15 @@ class Senders:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("whom", ["receiver", "all"])
-def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, whom: str) -> None:
+@pytest.mark.parametrize(("whom", "processes"), [("receiver", 1), ("all", 1), ("all", 2)])
+def test_a_kill_loses_nothing_that_was_acknowledged(
+    tmp_path: Path, whom: str, processes: int
+) -> None:
     data = tmp_path / "data"
-    with listening(data) as (server, port):
+    with listening(data, FHIRSERVER_DICOM_PROCESSES=str(processes)) as (server, port):
         associated(port).release()
-        (first,) = children(server)
+        first, *others = children(server)
+        assert len(others) == processes - 1
         senders = Senders(port, 4)
         until(lambda: len(senders.acknowledged) > 15)
         if whom == "receiver":

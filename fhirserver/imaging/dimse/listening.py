@@ -16,6 +16,8 @@ from fhirserver.imaging.dimse.receiving import ARTIM, House, Reception
 
 _LOG = logging.getLogger("fhirserver.imaging")
 _PAUSE: Final = 0.5  # seconds after a connection that could not be accepted
+_STEP: Final = 0.001  # seconds that a process leaves to others for each connection it has
+_STEPS: Final = 8
 _SPARE: Final = 16  # connections beyond the limit that are still told so
 
 GRACE: Final = 5.0
@@ -24,6 +26,9 @@ GRACE: Final = 5.0
 
 class Listening:
     """Accepts connections of a socket that listens, which other processes may share.
+
+    A process leaves others the more time for a new connection, the more it has itself: so they
+    have about as many each.
 
     `tls`: what the connections are encrypted by, if they are. `most`: associations at once;
     connections far beyond that are closed unheard. `house` decides about the others.
@@ -45,7 +50,7 @@ class Listening:
         self._waker, self._woken = socket.socketpair()
         self._lock = threading.Lock()
         self._open: dict[Reception, threading.Thread] = {}
-        self._handshakes = 0
+        self._connections = 0
         self._thread = threading.Thread(target=self._accept, name="dicom-accept", daemon=True)
 
     def start(self) -> None:
@@ -75,6 +80,7 @@ class Listening:
         while not self._stops.is_set():
             try:
                 ready.poll()
+                time.sleep(min(self._connections, _STEPS) * _STEP)
                 connection, _ = self._listener.accept()
             except BlockingIOError:
                 continue
@@ -84,8 +90,8 @@ class Listening:
                 self._stops.wait(_PAUSE)
                 continue
             with self._lock:
-                is_full = len(self._open) + self._handshakes >= self._most + _SPARE
-                self._handshakes += not is_full
+                is_full = self._connections >= self._most + _SPARE
+                self._connections += not is_full
             if is_full:
                 connection.close()
                 continue
@@ -112,7 +118,7 @@ class Listening:
             connection.close()
         finally:
             with self._lock:
-                self._handshakes -= 1
+                self._connections -= 1
                 if reception is not None:
                     self._open.pop(reception, None)
 
