@@ -7,11 +7,12 @@ them to it. https://hl7.org/fhir/R4/auditevent.html#search
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import msgspec
 
-from fhirserver.model.temporal import interval
 from fhirserver.search.entry import Date, Entries, Entry, Reference, Token
 
 KEPT: Final = frozenset({"agent", "date", "entity", "outcome", "patient", "subtype"})
@@ -42,15 +43,27 @@ class _Entity(msgspec.Struct):
 
 
 class _Event(msgspec.Struct):
-    recorded: str
+    recorded: datetime
     outcome: str
-    subtype: list[_Coding]
-    agent: list[_Agent]
+    subtype: msgspec.Raw
+    agent: msgspec.Raw
     entity: list[_Entity] = []
 
 
-_DECODER: Final = msgspec.json.Decoder(_Event)
+class _Named(NamedTuple):
+    """What references are found by: the resources and the identifiers that they name."""
+
+    targets: tuple[Reference, ...]
+    identifiers: tuple[Entry, ...]
+
+
+_EVENT: Final = msgspec.json.Decoder(_Event)
+_AGENTS: Final = msgspec.json.Decoder(list[_Agent])
+_CODINGS: Final = msgspec.json.Decoder(list[_Coding])
 _PRESENT: Final[tuple[Entry, ...]] = (Token("", ""),)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_PRECISION: Final = 1000  # microseconds: events are recorded in milliseconds
 
 
 def entries_of(content: bytes) -> Entries:
@@ -58,41 +71,56 @@ def entries_of(content: bytes) -> Entries:
 
     Raises `msgspec.MsgspecError` for what is no event.
     """
-    event = _DECODER.decode(b"{" + content[1:])
-    start, end = interval(event.recorded)
+    event = _EVENT.decode(b"{" + content[1:])
+    start = (event.recorded - _EPOCH) // _MICROSECOND
     entries: dict[str, tuple[Entry, ...]] = {
-        "date": (Date(start, end),),
+        "date": (Date(start, start + _PRECISION),),
         "outcome": (Token("", event.outcome),),
-        "subtype": tuple(dict.fromkeys(Token(one.system, one.code) for one in event.subtype)),
+        "subtype": _subtypes(bytes(event.subtype)),
     }
-    agents = _add(entries, "agent", (agent.who for agent in event.agent))
-    entities = _add(entries, "entity", (entity.what for entity in event.entity))
-    patients = tuple(dict.fromkeys(one for one in (*agents, *entities) if one.type == "Patient"))
+    agents = _agents(bytes(event.agent))
+    _add(entries, "agent", agents)
+    entities = _named(entity.what for entity in event.entity)
+    _add(entries, "entity", entities)
+    targets = (*agents.targets, *entities.targets)
+    patients = tuple(dict.fromkeys(one for one in targets if one.type == "Patient"))
     if patients:
         entries["patient"] = patients
     return entries
 
 
-def _add(
-    entries: dict[str, tuple[Entry, ...]], code: str, named: Iterable[_Reference | None]
-) -> list[Reference]:
-    """Adds the entries of references under a parameter; the resources that they name."""
+@lru_cache(maxsize=512)
+def _subtypes(data: bytes) -> tuple[Entry, ...]:
+    return tuple(dict.fromkeys(Token(one.system, one.code) for one in _CODINGS.decode(data)))
+
+
+@lru_cache(maxsize=1024)
+def _agents(data: bytes) -> _Named:
+    """Those of the agents, which many events share."""
+    return _named(agent.who for agent in _AGENTS.decode(data))
+
+
+def _add(entries: dict[str, tuple[Entry, ...]], code: str, named: _Named) -> None:
+    """Adds the entries of references under a parameter."""
+    if named.identifiers:
+        entries[f"{code}:identifier"] = named.identifiers
+    if named.targets:
+        entries[code] = named.targets
+    elif named.identifiers:
+        entries[f"{code}:present"] = _PRESENT
+
+
+def _named(references: Iterable[_Reference | None]) -> _Named:
     targets: list[Reference] = []
     identifiers: list[Entry] = []
-    for one in named:
+    for one in references:
         if one is None:
             continue
         if one.identifier is not None:
             identifiers.append(Token(one.identifier.system, one.identifier.value))
         if one.reference is not None:
             targets += _targets(one.reference)
-    if identifiers:
-        entries[f"{code}:identifier"] = tuple(dict.fromkeys(identifiers))
-    if targets:
-        entries[code] = tuple(dict.fromkeys(targets))
-    elif identifiers:
-        entries[f"{code}:present"] = _PRESENT
-    return targets
+    return _Named(tuple(dict.fromkeys(targets)), tuple(dict.fromkeys(identifiers)))
 
 
 def _targets(text: str) -> list[Reference]:

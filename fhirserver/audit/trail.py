@@ -29,10 +29,10 @@ AT_ONCE: Final = 256
 FILED_AT_ONCE: Final = 512
 """So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
 
-MANY_UNFILED: Final = 30_000
+MANY_UNFILED: Final = 60_000
 """Events that wait to be filed, from which on filing does not leave time to requests."""
 
-MOST_UNFILED: Final = 60_000
+MOST_UNFILED: Final = 120_000
 """Beyond that, recording waits for filing."""
 
 _LOG = logging.getLogger("fhirserver.audit")
