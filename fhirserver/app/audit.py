@@ -10,7 +10,7 @@ from fhirserver.app.ids import now
 from fhirserver.app.keys import audit_key
 from fhirserver.audit.chain import TYPE
 from fhirserver.audit.checkpoint import Checkpoints
-from fhirserver.audit.event import KEPT
+from fhirserver.audit.entries import KEPT
 from fhirserver.audit.journal import FOLDER, Journal
 from fhirserver.audit.recorder import Event
 from fhirserver.audit.segment import Segments
@@ -19,7 +19,6 @@ from fhirserver.audit.trail import Trail
 from fhirserver.audit.verify import Verification
 from fhirserver.definitions.packaged import packaged
 from fhirserver.definitions.registry import Definitions
-from fhirserver.search.index import Indexer
 from fhirserver.settings import Settings
 from fhirserver.store.port import ServerStore
 
@@ -41,8 +40,7 @@ def checkpoints_of(settings: Settings, store: ServerStore) -> Checkpoints:
 
 def segments_of(settings: Settings, store: ServerStore) -> Segments:
     """What is recorded and not filed yet."""
-    entries = Indexer(definitions_of(settings)).entries
-    return Segments(store, _shelf_of(settings, store), entries, key_of(settings))
+    return Segments(store, _shelf_of(settings, store), key_of(settings))
 
 
 def _shelf_of(settings: Settings, store: ServerStore) -> Shelf:

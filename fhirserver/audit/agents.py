@@ -16,7 +16,6 @@ from fhirserver.audit.kinds import BALP_AGENT, DCM
 from fhirserver.audit.recorder import Origin
 from fhirserver.model.json import encode
 from fhirserver.model.reference import literal
-from fhirserver.search.entry import Entry, Reference, Token
 
 ACCOUNT: Final = "urn:fhirserver:account"
 CLIENT: Final = "urn:fhirserver:client"
@@ -60,18 +59,9 @@ class Caller(NamedTuple):
         return cls(principal, origin.address, origin.server, account, purposes)
 
 
-class Agents(NamedTuple):
-    """`json` is the list of agents with what comes behind it; and their index entries."""
-
-    json: bytes
-    agent: tuple[Entry, ...]
-    identifier: tuple[Entry, ...]
-    patient: tuple[Entry, ...]
-
-
 @lru_cache(maxsize=4096)
-def agents(caller: Caller, action: str) -> Agents:
-    """The agents of an event of that action."""
+def agents(caller: Caller, action: str) -> bytes:
+    """The agents of an event of that action as JSON, with what comes behind them."""
     principal = caller.principal
     as_client, as_server, as_user = _ROLES[action]
     client = principal.client if principal else None
@@ -94,20 +84,13 @@ def agents(caller: Caller, action: str) -> Agents:
             "network": _network(caller.server, "1"),
         },
     ]
-    identifiers: list[Entry] = [Token(CLIENT, shown)]
-    references: list[Entry] = []
     if has_user:
-        user, reference = _user(caller, as_user)
-        found.append(user)
-        if reference is None:
-            identifiers.append(Token(ACCOUNT, user["altId"]))
-        else:
-            references.append(reference)
-    return _agents(found, references, identifiers)
+        found.append(_user(caller, as_user))
+    return _agents(found)
 
 
 @lru_cache(maxsize=1024)
-def decision_agents(caller: Caller, organization: str | None) -> Agents:
+def decision_agents(caller: Caller, organization: str | None) -> bytes:
     """The agents of a decision by consent (IHE BALP, AuthZconsent), asked for by the caller.
 
     `organization` is the user's, as a reference; where none is known, it is the tenant's own.
@@ -115,8 +98,8 @@ def decision_agents(caller: Caller, organization: str | None) -> Agents:
     principal = caller.principal
     assert principal is not None
     client = principal.client or _OWN_PAGES
-    user, reference = _user(caller, (PARTICIPATION, "IRCP"))
-    account = user.pop("altId")
+    user = _user(caller, (PARTICIPATION, "IRCP"))
+    del user["altId"]
     found: list[dict[str, Any]] = [
         {
             "type": _concept((DCM, "110150")),
@@ -126,23 +109,16 @@ def decision_agents(caller: Caller, organization: str | None) -> Agents:
         },
         user | {"type": _concept((PARTICIPATION, "IRCP"))},
     ]
-    identifiers: list[Entry] = [Token(CLIENT, client)]
-    references: list[Entry] = [] if reference is None else [reference]
-    if reference is None:
-        identifiers.append(Token(ACCOUNT, account))
     provider: dict[str, Any] = {"identifier": {"system": TENANT, "value": principal.tenant}}
     if organization is not None:
         provider = {"reference": organization}
-        references.append(Reference(*organization.split("/", 1)))
-    else:
-        identifiers.append(Token(TENANT, principal.tenant))
     found.append({"type": _concept(_PROVIDER), "who": provider, "requestor": False})
     found.append({"type": _concept(_AUTHORIZER), "who": _DEVICE, "requestor": False})
-    return _agents(found, references, identifiers, _DEVICE)
+    return _agents(found, _DEVICE)
 
 
 @lru_cache(maxsize=1024)
-def disclosure_agents(caller: Caller) -> Agents:
+def disclosure_agents(caller: Caller) -> bytes:
     """The agents of a disclosure (IHE BALP, PrivacyDisclosure.Source) to the caller's app.
 
     A patient who let the app in is who authorized it; a related person does it for the patient.
@@ -164,46 +140,31 @@ def disclosure_agents(caller: Caller) -> Agents:
             "network": _network(caller.address, "2"),
         },
     ]
-    identifiers: list[Entry] = [Token(CLIENT, principal.client)]
-    references: list[Entry] = []
     if has_user:
         is_patients = (principal.fhir_user or "").startswith(_NAMELESS)
-        user, reference = _user(caller, _ADVOCATE if is_patients else (PARTICIPATION, "IRCP"))
-        found.append(user)
-        if reference is None:
-            identifiers.append(Token(ACCOUNT, user["altId"]))
-        else:
-            references.append(reference)
-    return _agents(found, references, identifiers, _DEVICE)
+        found.append(_user(caller, _ADVOCATE if is_patients else (PARTICIPATION, "IRCP")))
+    return _agents(found, _DEVICE)
 
 
 def _agents(
     found: list[dict[str, Any]],
-    references: list[Entry],
-    identifiers: list[Entry],
     observer: Mapping[str, str] = MappingProxyType({"display": "fhirserver"}),
-) -> Agents:
+) -> bytes:
     source = {"observer": dict(observer), "type": [_SOURCE]}
-    json = b',"agent":' + encode(found) + b',"source":' + encode(source)
-    of_patient = tuple(
-        item for item in references if isinstance(item, Reference) and item.type == "Patient"
-    )
-    return Agents(json, tuple(references), tuple(dict.fromkeys(identifiers)), of_patient)
+    return b',"agent":' + encode(found) + b',"source":' + encode(source)
 
 
-def _user(caller: Caller, role: tuple[str, str]) -> tuple[dict[str, Any], Reference | None]:
+def _user(caller: Caller, role: tuple[str, str]) -> dict[str, Any]:
     principal = caller.principal
     subject = principal.subject if principal else caller.account or ""
     kinds = [{"system": role[0], "code": role[1]}]
     if principal is not None and principal.authorization is not None:
         kinds.append({"system": BALP_AGENT, "code": "UserOauthAgent"})
     user: dict[str, Any] = {"type": {"coding": kinds}}
-    reference = None
     if principal is not None and principal.roles:
         user["role"] = [{"coding": [{"system": ROLE, "code": item}]} for item in principal.roles]
     target = literal(principal.fhir_user) if principal and principal.fhir_user else None
     if target is not None and target.type and target.id:
-        reference = Reference(target.type, target.id)
         user["who"] = {"reference": f"{target.type}/{target.id}"}
     else:
         user["who"] = {"identifier": {"system": ACCOUNT, "value": subject}}
@@ -216,7 +177,7 @@ def _user(caller: Caller, role: tuple[str, str]) -> tuple[dict[str, Any], Refere
     if caller.purposes:
         codings = [{"coding": [{"system": REASON, "code": code}]} for code in caller.purposes]
         user["purposeOfUse"] = codings
-    return user, reference
+    return user
 
 
 def _concept(role: tuple[str, str]) -> dict[str, Any]:

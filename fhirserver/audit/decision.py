@@ -7,19 +7,14 @@ leaves no place for the id of the request but the text of the outcome.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
-from fhirserver.audit.agents import JTI, Agents, Caller, decision_agents, disclosure_agents
+from fhirserver.audit.agents import JTI, Caller, decision_agents, disclosure_agents
 from fhirserver.audit.event import (
     CLASS_ENTITY,
     PATIENT_ENTITY,
     REQUEST_ENTITY,
     RESOURCE_TYPES,
-    Made,
-    add_patients,
-    add_targets,
-    entries_of,
     happened,
     opening,
     purposes,
@@ -27,7 +22,6 @@ from fhirserver.audit.event import (
 from fhirserver.audit.kinds import BALP_AGENT, KINDS, Code
 from fhirserver.audit.recorder import SERIOUS, SUCCESS, Outcome
 from fhirserver.model.json import encode
-from fhirserver.search.entry import Entries, Entry, Reference, Token
 
 _DECISION: Final = KINDS["consent-decision"]
 _DISCLOSURE: Final = KINDS["disclosure"]
@@ -67,7 +61,7 @@ class Disclosure:
     request_id: str = ""
 
 
-def decision_content(decision: ConsentDecision, now: int) -> Made:
+def decision_content(decision: ConsentDecision, now: int) -> bytes:
     """The event of a decision at `now` (microseconds since 1970)."""
     principal = decision.caller.principal
     entities = [PATIENT_ENTITY % decision.patient.encode()]
@@ -81,13 +75,13 @@ def decision_content(decision: ConsentDecision, now: int) -> Made:
         opening(_DECISION.type, _codes(_DECISION.subtype), _DECISION.action),
         happened(now // 1000, _outcome(decision), reason),
         purposes(_TREATMENT),
-        _deciding(decision).json,
+        _deciding(decision),
         b',"entity":[%s]}' % b",".join(entities),
     )
-    return Made(b"".join(parts), partial(_decision_entries, decision, now))
+    return b"".join(parts)
 
 
-def disclosure_content(disclosure: Disclosure, now: int) -> Made:
+def disclosure_content(disclosure: Disclosure, now: int) -> bytes:
     """The event of a disclosure at `now` (microseconds since 1970)."""
     entities = []
     if disclosure.request_id:
@@ -97,37 +91,13 @@ def disclosure_content(disclosure: Disclosure, now: int) -> Made:
     parts = (
         opening(_DISCLOSURE.type, _codes(_DISCLOSURE.subtype), _DISCLOSURE.action),
         happened(now // 1000, SUCCESS, ""),
-        disclosure_agents(disclosure.caller).json,
+        disclosure_agents(disclosure.caller),
         b',"entity":[%s]}' % b",".join(entities),
     )
-    return Made(b"".join(parts), partial(_disclosure_entries, disclosure, now))
+    return b"".join(parts)
 
 
-def _decision_entries(decision: ConsentDecision, at: int) -> Entries:
-    who = _deciding(decision)
-    entries = entries_of(at, _outcome(decision), _codes(_DECISION.subtype), who)
-    principal = decision.caller.principal
-    if principal is not None and principal.authorization is not None:
-        entries["entity:identifier"] = (Token("", f"{JTI}{principal.authorization}"),)
-    targets: list[Entry] = [Reference("Patient", decision.patient)]
-    targets += [Reference("Consent", id) for id in decision.consents]
-    add_targets(entries, targets)
-    add_patients(entries, targets, who)
-    return entries
-
-
-def _disclosure_entries(disclosure: Disclosure, at: int) -> Entries:
-    who = disclosure_agents(disclosure.caller)
-    entries = entries_of(at, SUCCESS, _codes(_DISCLOSURE.subtype), who)
-    if disclosure.request_id:
-        entries["entity:identifier"] = (Token("", disclosure.request_id),)
-    targets: list[Entry] = [Reference("Patient", disclosure.patient)]
-    add_targets(entries, targets)
-    add_patients(entries, targets, who)
-    return entries
-
-
-def _deciding(decision: ConsentDecision) -> Agents:
+def _deciding(decision: ConsentDecision) -> bytes:
     return decision_agents(decision.caller, decision.organization)
 
 

@@ -1,30 +1,24 @@
-"""AuditEvents as bytes with their index entries, put together without encoding what is known.
+"""AuditEvents as bytes, put together without encoding what is known.
 
 https://hl7.org/fhir/R4/auditevent.html, by the patterns of IHE BALP
-(https://profiles.ihe.net/ITI/BALP/content.html). Entries are those that an `Indexer` finds by
-the parameters of `KEPT`; a test holds them to it.
+(https://profiles.ihe.net/ITI/BALP/content.html).
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from fhirserver.access.break_glass import PURPOSE
-from fhirserver.audit.agents import REASON, Agents, Caller, agents
-from fhirserver.audit.imaging import ImagingEvent, StudyAccess, study_entities, study_entries
+from fhirserver.audit.agents import REASON, Caller, agents
+from fhirserver.audit.imaging import ImagingEvent, StudyAccess, study_entities
 from fhirserver.audit.kinds import BALP_ENTITY, EVENT_TYPE, KINDS, OWN, Action, Code
 from fhirserver.audit.recorder import SUCCESS, Event, Outcome
 from fhirserver.model.json import encode
 from fhirserver.model.reference import literal
 from fhirserver.model.temporal import format_instant
-from fhirserver.search.entry import Date, Entries, Entry, Reference, Token
-
-KEPT: Final = frozenset({"agent", "date", "entity", "outcome", "patient", "subtype"})
-"""The search parameters of R4 for AuditEvents that there are index entries of."""
 
 EMERGENCY: Final = (OWN, "emergency-access")
 """Besides, the subtype of what was possible because of an emergency only: it can be searched."""
@@ -41,21 +35,6 @@ RESOURCE_TYPES: Final = "http://hl7.org/fhir/resource-types"
 
 
 Codes: TypeAlias = tuple[tuple[str, str], ...]
-
-
-class Made(NamedTuple):
-    """An event's content, as `audit.chain` has it; what its index entries come from.
-
-    `indexed` makes the entries, which are needed later than the content.
-    """
-
-    content: bytes
-    indexed: Callable[[], Entries]
-
-    @property
-    def entries(self) -> Entries:
-        """The index entries."""
-        return self.indexed()
 
 
 @dataclass(slots=True)
@@ -85,14 +64,15 @@ class Access:
     studies: tuple[StudyAccess, ...] = ()
 
 
-def access_content(access: Access, now: int) -> Made:
-    """The event of an interaction at `now` (microseconds since 1970)."""
+def access_content(access: Access, now: int) -> bytes:
+    """The content of an interaction's event at `now` (microseconds since 1970), as `audit.chain`
+    has it."""
     who = agents(access.caller, access.action)
     parts = [
         opening(_type(access), _subtypes(access), access.action),
         happened(now // 1000, access.outcome, access.reason),
         purposes(access.caller.purposes),
-        who.json,
+        who,
     ]
     begun = len(parts)
     if access.request_id:
@@ -112,7 +92,7 @@ def access_content(access: Access, now: int) -> Made:
         parts.append(b"]}")
     else:
         parts.append(b"}")
-    return Made(b"".join(parts), partial(_access_entries, access, now))
+    return b"".join(parts)
 
 
 def _type(access: Access) -> Code:
@@ -148,118 +128,45 @@ def _data_behind(version: int) -> bytes:
     return _DATA_BEHIND % (_VERSION % version if version else b"")
 
 
-def _access_entries(access: Access, at: int) -> Entries:
-    who = agents(access.caller, access.action)
-    entries = entries_of(at, access.outcome, _subtypes(access), who)
-    targets: list[Entry] = []
-    references, identifiers = study_entries(access.studies)
-    if access.request_id:
-        identifiers.insert(0, Token("", access.request_id))
-    if identifiers:
-        entries["entity:identifier"] = tuple(dict.fromkeys(identifiers))
-    if access.data is not None:
-        type, id, version = access.data
-        targets.append(Reference(type, id))
-        if _names_version(access, version):
-            targets.append(Reference(type, f"{id}/_history/{version}"))
-    if access.patient is not None:
-        targets.append(Reference("Patient", access.patient))
-    targets += references
-    add_targets(entries, targets)
-    add_patients(entries, targets, who)
-    return entries
-
-
-def event_content(event: Event, now: int) -> Made:
+def event_content(event: Event, now: int) -> bytes:
     """What was recorded of anything else, at `now`. Raises `KeyError` for an unknown kind."""
     kind = KINDS[event.kind]
     subtypes = ((kind.subtype.system, kind.subtype.code),)
     parts = [opening(kind.type, subtypes, kind.action)]
     parts.append(happened(now // 1000, event.outcome, event.reason))
     parts.append(purposes(event.purposes))
-    parts.append(_agents_of(event).json)
-    entities = _about(event)[0]
+    parts.append(_agents_of(event))
+    entities = _about(event)
     parts.append(b',"entity":[%s]}' % b",".join(entities) if entities else b"}")
-    return Made(b"".join(parts), partial(_event_entries, event, now))
+    return b"".join(parts)
 
 
-def _event_entries(event: Event, at: int) -> Entries:
-    kind = KINDS[event.kind]
-    who = _agents_of(event)
-    entries = entries_of(at, event.outcome, ((kind.subtype.system, kind.subtype.code),), who)
-    _, identifiers, targets = _about(event)
-    if identifiers:
-        entries["entity:identifier"] = tuple(dict.fromkeys(identifiers))
-    add_targets(entries, targets)
-    add_patients(entries, targets, who)
-    return entries
-
-
-def _agents_of(event: Event) -> Agents:
+def _agents_of(event: Event) -> bytes:
     caller = Caller.of(event.principal, event.origin, event.account, event.purposes)
     return agents(caller, KINDS[event.kind].action)
 
 
-def _about(event: Event) -> tuple[list[bytes], list[Entry], list[Entry]]:
-    """The entities of an event, their identifiers, and the resources that they name."""
+def _about(event: Event) -> list[bytes]:
+    """The entities of an event."""
     entities: list[bytes] = []
-    identifiers: list[Entry] = []
-    targets: list[Entry] = []
     if event.origin.request_id:
         entities.append(REQUEST_ENTITY % encode(event.origin.request_id))
-        identifiers.append(Token("", event.origin.request_id))
     for item in event.about:
         target = literal(item)
         if target is None or target.base:
             identifier = {"identifier": {"system": THING, "value": item}}
             entities.append(b'{"what":' + encode(identifier) + b',"type":%s}' % _SYSTEM_OBJECT)
-            identifiers.append(Token(THING, item))
         else:
             what = encode({"reference": f"{target.type}/{target.id}"})
             kind = encode({"system": RESOURCE_TYPES, "code": target.type})
             entities.append(b'{"what":' + what + b',"type":' + kind + b"}")
-            targets.append(Reference(target.type, target.id))
     if event.patient is not None:
         entities.append(PATIENT_ENTITY % event.patient.encode())
-        targets.append(Reference("Patient", event.patient))
     if event.detail:
         told = [{"type": name, "valueString": value} for name, value in event.detail]
         kind = encode({"system": _ENTITY_TYPE, "code": "4"})
         entities.append(b'{"type":' + kind + b',"detail":' + encode(told) + b"}")
-    return entities, identifiers, targets
-
-
-def entries_of(
-    now: int, outcome: Outcome, subtypes: Codes, who: Agents
-) -> dict[str, tuple[Entry, ...]]:
-    """The index entries that every event has."""
-    start = now - now % 1000
-    entries: dict[str, tuple[Entry, ...]] = {
-        "date": (Date(start, start + 1000),),
-        "outcome": (_outcome(outcome),),
-        "subtype": _tokens(subtypes),
-        "agent:identifier": who.identifier,
-    }
-    if who.agent:
-        entries["agent"] = who.agent
-    else:
-        entries["agent:present"] = _PRESENT
-    return entries
-
-
-def add_targets(entries: dict[str, tuple[Entry, ...]], targets: list[Entry]) -> None:
-    """Adds the resources that the entities of an event name."""
-    if targets:
-        entries["entity"] = tuple(dict.fromkeys(targets))
-    elif "entity:identifier" in entries:
-        entries["entity:present"] = _PRESENT
-
-
-def add_patients(entries: dict[str, tuple[Entry, ...]], targets: list[Entry], who: Agents) -> None:
-    """Adds the patients among them and among the agents."""
-    found = [item for item in targets if isinstance(item, Reference) and item.type == "Patient"]
-    if found or who.patient:
-        entries["patient"] = tuple(dict.fromkeys((*who.patient, *found)))
+    return entities
 
 
 @lru_cache(maxsize=512)
@@ -282,16 +189,6 @@ def purposes(codes: tuple[str, ...]) -> bytes:
 
 
 @lru_cache(maxsize=512)
-def _tokens(subtypes: Codes) -> tuple[Entry, ...]:
-    return tuple(Token(system, code) for system, code in subtypes)
-
-
-@lru_cache(maxsize=8)
-def _outcome(outcome: Outcome) -> Token:
-    return Token("", outcome)
-
-
-@lru_cache(maxsize=512)
 def happened(millisecond: int, outcome: Outcome, reason: str) -> bytes:
     """When an event was, how it ended and why, as JSON."""
     instant = format_instant(millisecond * 1000)
@@ -311,7 +208,6 @@ def _around(template: bytes) -> _Around:
     return _Around(before, behind)
 
 
-_PRESENT: Final[tuple[Entry, ...]] = (Token("", ""),)
 _SYSTEM_OBJECT: Final = encode({"system": _ENTITY_TYPE, "code": "2"})
 REQUEST_ENTITY: Final = b'{"what":{"identifier":{"value":%%s}},"type":%s}' % encode(
     {"system": BALP_ENTITY, "code": "XrequestId"}

@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 
 from fhirserver.audit.kinds import DCM, Action, Code
 from fhirserver.model.json import encode
-from fhirserver.search.entry import Entry, Reference, Token
 
 DICOM_UID: Final = "urn:dicom:uid"
 IMAGING_STUDY: Final = "ImagingStudy"
@@ -54,17 +53,6 @@ IMAGING: Final = {row.code: row for row in _ROWS}
 def study_entities(studies: Iterable[StudyAccess]) -> list[bytes]:
     """The entities of an event that name the studies."""
     return [_study_entity(study) for study in studies]
-
-
-def study_entries(studies: Iterable[StudyAccess]) -> tuple[list[Entry], list[Entry]]:
-    """What they are found by: references to ImagingStudies, and the UIDs."""
-    references: list[Entry] = []
-    identifiers: list[Entry] = []
-    for study in studies:
-        identifiers.append(Token(DICOM_UID, f"urn:oid:{study.uid}"))
-        if study.imaging_study is not None:
-            references.append(Reference(IMAGING_STUDY, study.imaging_study))
-    return references, identifiers
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from fhirserver.audit.shelf import Held, Sealed
 from fhirserver.store.port import Stale
@@ -55,7 +55,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._current: _File | None = None
-        self._by_key: dict[str, _File] = {}
+        self._by_key: dict[str, _Lying] = {}
         self._spent: set[_File] = set()
         self._done: dict[str, set[str]] = {}
         self._thread: ThreadPoolExecutor | None = None
@@ -65,6 +65,7 @@ class Journal:
         file = self._current
         if file is None or file.lane != lane or file.size >= LARGEST:
             file = self._next(lane, segment.key)
+        start = file.size
         file.waiting += 1  # before it is written: it is not empty meanwhile
         begun = time.monotonic()
         try:
@@ -77,15 +78,23 @@ class Journal:
             self._leave()
             raise
         self._is_slow = time.monotonic() - begun > SLOW
-        self._by_key[segment.key] = file
+        self._by_key[segment.key] = _Lying(file, start, file.size - start)
+
+    async def get(self, keys: Sequence[str]) -> list[Sealed]:
+        found = []
+        for key in keys:
+            lying = self._by_key.get(key)
+            if lying is not None:
+                found += _segments(lying.file.read(lying.start, lying.length))
+        return found
 
     async def remove(self, keys: Sequence[str]) -> None:
         for key in keys:
-            file = self._by_key.pop(key, None)
-            if file is not None:
-                file.waiting -= 1
-                if not file.waiting:
-                    self._spent.add(file)
+            lying = self._by_key.pop(key, None)
+            if lying is not None:
+                lying.file.waiting -= 1
+                if not lying.file.waiting:
+                    self._spent.add(lying.file)
         if self._spent:
             with self._removing() as may:
                 if may:
@@ -168,7 +177,7 @@ class Journal:
 
     def _own(self) -> set[_File]:
         current = () if self._current is None else (self._current,)
-        return {*self._by_key.values(), *self._spent, *current}
+        return {*(lying.file for lying in self._by_key.values()), *self._spent, *current}
 
     def _paths(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{SUFFIX}"))
@@ -190,11 +199,19 @@ class Journal:
             os.close(descriptor)
 
 
+class _Lying(NamedTuple):
+    """Where a segment of this process lies."""
+
+    file: _File
+    start: int
+    length: int
+
+
 class _File:
     """A file of this process. `waiting` are the segments in it that are not filed."""
 
     def __init__(self, path: Path, lane: int) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
             self._descriptor = os.open(path, flags, 0o600)
         except FileExistsError:
@@ -218,6 +235,9 @@ class _File:
             _sync_folder(self.path.parent)
         self.size += len(data)
 
+    def read(self, start: int, length: int) -> bytes:
+        return os.pread(self._descriptor, length, start)
+
     def empty(self) -> None:
         os.ftruncate(self._descriptor, 0)
         self.size = 0
@@ -229,9 +249,12 @@ class _File:
 def _read(path: Path) -> list[Sealed]:
     """The segments of a file that are whole."""
     try:
-        data = path.read_bytes()
+        return _segments(path.read_bytes())
     except FileNotFoundError:
         return []
+
+
+def _segments(data: bytes) -> list[Sealed]:
     found = []
     start = 0
     while start + _FRAME.size <= len(data):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 import os
 from asyncio import sleep
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -21,11 +21,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fhirserver.audit.chain import TYPE, Place, chained, place_of
-from fhirserver.audit.event import Made
+from fhirserver.audit.entries import entries_of
 from fhirserver.audit.shelf import Sealed, Shelf
-from fhirserver.model.json import decode
 from fhirserver.model.resource import draft_head
-from fhirserver.search.entry import Entries
 from fhirserver.store.port import Change, Stale, Store
 
 
@@ -47,61 +45,44 @@ class Segment(NamedTuple):
     events: tuple[Linked, ...]
 
 
-def change_of(event: Linked, entries: Entries) -> Change:
+def change_of(event: Linked) -> Change:
     """The AuditEvent of an event, as a store takes it."""
     body = chained(draft_head(TYPE, event.id, 1), event.content, event.link)
-    return Change(TYPE, event.id, 1, "POST", body, entries)
+    return Change(TYPE, event.id, 1, "POST", body, entries_of(event.content))
 
 
 class Segments:
-    """The segments of a tenant, and what files them into its store.
+    """The segments of a tenant, and what files them into its store."""
 
-    `entries` gives the index entries of an AuditEvent as JSON, for those that another process
-    left behind.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        shelf: Shelf,
-        entries: Callable[[dict[str, object]], Entries],
-        key: bytes,
-    ) -> None:
+    def __init__(self, store: Store, shelf: Shelf, key: bytes) -> None:
         self._key = key
         self._ciphers: dict[int, AESGCM] = {}
         self._store = store
         self._shelf = shelf
-        self._entries = entries
 
-    async def keep(self, lane: int, first: int, events: Sequence[Linked]) -> Segment:
-        """Makes events durable. Raises `Stale` where the place is taken."""
-        segment = Segment(Place(lane, first).id, tuple(events))
+    async def keep(self, lane: int, first: int, events: Sequence[Linked]) -> str:
+        """Makes events durable; the key of their segment. Raises `Stale` where its place is
+        taken."""
+        key = Place(lane, first).id
         nonce = os.urandom(_NONCE)
-        body = nonce + self._cipher(lane).encrypt(nonce, _packed(segment), segment.key.encode())
-        await self._shelf.put(lane, Sealed(segment.key, body))
-        return segment
+        body = nonce + self._cipher(lane).encrypt(nonce, _packed(events), key.encode())
+        await self._shelf.put(lane, Sealed(key, body))
+        return key
 
     async def has(self, lane: int) -> bool:
         """Whether the store holds events of a lane, as one that was restored."""
         return await self._store.read(TYPE, Place(lane, 1).id) is not None
 
-    async def file(
-        self, segments: Sequence[Segment], made: Sequence[Sequence[Made]] | None = None
-    ) -> None:
-        """Moves the events of segments into the store, in one commit, if nobody has yet."""
-        await self._file(segments, made)
-        await self._shelf.remove([segment.key for segment in segments])
+    async def file(self, keys: Sequence[str]) -> None:
+        """Moves the events of segments that this process kept into the store, in one commit."""
+        filed = await self._file([self._opened(sealed) for sealed in await self._shelf.get(keys)])
+        await self._shelf.remove(filed)
 
-    async def _file(
-        self, segments: Sequence[Segment], made: Sequence[Sequence[Made]] | None = None
-    ) -> None:
+    async def _file(self, segments: Sequence[Segment]) -> list[str]:
+        """Files segments, if nobody has yet; the keys of those that are not damaged."""
         groups = []
-        for index, segment in enumerate(segments):
-            if made is None:
-                groups.append([self._change(event) for event in segment.events])
-            else:
-                pairs = zip(segment.events, made[index], strict=True)
-                groups.append([change_of(event, one.entries) for event, one in pairs])
+        for segment in segments:
+            groups.append([change_of(event) for event in segment.events])
             await sleep(0)  # requests need not wait for all of them
         try:
             await self._commit([change for group in groups for change in group])
@@ -109,6 +90,7 @@ class Segments:
             for group in groups:
                 with suppress(Stale):  # another has; if not, verification finds what lies there
                     await self._commit(group)
+        return [segment.key for segment in segments if segment.events]
 
     async def _commit(self, changes: Sequence[Change]) -> None:
         if self._store.atomic:
@@ -127,11 +109,11 @@ class Segments:
     async def settle(self) -> None:
         """Files all that other processes have not filed yet."""
         async for held in self._shelf.left():
-            found = [self._opened(sealed) for sealed in held.segments]
-            whole = [segment for segment in found if segment.events]
-            for start in range(0, len(whole), _TOGETHER):
-                await self._file(whole[start : start + _TOGETHER])
-            await self._shelf.discard(held.place, [segment.key for segment in whole])
+            filed: list[str] = []
+            for start in range(0, len(held.segments), _TOGETHER):
+                some = held.segments[start : start + _TOGETHER]
+                filed += await self._file([self._opened(sealed) for sealed in some])
+            await self._shelf.discard(held.place, filed)
 
     async def close(self) -> None:
         """Nothing is kept any more."""
@@ -156,14 +138,9 @@ class Segments:
             cipher = self._ciphers[lane] = AESGCM(key)
         return cipher
 
-    def _change(self, event: Linked) -> Change:
-        bare = change_of(event, {})
-        assert bare.body is not None
-        return change_of(event, self._entries(decode(bare.body.data)))
 
-
-def _packed(segment: Segment) -> bytes:
-    return msgspec.msgpack.encode([(event.link, event.content) for event in segment.events])
+def _packed(events: Sequence[Linked]) -> bytes:
+    return msgspec.msgpack.encode([(event.link, event.content) for event in events])
 
 
 def _unpacked(key: str, first: Place, data: bytes) -> Segment:

@@ -6,7 +6,7 @@ from asyncio import gather
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from fhirserver.store.records import ABSENT, MAX_LISTED, Records
+from fhirserver.store.records import ABSENT, MAX_LISTED, Place, Records
 
 COLLECTION: Final = "audit.segment"
 
@@ -33,6 +33,9 @@ class Shelf(Protocol):
     async def put(self, lane: int, segment: Sealed) -> None:
         """Durable when it returns. Raises `Stale` where the place is taken, else what failed."""
 
+    async def get(self, keys: Sequence[str]) -> list[Sealed]:
+        """What this process put, in order; without what is there no more."""
+
     async def remove(self, keys: Sequence[str]) -> None:
         """Takes away what this process put and has filed."""
 
@@ -57,6 +60,10 @@ class RecordShelf:
 
     async def put(self, lane: int, segment: Sealed) -> None:
         await self._records.put(COLLECTION, segment.key, segment.body, expected=ABSENT)
+
+    async def get(self, keys: Sequence[str]) -> list[Sealed]:
+        found = await self._records.get_many([Place(COLLECTION, key) for key in keys])
+        return [Sealed(record.key, record.body) for record in found if record is not None]
 
     async def remove(self, keys: Sequence[str]) -> None:
         # Together, so that a store that commits in groups makes one sync of them.

@@ -18,9 +18,9 @@ from typing import Final, TypeAlias
 
 from fhirserver.audit.chain import Place, genesis, link
 from fhirserver.audit.checkpoint import Checkpoint, Checkpoints, key_name
-from fhirserver.audit.event import Made, event_content
+from fhirserver.audit.event import event_content
 from fhirserver.audit.recorder import Event
-from fhirserver.audit.segment import Linked, Segment, Segments
+from fhirserver.audit.segment import Linked, Segments
 from fhirserver.errors import FhirError, Unavailable
 
 AT_ONCE: Final = 256
@@ -29,10 +29,10 @@ AT_ONCE: Final = 256
 FILED_AT_ONCE: Final = 512
 """So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
 
-MANY_UNFILED: Final = 30_000
+MANY_UNFILED: Final = 60_000
 """Events that wait to be filed, from which on filing does not leave time to requests."""
 
-MOST_UNFILED: Final = 60_000
+MOST_UNFILED: Final = 120_000
 """Beyond that, recording waits for filing."""
 
 _LOG = logging.getLogger("fhirserver.audit")
@@ -52,7 +52,7 @@ class _Lane:
     noted: int = 0
 
 
-_Waiting: TypeAlias = tuple[Sequence[Made], asyncio.Future[None]]
+_Waiting: TypeAlias = tuple[Sequence[bytes], asyncio.Future[None]]
 
 
 class Trail:
@@ -79,9 +79,9 @@ class Trail:
         self._interval = interval
         self._lane: _Lane | None = None
         self._waiting: list[_Waiting] = []
-        self._unfiled: deque[tuple[Segment, list[Made]]] = deque()
+        self._unfiled: deque[tuple[str, int]] = deque()
         self._unfiled_events = 0
-        self._owed: list[Made] = []
+        self._owed: list[bytes] = []
         self._written = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._file_lock = asyncio.Lock()
@@ -97,7 +97,7 @@ class Trail:
         """As `Recorder.record`."""
         await self.append([event_content(event, self._now()) for event in events])
 
-    async def append(self, events: Sequence[Made]) -> None:
+    async def append(self, events: Sequence[bytes]) -> None:
         """Durable when it returns. Raises `Unavailable`."""
         if not events:
             return
@@ -107,7 +107,7 @@ class Trail:
             self._writing = asyncio.create_task(self._write())
         await done
 
-    def owe(self, events: Sequence[Made]) -> None:
+    def owe(self, events: Sequence[bytes]) -> None:
         """Keeps events of what was done already, and could not be recorded: they are the next."""
         self._owed += events
 
@@ -160,7 +160,7 @@ class Trail:
                 await self._gather()
                 waiting, self._waiting = self._waiting, []
                 try:
-                    await self._keep([made for events, _ in waiting for made in events])
+                    await self._keep([content for events, _ in waiting for content in events])
                 except Exception as error:  # noqa: BLE001 - who waits must be told, whatever it was
                     self._lane = None
                     _LOG.error("audit events cannot be recorded: %s", type(error).__name__)
@@ -184,7 +184,7 @@ class Trail:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
-    async def _keep(self, events: list[Made]) -> None:
+    async def _keep(self, events: list[bytes]) -> None:
         lane = self._lane
         if lane is None:
             lane = self._lane = await self._open()
@@ -193,14 +193,14 @@ class Trail:
             some = events[start : start + AT_ONCE]
             first, number, before, key = lane.number + 1, lane.number, lane.link, self._key
             linked = []
-            for made in some:
+            for content in some:
                 number += 1
                 id = Place(lane.lane, number).id
-                before = link(key, before, id, made.content)
-                linked.append(Linked(id, before, made.content))
+                before = link(key, before, id, content)
+                linked.append(Linked(id, before, content))
             segment = await self._segments.keep(lane.lane, first, linked)
             lane.number, lane.link = number, before
-            self._unfiled.append((segment, some))
+            self._unfiled.append((segment, len(some)))
             self._unfiled_events += len(some)
         if self._unfiled_events > MOST_UNFILED:
             await self._file_all()
@@ -238,13 +238,13 @@ class Trail:
                 await self._file_some()
 
     async def _file_some(self) -> None:
-        some: list[tuple[Segment, list[Made]]] = []
+        some: list[tuple[str, int]] = []
         count = 0
         while self._unfiled and count < FILED_AT_ONCE:
             some.append(self._unfiled.popleft())
-            count += len(some[-1][1])
+            count += some[-1][1]
         try:
-            await self._segments.file([item[0] for item in some], [item[1] for item in some])
+            await self._segments.file([key for key, _ in some])
         except BaseException:
             self._unfiled.extendleft(reversed(some))
             raise

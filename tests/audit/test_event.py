@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from fhirserver.access.principal import Principal
 from fhirserver.audit.agents import Caller
 from fhirserver.audit.chain import chained
-from fhirserver.audit.event import KEPT, Access, Made, access_content, event_content
+from fhirserver.audit.entries import KEPT, entries_of
+from fhirserver.audit.event import Access, access_content, event_content
 from fhirserver.audit.imaging import IMAGING, StudyAccess
 from fhirserver.audit.kinds import KINDS
 from fhirserver.audit.recorder import Event, Origin
@@ -37,18 +38,20 @@ SYSTEM = Principal("client/loader", "default", ("loader",), client="loader")
 INDEXER = Indexer(packaged().narrowed("AuditEvent", KEPT))
 
 
-def resource(made: Made) -> Resource:
-    draft = chained(draft_head("AuditEvent", "000001-0000000001", 1), made.content, bytes(32))
+def resource(content: bytes) -> Resource:
+    draft = chained(draft_head("AuditEvent", "000001-0000000001", 1), content, bytes(32))
     return decode(draft.stamped(NOW))
 
 
-def check(made: Made) -> Resource:
+def check(content: bytes) -> Resource:
     """The event as JSON; it must be valid, and indexed as an indexer would."""
-    event = resource(made)
+    event = resource(content)
     issues = [item for item in validate(event, [PROFILE]) if item.severity in ("error", "fatal")]
     assert issues == []
     indexed = INDEXER.entries(event, "https://fhir.example.org/fhir")
-    assert {k: set(v) for k, v in indexed.items()} == {k: set(v) for k, v in made.entries.items()}
+    assert {k: set(v) for k, v in indexed.items()} == {
+        k: set(v) for k, v in entries_of(content).items()
+    }
     return event
 
 
