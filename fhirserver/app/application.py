@@ -13,7 +13,7 @@ from fhirserver.app.open_tenants import OpenTenants
 from fhirserver.app.pages import send_page
 from fhirserver.app.running import Running, open_running
 from fhirserver.app.tenants import TenantTable
-from fhirserver.app.warm import collect_garbage_seldom, warm_up
+from fhirserver.app.warm import collect_garbage_seldom, switch_threads_soon, warm_up
 from fhirserver.audit.recorder import MINOR, Event, Origin
 from fhirserver.definitions.packaged import packaged
 from fhirserver.errors import FhirError, Forbidden, Unavailable
@@ -137,6 +137,7 @@ class _Application:
             return
         warm_up(packaged())
         collect_garbage_seldom()
+        switch_threads_soon()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._running = None

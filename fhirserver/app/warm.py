@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from typing import Final
 
 from fhirserver.definitions.registry import Definitions
@@ -31,3 +32,11 @@ def collect_garbage_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def switch_threads_soon() -> None:
+    """Lets a thread that writes to a store have its turn sooner, beside a loop that is busy.
+
+    It asks for the interpreter at each statement, and would wait 5 ms each time.
+    """
+    sys.setswitchinterval(0.0005)
