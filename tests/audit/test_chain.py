@@ -1,0 +1,29 @@
+"""Ids and links of events."""
+
+import hmac
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhirserver.audit.chain import KEY_BYTES, Place, ids_of, link, place_of
+
+lanes = st.integers(1, 0xFFFFFF)
+numbers = st.integers(1, 0xFFFFFFFFFF)
+
+
+@given(lane=lanes, number=numbers)
+def test_an_id_is_a_place(lane: int, number: int) -> None:
+    id = ids_of(lane)(number)
+    assert id == Place(lane, number).id
+    assert place_of(id) == (lane, number)
+
+
+@given(
+    key=st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES),
+    before=st.binary(min_size=32, max_size=32),
+    content=st.binary(max_size=2000),
+)
+def test_a_link_is_an_hmac(key: bytes, before: bytes, content: bytes) -> None:
+    id = "000001-0000000001"
+    expected = hmac.digest(key, before + id.encode() + content, "sha256")
+    assert link(key, before, id, content) == expected
