@@ -124,6 +124,3 @@ def _codec(name: str) -> str:
 def split(text: str) -> Sequence[str]:
     """The values of a text of several."""
     return text.split("\\") if "\\" in text else (text,)
-
-
-UNDECLARED: Final = character_set(())

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from fhirserver.dicom.mapping.attributes import Attributes, uid
 
-STUDY_UID: Final = "0020000D"
 SERIES_UID: Final = "0020000E"
 CLASS_UID: Final = "00080016"
 INSTANCE_UID: Final = "00080018"

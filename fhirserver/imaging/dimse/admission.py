@@ -20,7 +20,6 @@ class Rejection(Enum):
     CALLING_TITLE = (1, 1, 3)
     CALLED_TITLE = (1, 1, 7)
     PROTOCOL_VERSION = (1, 2, 2)
-    CONGESTION = (2, 3, 1)
     LOCAL_LIMIT = (2, 3, 2)
 
 
