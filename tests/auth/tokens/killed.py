@@ -17,6 +17,7 @@ import httpx2
 from serving import started
 
 from fhirserver import Settings, create_app
+from fhirserver.audit.journal import Journal
 from fhirserver.store.sqlite.records import SqliteRecords
 
 
@@ -65,7 +66,7 @@ async def _answer(data: Path, ask: Ask) -> tuple[int, Any]:
             return answer.status_code, answer.json() if answer.content else None
 
 
-_put, _delete = SqliteRecords.put, SqliteRecords.delete
+_put, _delete, _record = SqliteRecords.put, SqliteRecords.delete, Journal.put
 
 
 def _arm(write: int, after: bool) -> None:
@@ -86,3 +87,4 @@ def _arm(write: int, after: bool) -> None:
 
     SqliteRecords.put = guarded(_put)  # type: ignore[method-assign]
     SqliteRecords.delete = guarded(_delete)  # type: ignore[method-assign]
+    Journal.put = guarded(_record)  # type: ignore[method-assign]
