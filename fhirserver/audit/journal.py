@@ -56,7 +56,7 @@ class Journal:
         self._folder = folder
         self._current: _File | None = None
         self._by_key: dict[str, _Lying] = {}
-        self._spent: set[_File] = set()
+        self._files: list[_File] = []
         self._done: dict[str, set[str]] = {}
         self._thread: ThreadPoolExecutor | None = None
         self._is_slow = False
@@ -75,7 +75,7 @@ class Journal:
                 file.append(segment)
         except BaseException:
             file.waiting -= 1
-            self._leave()
+            self._current = None
             raise
         self._is_slow = time.monotonic() - begun > SLOW
         self._by_key[segment.key] = _Lying(file, start, file.size - start)
@@ -93,12 +93,7 @@ class Journal:
             lying = self._by_key.pop(key, None)
             if lying is not None:
                 lying.file.waiting -= 1
-                if not lying.file.waiting:
-                    self._spent.add(lying.file)
-        if self._spent:
-            with self._removing() as may:
-                if may:
-                    self._clear()
+        self._clear()
 
     async def held(self) -> AsyncIterator[Held]:
         for path in self._paths():
@@ -107,7 +102,7 @@ class Journal:
                 yield Held(path.name, segments)
 
     async def left(self) -> AsyncIterator[Held]:
-        own = {file.path.name for file in self._own()}
+        own = {file.path.name for file in self._files}
         names = [path.name for path in self._paths() if path.name not in own]
         self._done = {name: self._done[name] for name in names if name in self._done}
         for name in names:
@@ -138,26 +133,19 @@ class Journal:
     async def close(self) -> None:
         if self._thread is not None:  # who was cancelled left a write behind
             self._thread.shutdown()
-        self._leave()
-        with self._removing() as may:
-            if may:
-                self._clear()
-        for file in self._own():
+        self._current = None
+        self._clear()
+        for file in self._files:
             file.close()
+        self._files.clear()
         self._by_key.clear()
-        self._spent.clear()
 
     def _next(self, lane: int, key: str) -> _File:
-        self._leave()
+        self._current = None
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = self._current = _File(self._folder / f"{key}{SUFFIX}", lane)
+        self._files.append(file)
         return file
-
-    def _leave(self) -> None:
-        """Puts nothing more into the file of now."""
-        file, self._current = self._current, None
-        if file is not None and not file.waiting:
-            self._spent.add(file)
 
     async def _aside(self, file: _File, segment: Sealed) -> None:
         if self._thread is None:
@@ -166,18 +154,18 @@ class Journal:
         await loop.run_in_executor(self._thread, file.append, segment)
 
     def _clear(self) -> None:
-        spent, self._spent = self._spent, set()
-        for file in spent:
-            if file is self._current:
-                if not file.waiting:
+        """Empties or removes the files of which all is filed, if that may be now."""
+        spent = [file for file in self._files if not file.waiting]
+        if not spent:
+            return
+        with self._removing() as may:
+            for file in spent if may else ():
+                if file is self._current:
                     file.empty()
-            else:
-                file.path.unlink(missing_ok=True)
-                file.close()
-
-    def _own(self) -> set[_File]:
-        current = () if self._current is None else (self._current,)
-        return {*(lying.file for lying in self._by_key.values()), *self._spent, *current}
+                else:
+                    file.path.unlink(missing_ok=True)
+                    file.close()
+                    self._files.remove(file)
 
     def _paths(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{SUFFIX}"))
