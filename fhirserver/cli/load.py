@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 Run: TypeAlias = "Callable[[list[Source], Journal, Watcher, int], Coroutine[Any, Any, Tally]]"
 
 _REFUSED: Final = 1
-_TURN: Final = 0.0005  # seconds
 _RESUME: Final = "The same command goes on from here."
 
 
@@ -177,11 +176,10 @@ def tune() -> None:
     Decoded resources are many and in no cycles: such garbage is looked for less often. The
     writer's thread asks for the interpreter at each statement: it gets it sooner than in 5 ms.
     """
-    import gc
-    import sys
+    from fhirserver.app.warm import collect_garbage_seldom, switch_threads_soon
 
-    gc.set_threshold(50_000, 20, 50)
-    sys.setswitchinterval(_TURN)
+    collect_garbage_seldom()
+    switch_threads_soon()
 
 
 async def into_store(
