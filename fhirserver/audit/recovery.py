@@ -151,7 +151,7 @@ class Recovery:
         while query is not None:
             page = await self._store.search(query)
             for version in page.versions:
-                if made.method != "DELETE" or _tells_deletion(version.body, note):
+                if _tells(version.body, note, made):
                     return True
             query = replace(query, after=page.next) if page.next is not None else None
         return False
@@ -166,16 +166,16 @@ class Recovery:
 
 
 def _about(note: Note, made: Made) -> Expression:
-    """What finds the events of a version; that of a deletion does not name one."""
-    if made.method != "DELETE":
-        return ReferenceIs("entity", (Target(made.type, f"{made.id}/_history/{made.version}"),))
-    resource = ReferenceIs("entity", (Target(made.type, made.id),))
+    """What finds events of the note's request about a version; of a deletion they name none."""
+    id = made.id if made.method == "DELETE" else f"{made.id}/_history/{made.version}"
+    resource = ReferenceIs("entity", (Target(made.type, id),))
     if not note.request_id:
         return resource
     return And((resource, TokenIs("entity:identifier", (TokenValue(None, note.request_id),))))
 
 
-def _tells_deletion(body: bytes | None, note: Note) -> bool:
-    """Whether an event is that of a deletion by the note's request."""
+def _tells(body: bytes | None, note: Note, made: Made) -> bool:
+    """Whether an event that was found tells that the note's request made the version."""
     event = decode(body or b"{}")
-    return event.get("action") == "D" and seen(event).request == note.request_id
+    is_deletion = event.get("action") == "D"
+    return is_deletion == (made.method == "DELETE") and seen(event).request == note.request_id
