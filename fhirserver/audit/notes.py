@@ -8,24 +8,19 @@ under a key made from the audit key: nobody else can read one, or make one up.
 from __future__ import annotations
 
 import hmac
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import count
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fhirserver.audit.agents import Caller
 from fhirserver.audit.event import Access
 from fhirserver.audit.imaging import IMAGING
 from fhirserver.store.port import Change, Method, Noted, ServerStore
-
-_SALT: Final = 16  # bytes
-_NONCE: Final = 12
+from fhirserver.store.sealed.cipher import Altered
+from fhirserver.store.sealed.salted import Salted
 
 
 class Made(NamedTuple):
@@ -75,10 +70,8 @@ class Notes:
 
     def __init__(self, store: ServerStore, key: bytes, tenant: str) -> None:
         self._store = store
-        self._key = hmac.digest(key, b"note|" + tenant.encode(), "sha256")
-        self._salt = os.urandom(_SALT)  # each process has a key of its own, and counts under it
-        self._cipher = self._cipher_of(self._salt)
-        self._count = count(1)
+        of_tenant = hmac.digest(key, b"note|" + tenant.encode(), "sha256")
+        self._salted = Salted(lambda salt: hmac.digest(of_tenant, salt, "sha256"))
 
     def of(self, access: Access, changes: Iterable[Change]) -> bytes:
         """The note of a commit that an interaction is about to make."""
@@ -90,17 +83,14 @@ class Notes:
             imaging,
             [made_by(change) for change in changes],
         )
-        nonce = next(self._count).to_bytes(_NONCE, "big")
-        return self._salt + nonce + self._cipher.encrypt(nonce, msgspec.msgpack.encode(said), None)
+        return self._salted.seal(msgspec.msgpack.encode(said), b"")
 
     def read(self, note: bytes) -> Note | None:
         """What a note says; None for one that was not made with this key, or was altered."""
-        salt, nonce = note[:_SALT], note[_SALT : _SALT + _NONCE]
         try:
-            said = self._cipher_of(salt).decrypt(nonce, note[_SALT + _NONCE :], None)
-        except (InvalidTag, ValueError):
+            return msgspec.msgpack.decode(self._salted.open(note, b""), type=Note)
+        except Altered:
             return None
-        return msgspec.msgpack.decode(said, type=Note)
 
     async def left(self) -> Sequence[Noted]:
         """Those of commits of which it is not known yet that they are on record."""
@@ -109,9 +99,6 @@ class Notes:
     def forget(self, numbers: Sequence[int]) -> None:
         """Commits of those numbers are on record."""
         self._store.forget(numbers)
-
-    def _cipher_of(self, salt: bytes) -> AESGCM:
-        return AESGCM(hmac.digest(self._key, salt, "sha256"))
 
 
 @lru_cache(maxsize=4096)
