@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from limits import parse
@@ -49,6 +50,12 @@ class Bounds(BaseSettings):
         default=None,
         description="Where workers count requests and failed sign-ins together, such as "
         "`redis://HOST:6379/0`; needs `fhirserver[redis]`. Unset: each counts by itself.",
+    )
+    provider_networks: Path | None = Field(
+        default=None,
+        description="File in the MaxMind DB format with AS numbers of addresses: failed sign-ins "
+        "are counted by provider as well; needs `fhirserver[networks]`. Unset: by address and the "
+        "network around it.",
     )
     page_size: int = Field(
         default=50, ge=1, description="Entries of a page when `_count` is not given."
