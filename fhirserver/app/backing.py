@@ -153,12 +153,12 @@ async def drill(
     opens each store and reads every version. Raises `NotRestorable`.
     """
     with TemporaryDirectory(prefix="fhirserver-drill-") as scratch:
-        there = settings.model_copy(update={"data": Path(scratch) / "data", "store": ""})
+        there = settings.changed(data=Path(scratch) / "data", store="")
         if blob_folder(settings) is not None:
-            there = there.model_copy(update={"blobs": ""})
+            there = there.changed(blobs="")
         if MASTER in keys:
             master = {"encryption": "on", "encryption_key": f"{_FILE}{scratch}/{MASTER}"}
-            there = there.model_copy(update=master)
+            there = there.changed(**master)
         start = time.monotonic()
         manifest = await asyncio.to_thread(restore_into, there, folder, keys, told)
         restored = time.monotonic()

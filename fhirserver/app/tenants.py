@@ -154,7 +154,7 @@ def is_name(text: str) -> bool:
 def settings_of_tenant(server: Settings, name: str, own: Mapping[str, Any]) -> Settings:
     """The settings of a tenant, which has a folder, and perhaps values, of its own.
 
-    Raises `ValueError` (pydantic's `ValidationError` is one) for what it cannot have.
+    Raises `ValueError` (`SettingsError` is one) for what it cannot have.
     """
     if not own.keys() <= OF_TENANTS:
         names = ", ".join(sorted(own.keys() - OF_TENANTS))

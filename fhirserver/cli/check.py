@@ -59,9 +59,9 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
 
     file = config_file()
     yield Finding("ok", f"file: {file or 'none'}")
-    for name in sorted(settings.model_fields_set):
+    for name in sorted(settings.given):
         yield Finding("ok", f"{name} = {_shown(name, settings)}")
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.FIELDS} | {CONFIG_VARIABLE}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
             yield Finding("note", f"the environment variable {name} is no setting")

@@ -27,16 +27,14 @@ def settings_of(tenant: str | None = None, **options: Any) -> Settings:
 
     With `tenant` they are those of that tenant; what is opened by them is its own.
     """
-    from pydantic import ValidationError
-
-    from fhirserver.settings import Settings
+    from fhirserver.settings import Settings, SettingsError
 
     given = {name: value for name, value in options.items() if value is not None}
     try:
         settings = Settings(**given)
         return settings if tenant is None else _of_tenant(settings, tenant)
-    except ValidationError as error:
-        refuse("The settings do not fit:", *_lines(error))
+    except SettingsError as error:
+        refuse("The settings do not fit:", *error.lines)
     except (OSError, ValueError) as error:
         refuse(f"The settings cannot be read: {error}")
 
@@ -67,11 +65,3 @@ def _of_tenant(settings: Settings, name: str) -> Settings:
     from fhirserver.app import tenant_settings
 
     return settings if name == settings.tenant else carry_out(tenant_settings(settings, name))
-
-
-def _lines(error: Any) -> list[str]:
-    return [
-        f"  {'.'.join(map(str, item['loc'])) or 'together'}: "
-        f"{item['msg'].removeprefix('Value error, ')}"
-        for item in error.errors(include_url=False, include_input=False)
-    ]

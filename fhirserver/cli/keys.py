@@ -127,7 +127,7 @@ async def _rotate(settings: Settings) -> Job:
     from fhirserver.jobs.resealing import RESEAL
     from fhirserver.store.sealed import SealedStore
 
-    async with open_jobs(settings.model_copy(update={"job_share": 1.0})) as running:
+    async with open_jobs(settings.changed(job_share=1.0)) as running:
         assert isinstance(running.store, SealedStore)
         typer.echo(f"Data key {await running.store.keys.rotate()} is in use.")
         job = await running.jobs.ensure(RESEAL, RESEAL, {})

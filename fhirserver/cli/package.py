@@ -88,7 +88,7 @@ def _run(settings: Settings, work: Callable[[Dispatch], Awaitable[_T]]) -> _T:
     free = {"integrity_on_write": False, "max_bundle_entries": 1_000_000}
 
     async def run() -> _T:
-        async with open_gate(settings.model_copy(update=free)) as dispatch:
+        async with open_gate(settings.changed(**free)) as dispatch:
             return await work(dispatch)
 
     try:

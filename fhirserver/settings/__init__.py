@@ -8,24 +8,18 @@ goes before the environment, and that before the file. `docs/settings.md` lists 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
-
 from fhirserver.settings.bounds import Bounds
+from fhirserver.settings.declared import Field, Words, checks
+from fhirserver.settings.declared import SettingsError as SettingsError
 from fhirserver.settings.imaging import Imaging
 from fhirserver.settings.rules import Rules
-from fhirserver.settings.words import Words, split
 
 PREFIX = "FHIRSERVER_"
 CONFIG_VARIABLE = "FHIRSERVER_CONFIG"
@@ -41,11 +35,10 @@ _SQLITE = "sqlite:///"
 
 
 class Settings(Rules, Imaging, Bounds):
-    """The settings. Raises pydantic's `ValidationError`, which names every wrong one."""
+    """The settings. Raises `SettingsError`, which names every wrong one."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
-
-    _tenant: str = PrivateAttr(default=DEFAULT_TENANT)
+    tenant: str
+    """Whose settings these are."""
 
     # where it runs
     data: Path = Field(
@@ -219,62 +212,48 @@ class Settings(Rules, Imaging, Bounds):
         "status, time and id, but no address, which may name a patient.",
     )
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Code first, then the environment, then the file."""
-        file = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
-        return init_settings, env_settings, file
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.__dict__["tenant"] = DEFAULT_TENANT
+        if self.base_url is not None:
+            self.__dict__["base_url"] = self.base_url.rstrip("/")
 
-    @field_validator(
-        "allowed_hosts",
-        "trusted_proxies",
-        "two_step_roles",
-        "cors_origins",
-        "inside_hosts",
-        "encryption_fields",
-        mode="before",
-    )
     @classmethod
-    def _split_words(cls, value: Any) -> Any:
-        return split(value)
+    def _outside(cls) -> dict[str, Any]:
+        """The environment goes before the file."""
+        variables = {name.upper(): value for name, value in os.environ.items()}
+        names = {name: f"{PREFIX}{name.upper()}" for name in cls.FIELDS}
+        said = {name: variables[told] for name, told in names.items() if told in variables}
+        file = config_file()
+        return {**(tomllib.loads(file.read_text("utf-8")) if file else {}), **said}
 
-    @field_validator("two_step_roles")
-    @classmethod
-    def _known_roles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    @staticmethod
+    @checks("two_step_roles")
+    def _known_roles(value: tuple[str, ...]) -> None:
         from fhirserver.identity.account import ROLES
 
         for role in value:
             if role not in ROLES:
                 raise ValueError(f"'{role}' is none of {', '.join(ROLES)}")
-        return value
 
-    @field_validator("base_url")
-    @classmethod
-    def _absolute(cls, value: str | None) -> str | None:
+    @staticmethod
+    @checks("base_url")
+    def _absolute(value: str | None) -> None:
         if value is None:
-            return None
+            return
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError("write an absolute URL such as https://fhir.example.org/fhir")
-        return value.rstrip("/")
 
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    @staticmethod
+    @checks("trusted_proxies")
+    def _networks(value: tuple[str, ...]) -> None:
         for network in value:
             ip_network(network)
-        return value
 
-    @field_validator("store")
-    @classmethod
-    def _known_store(cls, value: str) -> str:
+    @staticmethod
+    @checks("store")
+    def _known_store(value: str) -> None:
         scheme = value.partition(":")[0]
         if scheme in MONGODB:
             if not urlsplit(value).path.strip("/"):
@@ -284,32 +263,24 @@ class Settings(Rules, Imaging, Bounds):
                 f"'{scheme}' is not a store of this version: use sqlite:///PATH or "
                 "mongodb://HOST/DATABASE"
             )
-        return value
 
-    @model_validator(mode="after")
-    def _open_only_here(self) -> Settings:
+    def _contradictions(self) -> Iterator[str]:
         if self.auth == "none" and not is_loopback(self.host):
-            raise ValueError(
+            yield (
                 f"auth 'none' lets everybody do everything, so it is for a loopback address "
                 f"only, and {self.host} is none: set host to 127.0.0.1"
             )
         if self.auth == "none" and self.dicom_host and not is_loopback(self.dicom_host):
-            raise ValueError("auth 'none' is for a loopback address only: so is its dicom_host")
+            yield "auth 'none' is for a loopback address only: so is its dicom_host"
         if self.encryption == "on" and not self.encryption_key:
-            raise ValueError(
+            yield (
                 "encryption needs a master key: set encryption_key to file:PATH, env:NAME or "
                 "command:COMMAND. Make one: fhirserver keys make PATH"
             )
         if self.page_size > self.max_page_size:
-            raise ValueError("page_size is larger than max_page_size")
+            yield "page_size is larger than max_page_size"
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("set tls_certificate and tls_key, or neither")
-        return self
-
-    @property
-    def tenant(self) -> str:
-        """Whose settings these are."""
-        return self._tenant
+            yield "set tls_certificate and tls_key, or neither"
 
     @property
     def scheme(self) -> str:
@@ -319,12 +290,12 @@ class Settings(Rules, Imaging, Bounds):
     @property
     def root(self) -> str:
         """The path of the tenant's tree: empty, or `/t/[name]`."""
-        return "" if self._tenant == DEFAULT_TENANT else f"/t/{self._tenant}"
+        return "" if self.tenant == DEFAULT_TENANT else f"/t/{self.tenant}"
 
     def of_tenant(self, name: str, values: Mapping[str, Any]) -> Settings:
         """These settings with other values, for another tenant."""
-        found = Settings(**(self.model_dump() | dict(values)))
-        found._tenant = name
+        found = Settings(**{**self.values(), **values})
+        found.__dict__["tenant"] = name
         return found
 
     @property
@@ -351,7 +322,7 @@ class Settings(Rules, Imaging, Bounds):
         """The environment variables that say the same, for processes that this one starts."""
         return {
             f"{PREFIX}{name.upper()}": ",".join(value) if isinstance(value, tuple) else str(value)
-            for name in self.model_fields_set
+            for name in self.given
             if (value := getattr(self, name)) is not None
         }
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from limits import parse
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings
+from fhirserver.settings.declared import Declared, Field, checks
 
 
-class Bounds(BaseSettings):
+class Bounds(Declared):
     """The settings of limits."""
 
     body_limit: int = Field(
@@ -87,15 +85,15 @@ class Bounds(BaseSettings):
         "refused as too costly.",
     )
 
-    @field_validator("limit_anonymous", "limit_client", "limit_app")
-    @classmethod
-    def _rate(cls, value: str) -> str:
-        parse(value)  # raises ValueError
-        return value
+    @staticmethod
+    @checks("limit_anonymous", "limit_client", "limit_app")
+    def _rate(value: str) -> None:
+        from limits import parse
 
-    @field_validator("redis")
-    @classmethod
-    def _redis(cls, value: str | None) -> str | None:
+        parse(value)  # raises ValueError
+
+    @staticmethod
+    @checks("redis")
+    def _redis(value: str | None) -> None:
         if value is not None and not value.startswith(("redis://", "rediss://")):
             raise ValueError("write it as redis://HOST:PORT/NUMBER, or rediss:// with TLS")
-        return value

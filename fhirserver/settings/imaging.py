@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings
-
-from fhirserver.settings.words import Words, split
+from fhirserver.settings.declared import Declared, Field, Words, checks
 
 _SCHEMES = ("file", "s3", "gs", "az")
 
 
-class Imaging(BaseSettings):
+class Imaging(Declared):
     """The settings of imaging."""
 
     blobs: str = Field(
@@ -101,30 +97,6 @@ class Imaging(BaseSettings):
         "as `Europe/Vienna`. Empty: of their times only the dates are told.",
     )
 
-    @field_validator("dicom_issuers", mode="before")
-    @classmethod
-    def _split_issuers(cls, value: Any) -> Any:
-        return split(value)
-
-    @field_validator("dicom_issuers")
-    @classmethod
-    def _issuer_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for pair in value:
-            issuer, equals, system = pair.partition("=")
-            if not (issuer and equals and ":" in system):
-                raise ValueError("use ISSUER=SYSTEM, such as HOSPITAL=urn:oid:1.2.3")
-        return value
-
-    @field_validator("dicom_time_zone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            if value:
-                ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
-            raise ValueError("use an IANA name, such as Europe/Vienna") from None
-        return value
-
     dicomweb_body_limit: int = Field(
         default=4 * 2**30,
         gt=0,
@@ -138,10 +110,26 @@ class Imaging(BaseSettings):
         "when they are first needed.",
     )
 
-    @field_validator("blobs")
-    @classmethod
-    def _known_place(cls, value: str) -> str:
+    @staticmethod
+    @checks("dicom_issuers")
+    def _issuer_pairs(value: tuple[str, ...]) -> None:
+        for pair in value:
+            issuer, equals, system = pair.partition("=")
+            if not (issuer and equals and ":" in system):
+                raise ValueError("use ISSUER=SYSTEM, such as HOSPITAL=urn:oid:1.2.3")
+
+    @staticmethod
+    @checks("dicom_time_zone")
+    def _known_zone(value: str) -> None:
+        try:
+            if value:
+                ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("use an IANA name, such as Europe/Vienna") from None
+
+    @staticmethod
+    @checks("blobs")
+    def _known_place(value: str) -> None:
         parts = urlsplit(value)
         if value and (parts.scheme not in _SCHEMES or not (parts.netloc or parts.path)):
             raise ValueError("use file:///PATH, s3://BUCKET/PREFIX, gs://BUCKET or az://CONTAINER")
-        return value

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Final, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings
+from fhirserver.settings.declared import Declared, Field, Words, checks
 
-from fhirserver.settings.words import Words, split
+_MODES: Final = ("reject", "warn", "off")
 
 
-class Rules(BaseSettings):
+class Rules(Declared):
     """The settings of house rules."""
 
     full_text: Literal["all", "narrative", "none"] = Field(
@@ -65,20 +64,23 @@ class Rules(BaseSettings):
         "such as `Group/privacy`. Unset: only the log tells, and the Task of the review.",
     )
 
-    @field_validator("validation_modes", "required_profiles", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return split(value)
-
-    @field_validator("validation_modes", "required_profiles")
-    @classmethod
-    def _pairs(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    @staticmethod
+    @checks("required_profiles")
+    def _profiles(value: tuple[str, ...]) -> None:
         for pair in value:
-            name, _, rest = pair.rpartition("=")
-            if info.field_name == "required_profiles":
-                name, _, rest = pair.partition("=")
-            if not name or not rest:
-                raise ValueError(f"'{pair}' is not of the form NAME=VALUE")
-            if info.field_name == "validation_modes" and rest not in ("reject", "warn", "off"):
-                raise ValueError(f"'{rest}' is none of reject, warn, off")
-        return value
+            type, _, profile = pair.partition("=")
+            _check_pair(pair, type, profile)
+
+    @staticmethod
+    @checks("validation_modes")
+    def _modes(value: tuple[str, ...]) -> None:
+        for pair in value:
+            name, _, mode = pair.rpartition("=")
+            _check_pair(pair, name, mode)
+            if mode not in _MODES:
+                raise ValueError(f"'{mode}' is none of {', '.join(_MODES)}")
+
+
+def _check_pair(pair: str, name: str, value: str) -> None:
+    if not name or not value:
+        raise ValueError(f"'{pair}' is not of the form NAME=VALUE")
