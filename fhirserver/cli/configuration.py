@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
+
+from fhirserver.cli.telling import NOT_POSSIBLE as NOT_POSSIBLE
+from fhirserver.cli.telling import refuse as refuse
 
 if TYPE_CHECKING:
     from fhirserver.settings import Settings
 
 _T = TypeVar("_T")
-
-NOT_POSSIBLE: Final = 2
-"""Exit code of a command that cannot do what it was asked to."""
-
 
 TenantName: TypeAlias = Annotated[
     str | None, typer.Option("--tenant", help="Name of a tenant [that at /].", metavar="NAME")
@@ -37,13 +36,6 @@ def settings_of(tenant: str | None = None, **options: Any) -> Settings:
         refuse("The settings do not fit:", *error.lines)
     except (OSError, ValueError) as error:
         refuse(f"The settings cannot be read: {error}")
-
-
-def refuse(*lines: str) -> NoReturn:
-    """Tells why a command cannot run, on standard error, and ends the process."""
-    for line in lines:
-        typer.echo(line, err=True)
-    raise typer.Exit(NOT_POSSIBLE)
 
 
 def carry_out(work: Coroutine[Any, Any, _T]) -> _T:

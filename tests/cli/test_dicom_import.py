@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate, open_peers, whole_store
-from fhirserver.cli import _group
+from fhirserver.cli.commands import _group
 from fhirserver.cli.dicom_import import import_
 from fhirserver.cli.peers import COMMANDS
 from fhirserver.interactions.request import Request

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from fhirserver.access.authority import POLICIES
 from fhirserver.app import whole_store
-from fhirserver.cli import _group
 from fhirserver.cli.audit import verify
 from fhirserver.cli.check import check
+from fhirserver.cli.commands import _group
 from fhirserver.cli.policy import COMMANDS
 from fhirserver.model.json import Resource, decode
 from fhirserver.settings import Settings

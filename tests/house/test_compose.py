@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fhirserver.cli import COMMANDS, GROUPS
+from fhirserver.cli.commands import COMMANDS, GROUPS
 from fhirserver.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
