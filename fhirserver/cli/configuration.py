@@ -26,14 +26,15 @@ def settings_of(tenant: str | None = None, **options: Any) -> Settings:
 
     With `tenant` they are those of that tenant; what is opened by them is its own.
     """
-    from fhirserver.settings import Settings, SettingsError
+    from fhirserver.settings import SettingsError
+    from fhirserver.settings.reading import read
 
     given = {name: value for name, value in options.items() if value is not None}
     try:
-        settings = Settings(**given)
+        settings = read(**given)
         return settings if tenant is None else _of_tenant(settings, tenant)
     except SettingsError as error:
-        refuse("The settings do not fit:", *error.lines)
+        refuse("The settings do not fit:", *(f"  {text}" for text in error.wrong))
     except (OSError, ValueError) as error:
         refuse(f"The settings cannot be read: {error}")
 

@@ -123,6 +123,6 @@ def _log_config(level: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from fhirserver.settings import Settings
+    from fhirserver.settings.reading import read
 
-    keep_serving(Settings())
+    keep_serving(read())

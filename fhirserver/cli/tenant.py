@@ -206,6 +206,6 @@ def _told(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     except FhirError as error:
         refuse(error.text)
     except SettingsError as error:
-        refuse("The settings do not fit:", *error.lines)
+        refuse("The settings do not fit:", *(f"  {text}" for text in error.wrong))
     except (NotRunnable, OSError, ValueError) as error:
         refuse(str(error))

@@ -49,7 +49,7 @@ def test_who_sends_secrets_in_the_clear_is_told(files: tuple[Path, Path]) -> Non
     for settings in (
         Settings(host="127.0.0.1", auth="smart"),
         Settings(auth="none"),
-        Settings(host="0.0.0.0", auth="smart", trusted_proxies="10.0.0.1"),
+        Settings(host="0.0.0.0", auth="smart", trusted_proxies=("10.0.0.1",)),
         Settings(host="0.0.0.0", auth="smart", tls_certificate=certificate, tls_key=key),
     ):
         assert warning(settings) is None
