@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeAlias, TypeVar
 
 import typer
@@ -15,6 +16,11 @@ _T = TypeVar("_T")
 NOT_POSSIBLE: Final = 2
 """Exit code of a command that cannot do what it was asked to."""
 
+
+Data: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
+]
+"""The option of commands that need no server."""
 
 TenantName: TypeAlias = Annotated[
     str | None, typer.Option("--tenant", help="Name of a tenant [that at /].", metavar="NAME")
