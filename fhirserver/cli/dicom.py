@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-import typer
-
-from fhirserver.cli.configuration import refuse
+from fhirserver.cli.telling import refuse, tell
 from fhirserver.settings import Settings
 
 NEVER: Final = 4
@@ -46,7 +44,7 @@ def dicom_port(settings: Settings) -> Iterator[int | None]:
     except OSError as error:
         refuse(f"The DICOM port {settings.dicom_port} cannot be listened on: {error.strerror}")
     port = socket.getsockname()[1]
-    typer.echo(f"DICOM        {settings.dicom_aet}@{host}:{port}")
+    tell(f"DICOM        {settings.dicom_aet}@{host}:{port}")
     with socket, _told_by_exception():
         kept = [_Kept(socket.fileno()) for _ in range(settings.dicom_processes)]
         try:

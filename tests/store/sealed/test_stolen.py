@@ -166,7 +166,7 @@ async def _seen_in(data: Path, settings: dict[str, Any]) -> set[str]:
 async def test_no_planted_name_is_in_what_is_stored(
     each_store: str, tmp_path: Path, encrypted: dict[str, Any]
 ) -> None:
-    settings = {**encrypted, "encryption_fields": "birthdate", "audit": "on"}
+    settings = {**encrypted, "encryption_fields": ("birthdate",), "audit": "on"}
     assert await _seen_in(tmp_path / "data", settings) == set()
 
 
