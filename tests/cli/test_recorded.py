@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from fhirserver.app import whole_store
 from fhirserver.app.audit import operator, segments_of
-from fhirserver.cli import _group, client, peers, signing_keys, user
+from fhirserver.cli import client, peers, signing_keys, user
+from fhirserver.cli.commands import _group
 from fhirserver.model.json import Resource, decode
 from fhirserver.settings import Settings
 
