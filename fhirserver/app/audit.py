@@ -12,6 +12,7 @@ from fhirserver.audit.chain import TYPE
 from fhirserver.audit.checkpoint import Checkpoints
 from fhirserver.audit.entries import KEPT
 from fhirserver.audit.journal import FOLDER, Journal
+from fhirserver.audit.notes import Notes
 from fhirserver.audit.recorder import Event
 from fhirserver.audit.segment import Segments
 from fhirserver.audit.shelf import RecordShelf, Shelf
@@ -55,6 +56,11 @@ def trail_of(settings: Settings, store: ServerStore) -> Trail:
     checkpoints = checkpoints_of(settings, store)
     segments = segments_of(settings, store)
     return Trail(segments, checkpoints, key_of(settings), settings.tenant, now)
+
+
+def notes_of(settings: Settings, store: ServerStore) -> Notes:
+    """What is kept with commits until they are on record."""
+    return Notes(store, key_of(settings), settings.tenant)
 
 
 def verification_of(settings: Settings, store: ServerStore) -> Verification:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from typing import Final, TypeAlias
 from fhirserver.audit.chain import genesis, ids_of, link
 from fhirserver.audit.checkpoint import Checkpoint, Checkpoints, key_name
 from fhirserver.audit.event import event_content
+from fhirserver.audit.filing import Filing
 from fhirserver.audit.recorder import Event
 from fhirserver.audit.segment import Linked, Segments
 from fhirserver.errors import FhirError, Unavailable
@@ -26,19 +25,8 @@ from fhirserver.errors import FhirError, Unavailable
 AT_ONCE: Final = 256
 """The most events of one segment."""
 
-FILED_AT_ONCE: Final = 512
-"""So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
-
-MANY_UNFILED: Final = 60_000
-"""Events that wait to be filed, from which on filing does not leave time to requests."""
-
-MOST_UNFILED: Final = 120_000
-"""Beyond that, recording waits for filing."""
-
 _LOG = logging.getLogger("fhirserver.audit")
 _INTERVAL = 10.0  # seconds between checkpoints of a lane that grows
-_REST = 4.0  # times what filing took, that the loop has nothing to do before it goes on
-_GAP = 0.05  # seconds in which nobody recorded: then there is time to file
 _UNRECORDED = "The audit trail cannot be written, so nothing is answered. Try again later."
 
 
@@ -72,6 +60,7 @@ class Trail:
         interval: float = _INTERVAL,
     ) -> None:
         self._segments = segments
+        self._filing = Filing(segments)
         self._checkpoints = checkpoints
         self._key = key
         self._tenant = tenant
@@ -79,13 +68,8 @@ class Trail:
         self._interval = interval
         self._lane: _Lane | None = None
         self._waiting: list[_Waiting] = []
-        self._unfiled: deque[tuple[str, int]] = deque()
-        self._unfiled_events = 0
         self._owed: list[bytes] = []
-        self._written = 0.0
         self._writing: asyncio.Task[None] | None = None
-        self._file_lock = asyncio.Lock()
-        self._filing: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -124,8 +108,7 @@ class Trail:
 
     async def settle(self) -> None:
         """Files all that is recorded by now, of whatever process, so that a search finds it."""
-        await self._file_all()
-        await self._segments.settle()
+        await self._filing.settle()
 
     async def close(self) -> None:
         """Files what is recorded, and ends the lane, if one was begun, with an event about it."""
@@ -140,7 +123,7 @@ class Trail:
         if self._lane is not None:
             with suppress(FhirError):
                 await self.record(Event("stop"))
-                await self._file_all()
+                await self._filing.file_all()
                 await self._note(is_closed=True)
             self._lane = None
         await self._segments.close()
@@ -169,7 +152,6 @@ class Trail:
                             refusal = Unavailable(_UNRECORDED, headers={"Retry-After": "5"})
                             done.set_exception(refusal)
                 else:
-                    self._written = time.monotonic()
                     for _, done in waiting:
                         if not done.done():
                             done.set_result(None)
@@ -200,55 +182,8 @@ class Trail:
                 linked.append(Linked(id, before, content))
             segment = await self._segments.keep(lane.lane, first, linked)
             lane.number, lane.link = number, before
-            self._unfiled.append((segment, len(some)))
-            self._unfiled_events += len(some)
-        if self._unfiled_events > MOST_UNFILED:
-            await self._file_all()
-        elif self._filing is None:
-            self._filing = asyncio.create_task(self._file_in_turns())
-
-    # --- filing -------------------------------------------------------------------------
-
-    async def _file_in_turns(self) -> None:
-        """Files what is recorded, and leaves most of the time to requests while there are any."""
-        try:
-            while self._unfiled:
-                begun = time.monotonic()
-                async with self._file_lock:
-                    await self._file_some()
-                if self._unfiled_events <= MANY_UNFILED:
-                    await self._give_way((time.monotonic() - begun) * _REST)
-        except Exception as error:  # noqa: BLE001 - it is recorded and will be filed; logged
-            _LOG.error("audit events cannot be filed yet: %s", type(error).__name__)
-        finally:
-            self._filing = None
-
-    async def _give_way(self, seconds: float) -> None:
-        """Waits until the loop had nothing to do for so long, or nobody records any more."""
-        while seconds > 0:
-            now, used = time.monotonic(), time.thread_time()
-            await asyncio.sleep(_GAP)
-            if self._writing is None and self._written < now:
-                return
-            seconds -= time.monotonic() - now - (time.thread_time() - used)
-
-    async def _file_all(self) -> None:
-        async with self._file_lock:  # what is being filed counts as not filed yet
-            while self._unfiled:
-                await self._file_some()
-
-    async def _file_some(self) -> None:
-        some: list[tuple[str, int]] = []
-        count = 0
-        while self._unfiled and count < FILED_AT_ONCE:
-            some.append(self._unfiled.popleft())
-            count += some[-1][1]
-        try:
-            await self._segments.file([key for key, _ in some])
-        except BaseException:
-            self._unfiled.extendleft(reversed(some))
-            raise
-        self._unfiled_events -= count
+            self._filing.add(segment, len(some))
+        await self._filing.keep_up()
 
     # --- lanes and checkpoints ----------------------------------------------------------
 
@@ -291,7 +226,7 @@ class Trail:
             try:
                 await self.catch_up()
                 await self.checkpoint()
-                if self._filing is None:
+                if not self._filing.is_under_way:
                     await self.settle()
             except Exception as error:  # noqa: BLE001 - the next turn tries again; it is logged
                 _LOG.error("the audit trail cannot be kept up: %s", type(error).__name__)

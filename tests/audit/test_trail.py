@@ -41,9 +41,9 @@ async def test_what_is_left_unfiled_is_filed_by_the_next(tmp_path: Path, each_st
         await world.put(patient("p1"))
         trail = world.running._trail
         assert trail is not None
-        trail._filing = asyncio.create_task(asyncio.sleep(0))  # nobody files
+        trail._filing._task = asyncio.create_task(asyncio.sleep(0))  # nobody files
         await world.ask("read", "Patient", id="p1")
-        trail._unfiled.clear()  # as if the process had ended
+        trail._filing._unfiled.clear()  # as if the process had ended
         async with opened(tmp_path) as other:
             assert len(await other.events()) == 2
             assert (await other.verified()).problems == []
@@ -66,14 +66,14 @@ async def test_what_waits_to_be_filed_is_sealed(tmp_path: Path, each_store: str)
     async with opened(tmp_path) as world:
         trail = world.running._trail
         assert trail is not None
-        trail._filing = asyncio.create_task(asyncio.sleep(0))  # nobody files
+        trail._filing._task = asyncio.create_task(asyncio.sleep(0))  # nobody files
         await world.ask("search-type", "Patient", parameters=(("name", "zebulonowska"),))
         for told in (b"zebulonowska", b64encode(b"zebulonowska")[:12], b"Practitioner/d1"):
             assert told not in await _held(world)
         await _alter(world)
         (problem, *_) = (await world.verified()).problems
         assert problem.place == "000001-0000000001"
-        trail._unfiled.clear()
+        trail._filing._unfiled.clear()
         await trail.settle()  # passes over it
 
 

@@ -430,7 +430,7 @@ async def test_events_that_are_not_filed_are_in_a_backup(tmp_path: Path) -> None
         await world.events()
         trail = world.running._trail
         assert trail is not None
-        trail._filing = asyncio.create_task(asyncio.sleep(0))  # nobody files
+        trail._filing._task = asyncio.create_task(asyncio.sleep(0))  # nobody files
         await asyncio.gather(*(world.ask("read", "Patient", id="a") for _ in range(20)))
         await trail.checkpoint()
         keys = keys_of(settings)
@@ -440,7 +440,7 @@ async def test_events_that_are_not_filed_are_in_a_backup(tmp_path: Path) -> None
                 await world.ask("read", "Patient", id="a")
 
         working = [asyncio.create_task(work()) for _ in range(8)]
-        trail._filing = None
+        trail._filing._task = None
         for number in range(3):
             await back_up(settings, tmp_path / f"{number}", silent)
         for task in working:

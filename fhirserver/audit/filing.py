@@ -1,0 +1,105 @@
+"""Filing: what a process recorded becomes AuditEvents of the store, beside its requests.
+
+What waits is told here by the keys of its segments. It is filed in turns that leave most of the
+time to requests, and at once where somebody searches the trail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from typing import Final
+
+from fhirserver.audit.segment import Segments
+
+FILED_AT_ONCE: Final = 512
+"""So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
+
+MANY_UNFILED: Final = 60_000
+"""Events that wait to be filed, from which on filing does not leave time to requests."""
+
+MOST_UNFILED: Final = 120_000
+"""Beyond that, recording waits for filing."""
+
+_LOG = logging.getLogger("fhirserver.audit")
+_REST = 4.0  # times what filing took, that the loop has nothing to do before it goes on
+_GAP = 0.05  # seconds in which nobody recorded: then there is time to file
+
+
+class Filing:
+    """Files what one process records. To be used from its event loop."""
+
+    def __init__(self, segments: Segments) -> None:
+        self._segments = segments
+        self._unfiled: deque[tuple[str, int]] = deque()
+        self._events = 0
+        self._added = 0.0
+        self._lock = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something of one's own is being filed, or waits for its turn."""
+        return self._task is not None
+
+    def add(self, segment: str, count: int) -> None:
+        """A segment of so many events was kept, and is to be filed."""
+        self._unfiled.append((segment, count))
+        self._events += count
+        self._added = time.monotonic()
+
+    async def keep_up(self) -> None:
+        """Sees to it that what was added is filed; waits for it where that is too much."""
+        if self._events > MOST_UNFILED:
+            await self.file_all()
+        elif self._task is None:
+            self._task = asyncio.create_task(self._in_turns())
+
+    async def file_all(self) -> None:
+        """Files what was added by now."""
+        async with self._lock:  # what is being filed counts as not filed yet
+            while self._unfiled:
+                await self._file_some()
+
+    async def settle(self) -> None:
+        """Files all that is recorded by now, of whatever process."""
+        await self.file_all()
+        await self._segments.settle()
+
+    async def _in_turns(self) -> None:
+        """Files what was added, and leaves most of the time to requests while there are any."""
+        try:
+            while self._unfiled:
+                begun = time.monotonic()
+                async with self._lock:
+                    await self._file_some()
+                if self._events <= MANY_UNFILED:
+                    await self._give_way((time.monotonic() - begun) * _REST)
+        except Exception as error:  # noqa: BLE001 - it is recorded and will be filed; logged
+            _LOG.error("audit events cannot be filed yet: %s", type(error).__name__)
+        finally:
+            self._task = None
+
+    async def _give_way(self, seconds: float) -> None:
+        """Waits until the loop had nothing to do for so long, or nobody records any more."""
+        while seconds > 0:
+            now, used = time.monotonic(), time.thread_time()
+            await asyncio.sleep(_GAP)
+            if self._added < now:
+                return
+            seconds -= time.monotonic() - now - (time.thread_time() - used)
+
+    async def _file_some(self) -> None:
+        some: list[tuple[str, int]] = []
+        count = 0
+        while self._unfiled and count < FILED_AT_ONCE:
+            some.append(self._unfiled.popleft())
+            count += some[-1][1]
+        try:
+            await self._segments.file([key for key, _ in some])
+        except BaseException:
+            self._unfiled.extendleft(reversed(some))
+            raise
+        self._events -= count
