@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 import os
 from asyncio import sleep
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -25,6 +25,9 @@ from fhirserver.audit.entries import entries_of
 from fhirserver.audit.shelf import Sealed, Shelf
 from fhirserver.model.resource import draft_head
 from fhirserver.store.port import Change, Stale, Store
+
+FILED_AT_ONCE: Final = 512
+"""So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
 
 
 class Linked(NamedTuple):
@@ -80,6 +83,8 @@ class Segments:
 
     async def _file(self, segments: Sequence[Segment]) -> list[str]:
         """Files segments, if nobody has yet; the keys of those that are not damaged."""
+        if not segments:
+            return []
         groups = []
         for segment in segments:
             groups.append([change_of(event) for event in segment.events])
@@ -106,14 +111,38 @@ class Segments:
             for sealed in held.segments:
                 yield self._opened(sealed)
 
-    async def settle(self) -> None:
-        """Files all that other processes have not filed yet."""
-        async for held in self._shelf.left():
+    async def settle(
+        self, *, of_living: bool = True, until: Callable[[], bool] = lambda: False
+    ) -> int:
+        """Files all that other processes have not filed yet; how many events it looked at.
+
+        Without `of_living`, only what nobody puts beside any more. It ends early where `until`.
+        """
+        looked = 0
+        async for held in self._shelf.left(of_living=of_living):
             filed: list[str] = []
-            for start in range(0, len(held.segments), _TOGETHER):
-                some = held.segments[start : start + _TOGETHER]
-                filed += await self._file([self._opened(sealed) for sealed in some])
+            for some in self._by_commit(held.segments):
+                looked += sum(len(segment.events) for segment in some)
+                filed += await self._file(some)
+                if until():
+                    break
             await self._shelf.discard(held.place, filed)
+            if until():
+                break
+        return looked
+
+    def _by_commit(self, segments: Sequence[Sealed]) -> Iterator[list[Segment]]:
+        """Segments opened, as many at a time as are filed together."""
+        some: list[Segment] = []
+        count = 0
+        for sealed in segments:
+            some.append(self._opened(sealed))
+            count += len(some[-1].events)
+            if count >= FILED_AT_ONCE:
+                yield some
+                some, count = [], 0
+        if some:
+            yield some
 
     async def close(self) -> None:
         """Nothing is kept any more."""
@@ -155,4 +184,3 @@ def _unpacked(key: str, first: Place, data: bytes) -> Segment:
 
 
 _NONCE: Final = 12  # bytes
-_TOGETHER: Final = 32  # segments of another process that are filed in one commit

@@ -1,0 +1,91 @@
+"""Handing over: what a process recorded is left to one beside it, which files.
+
+A file of the journal that is handed over is nobody's, as if its process had ended; who files it
+removes it, and so it is known when that is done. Where nobody listens to the bell, or nothing
+gets done, one files by oneself: two who do it at once do it once (`fhirserver.audit.segment`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from fhirserver.audit.bell import Bell
+from fhirserver.audit.journal import Journal
+from fhirserver.audit.segment import Segments
+
+MOST_WAITING: Final = 512 * 1024 * 1024
+"""Bytes of the journal beyond which recording waits for filing."""
+
+PATIENCE: Final = 5.0
+"""Seconds in which no file of the journal goes, after which one files by oneself."""
+
+_LOG = logging.getLogger("fhirserver.audit")
+_SOON = 0.001  # seconds between looks whether what is being put is there
+_LOOK = 0.02  # seconds between looks whether files have gone
+
+
+class Handover:
+    """To the process that files, as far as there is one, from one tenant's journal."""
+
+    def __init__(self, journal: Journal, bell: Bell) -> None:
+        self._journal = journal
+        self._bell = bell
+        self.is_too_much = False
+
+    def is_there(self) -> bool:
+        """Whether somebody files."""
+        return self._bell.is_heard()
+
+    def ring(self) -> bool:
+        """Asks who files to look; whether somebody does."""
+        return self._bell.ring()
+
+    async def leave(self) -> None:
+        """Leaves all that this process has put."""
+        self._journal.hand_over()
+        while self._journal.is_due:
+            await asyncio.sleep(_SOON)
+            if self._journal.is_due:
+                self._journal.hand_over()
+        self.is_too_much = sum(self._journal.waiting().values()) > MOST_WAITING
+        self._bell.ring()
+
+    async def settled(self) -> bool:
+        """Whether what others are to file by now is filed; it waits as long as they go on."""
+        waiting = self._of_others()
+        last = time.monotonic()
+        if waiting:
+            self._bell.ring()
+        while waiting:
+            if not self.is_there() or self._journal.is_kept():
+                return False
+            await asyncio.sleep(_LOOK)
+            left = waiting & self._of_others()
+            if left != waiting:
+                waiting, last = left, time.monotonic()
+            elif time.monotonic() - last > PATIENCE:
+                _LOG.warning("the process that files audit events does not go on")
+                return False
+        return True
+
+    async def until_less(self, segments: Segments) -> None:
+        """Waits until there is less to be filed; files where nobody does."""
+        last, before = time.monotonic(), self._waiting()
+        while before > MOST_WAITING:
+            await asyncio.sleep(_LOOK)
+            waiting = self._waiting()
+            if waiting < before:
+                last = time.monotonic()
+            elif not self.is_there() or time.monotonic() - last > PATIENCE:
+                await segments.settle(until=lambda: self._waiting() <= MOST_WAITING)
+            before = waiting
+        self.is_too_much = False
+
+    def _of_others(self) -> set[str]:
+        return self._journal.waiting().keys() - self._journal.own()
+
+    def _waiting(self) -> int:
+        return sum(self._journal.waiting().values())
