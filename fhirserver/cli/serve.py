@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import resource
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from fhirserver.cli.beside import beside
 from fhirserver.cli.configuration import refuse, settings_of
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ def run(settings: Settings) -> None:
     socket = config.bind_socket()
     port = socket.getsockname()[1]
     tell_addresses(settings.host, port, settings.scheme, is_open=settings.auth == "none")
-    with dicom_port(settings):
+    with filing(settings), dicom_port(settings):
         if settings.workers > 1:
             from uvicorn.supervisors import Multiprocess
 
@@ -82,6 +84,16 @@ def run(settings: Settings) -> None:
         server.run(sockets=[socket])
         if not server.started:
             raise typer.Exit(_FAILED)
+
+
+def filing(settings: Settings) -> AbstractContextManager[None]:
+    """Has a process that files audit events, where there are any in journals.
+
+    Without it, whatever the reason, the server files them itself.
+    """
+    if not settings.audits or settings.is_mongodb:
+        return nullcontext()
+    return beside(("fhirserver.app.filing_process", str(settings.data)))
 
 
 def _prepare(settings: Settings) -> None:
