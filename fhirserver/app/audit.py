@@ -15,6 +15,7 @@ from fhirserver.audit.checkpoint import Checkpoints
 from fhirserver.audit.entries import KEPT
 from fhirserver.audit.handover import Handover
 from fhirserver.audit.journal import FOLDER, Journal
+from fhirserver.audit.notes import Notes
 from fhirserver.audit.recorder import Event
 from fhirserver.audit.segment import Segments
 from fhirserver.audit.shelf import RecordShelf, Shelf
@@ -65,6 +66,11 @@ def trail_of(settings: Settings, store: ServerStore) -> Trail:
     handover = Handover(journal, Bell(bell_of(server_folder(settings)), settings.tenant))
     segments = Segments(store, journal, key)
     return Trail(segments, checkpoints, key, settings.tenant, now, handover=handover)
+
+
+def notes_of(settings: Settings, store: ServerStore) -> Notes:
+    """What is kept with commits until they are on record."""
+    return Notes(store, key_of(settings), settings.tenant)
 
 
 def verification_of(settings: Settings, store: ServerStore) -> Verification:

@@ -21,6 +21,7 @@ from fhirserver.audit.decision import decision_content, disclosure_content
 from fhirserver.audit.event import Access, access_content
 from fhirserver.audit.imaging import IMAGING, StudyAccess
 from fhirserver.audit.kinds import Action
+from fhirserver.audit.notes import Notes, made_by
 from fhirserver.audit.observed import Seen
 from fhirserver.audit.patients import PATIENT, Patients
 from fhirserver.audit.recorder import MAJOR, MINOR, SERIOUS, Outcome
@@ -87,6 +88,9 @@ class Tallied:
     async def settled(self) -> None:
         return None
 
+    def noting(self, request: Request) -> None:
+        return None
+
     async def read(self, request: Request, answer: Answer, seen: Seen) -> None:
         return None
 
@@ -98,9 +102,19 @@ class Tallied:
 
 
 class Accesses:
-    """Writes to the trail what passes the gate. `patients` tells whose record a version is of."""
+    """Writes to the trail what passes the gate. `patients` tells whose record a version is of.
 
-    def __init__(self, trail: Trail, patients: Patients, now: Callable[[], int]) -> None:
+    With `notes`, a commit whose process ends before it is recorded is recorded by another.
+    """
+
+    def __init__(
+        self,
+        trail: Trail,
+        patients: Patients,
+        now: Callable[[], int],
+        notes: Notes | None = None,
+    ) -> None:
+        self._notes = notes
         self._trail = trail
         self._patients = patients
         self._now = now
@@ -139,6 +153,11 @@ class Accesses:
     async def ready(self) -> None:
         """Before a write. Raises `Unavailable` while an earlier one cannot be recorded."""
         await self._trail.catch_up()
+
+    def noting(self, request: Request) -> Callable[[Sequence[Change]], bytes] | None:
+        """What makes the notes of the commits of a request."""
+        notes = self._notes
+        return None if notes is None else lambda changes: notes.of(_access(request), changes)
 
     async def settled(self) -> None:
         """After it, a search of the trail finds all that was recorded before."""
@@ -198,14 +217,7 @@ class Accesses:
     def _written(self, request: Request, change: Change, seen: Seen) -> list[Access]:
         """One for each patient whose record the change was in, before or after it."""
         access = _access(request)
-        access.data = (change.type, change.id, change.version)
-        if change.body is None:
-            access.subtype, access.action = "delete", "D"
-        elif change.version == 1 or change.method == "POST":
-            access.subtype, access.action = "create", "C"
-        else:
-            access.subtype = "patch" if change.method == "PATCH" else "update"
-            access.action = "U"
+        made_by(change).tell(access)
         patients = self._patients.of_entries(change.type, change.id, change.entries)
         before = seen.versions.get((change.type, change.id, change.version - 1))
         if before is not None:
@@ -264,6 +276,8 @@ class Accesses:
                 self._owe(found, now)
             raise
         self._disclosures.keep(disclosures)
+        if self._notes is not None and seen.noted:
+            self._notes.forget(seen.noted)
 
     def _owe(self, found: list[Access], now: int) -> None:
         """Raises `Unavailable` that says of a change which is not on record that it was made."""
