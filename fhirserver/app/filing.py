@@ -16,28 +16,54 @@ from typing import Final
 
 from fhirserver.app.audit import segments_of
 from fhirserver.app.errors import NotRunnable
-from fhirserver.app.stores import open_store
+from fhirserver.app.stores import open_inner, sealed_by
 from fhirserver.app.tenants import TenantTable, tenant_folder
 from fhirserver.audit.bell import Listener
 from fhirserver.audit.journal import FOLDER, SUFFIX
-from fhirserver.audit.segment import Segments
+from fhirserver.audit.segment import Pace, Segments
 from fhirserver.errors import FhirError
 from fhirserver.settings import DEFAULT_TENANT, Settings
 from fhirserver.store.port import ServerStore
+from fhirserver.store.sqlite import SqliteStore
 
 _LOG = logging.getLogger("fhirserver.audit")
 _FAILED: Final = 3
 _SWEEP: Final = 10.0  # seconds between looks for what nobody rang for, as its process was killed
 _TURN: Final = 0.5  # seconds of a tenant, after which it is another's turn
+_SHORT: Final = 96  # events of a commit, where others wait for it
 _REST: Final = 5.0  # seconds in which it is not tried again, where it failed
 _IDLE: Final = 60.0  # seconds without anything to file, after which a store is closed
 _ENDING: Final = 5.0  # seconds that it goes on when it is to stop
 
 
+class _Turn(Pace):
+    """A tenant's turn. While others write as well, it leaves them the store between commits."""
+
+    def __init__(self, inner: ServerStore, begun: float) -> None:
+        self._inner = inner
+        self._begun = begun
+        self._last = begun
+
+    def at_once(self) -> int:
+        return _SHORT if self._others_write() else super().at_once()
+
+    async def rest(self) -> None:
+        if self._others_write():
+            await asyncio.sleep(time.monotonic() - self._last)
+        self._last = time.monotonic()
+
+    def is_over(self) -> bool:
+        return time.monotonic() - self._begun > _TURN
+
+    def _others_write(self) -> bool:
+        return isinstance(self._inner, SqliteStore) and self._inner.others_write
+
+
 @dataclass(slots=True)
 class _Place:
-    """A tenant's store that is open, by the record of that revision."""
+    """A tenant's store that is open, by the record of that revision; `inner` is what it seals."""
 
+    inner: ServerStore
     store: ServerStore
     segments: Segments
     revision: int
@@ -45,12 +71,12 @@ class _Place:
 
 
 class Filer:
-    """Files what is handed over. `settings` and `store` are the default tenant's."""
+    """Files what is handed over. All that it is given is the default tenant's."""
 
-    def __init__(self, settings: Settings, store: ServerStore) -> None:
+    def __init__(self, settings: Settings, inner: ServerStore, store: ServerStore) -> None:
         self._settings = settings
         self._table = TenantTable(store.records)
-        self._default = _Place(store, segments_of(settings, store), 0)
+        self._default = _Place(inner, store, segments_of(settings, store), 0)
         self._open: dict[str, _Place] = {}
         self._resting: dict[str, float] = {}
 
@@ -72,9 +98,7 @@ class Filer:
             if place is None:
                 return False
             place.used = begun
-            await place.segments.settle(
-                of_living=False, until=lambda: time.monotonic() - begun > _TURN
-            )
+            await place.segments.settle(of_living=False, pace=_Turn(place.inner, begun))
         except (FhirError, NotRunnable, OSError, ValueError) as error:
             # Its events are in the journal still; the server files them where this goes on.
             _LOG.error("audit events cannot be filed yet: %s", type(error).__name__)
@@ -107,9 +131,10 @@ class Filer:
             return None
         await self._make_room()
         settings = held.tenant.settings_by(self._settings)
-        store = await open_store(settings)
+        inner = await open_inner(settings)
+        store = await sealed_by(settings, inner)
         try:
-            place = _Place(store, segments_of(settings, store), held.revision)
+            place = _Place(inner, store, segments_of(settings, store), held.revision)
         except BaseException:
             await store.close()
             raise
@@ -132,8 +157,9 @@ async def serve(settings: Settings, listener: Listener, stops: asyncio.Event) ->
 
     Raises `FhirError`, `NotRunnable`, `OSError` where it cannot start.
     """
-    store = await open_store(settings)
-    filer = Filer(settings, store)
+    inner = await open_inner(settings)
+    store = await sealed_by(settings, inner)
+    filer = Filer(settings, inner, store)
     rung = asyncio.Event()
     asyncio.get_running_loop().add_reader(listener, rung.set)
     try:

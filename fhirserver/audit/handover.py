@@ -14,7 +14,7 @@ from typing import Final
 
 from fhirserver.audit.bell import Bell
 from fhirserver.audit.journal import Journal
-from fhirserver.audit.segment import Segments
+from fhirserver.audit.segment import Pace, Segments
 
 MOST_WAITING: Final = 512 * 1024 * 1024
 """Bytes of the journal beyond which recording waits for filing."""
@@ -50,7 +50,7 @@ class Handover:
             await asyncio.sleep(_SOON)
             if self._journal.is_due:
                 self._journal.hand_over()
-        self.is_too_much = sum(self._journal.waiting().values()) > MOST_WAITING
+        self.is_too_much = self.waits_too_much()
         self._bell.ring()
 
     async def settled(self) -> bool:
@@ -74,18 +74,32 @@ class Handover:
     async def until_less(self, segments: Segments) -> None:
         """Waits until there is less to be filed; files where nobody does."""
         last, before = time.monotonic(), self._waiting()
-        while before > MOST_WAITING:
+        while self.waits_too_much():
             await asyncio.sleep(_LOOK)
             waiting = self._waiting()
             if waiting < before:
                 last = time.monotonic()
             elif not self.is_there() or time.monotonic() - last > PATIENCE:
-                await segments.settle(until=lambda: self._waiting() <= MOST_WAITING)
+                await segments.settle(pace=_UntilLess(self))
             before = waiting
         self.is_too_much = False
+
+    def waits_too_much(self) -> bool:
+        """Whether recording is to wait. While a backup is taken, what is filed lies there too."""
+        return self._waiting() > MOST_WAITING and not self._journal.is_kept()
 
     def _of_others(self) -> set[str]:
         return self._journal.waiting().keys() - self._journal.own()
 
     def _waiting(self) -> int:
         return sum(self._journal.waiting().values())
+
+
+class _UntilLess(Pace):
+    """Until recording can go on."""
+
+    def __init__(self, handover: Handover) -> None:
+        self._handover = handover
+
+    def is_over(self) -> bool:
+        return not self._handover.waits_too_much()

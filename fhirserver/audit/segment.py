@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 import os
 from asyncio import sleep
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -52,6 +52,24 @@ def change_of(event: Linked) -> Change:
     """The AuditEvent of an event, as a store takes it."""
     body = chained(draft_head(TYPE, event.id, 1), event.content, event.link)
     return Change(TYPE, event.id, 1, "POST", body, entries_of(event.content))
+
+
+class Pace:
+    """How others' segments are filed: as fast as can be, unless a subclass knows better."""
+
+    def at_once(self) -> int:
+        """The events of the next commit, or a segment more."""
+        return FILED_AT_ONCE
+
+    async def rest(self) -> None:
+        """Comes between two commits."""
+
+    def is_over(self) -> bool:
+        """Whether no more is to be filed now."""
+        return False
+
+
+_FULL: Final = Pace()
 
 
 class Segments:
@@ -111,34 +129,30 @@ class Segments:
             for sealed in held.segments:
                 yield self._opened(sealed)
 
-    async def settle(
-        self, *, of_living: bool = True, until: Callable[[], bool] = lambda: False
-    ) -> int:
-        """Files all that other processes have not filed yet; how many events it looked at.
+    async def settle(self, *, of_living: bool = True, pace: Pace = _FULL) -> None:
+        """Files all that other processes have not filed yet, as far as its pace lets it.
 
-        Without `of_living`, only what nobody puts beside any more. It ends early where `until`.
+        Without `of_living`, only what nobody puts beside any more.
         """
-        looked = 0
         async for held in self._shelf.left(of_living=of_living):
             filed: list[str] = []
-            for some in self._by_commit(held.segments):
-                looked += sum(len(segment.events) for segment in some)
+            for some in self._by_commit(held.segments, pace):
                 filed += await self._file(some)
-                if until():
+                await pace.rest()
+                if pace.is_over():
                     break
             await self._shelf.discard(held.place, filed)
-            if until():
+            if pace.is_over():
                 break
-        return looked
 
-    def _by_commit(self, segments: Sequence[Sealed]) -> Iterator[list[Segment]]:
+    def _by_commit(self, segments: Sequence[Sealed], pace: Pace) -> Iterator[list[Segment]]:
         """Segments opened, as many at a time as are filed together."""
         some: list[Segment] = []
         count = 0
         for sealed in segments:
             some.append(self._opened(sealed))
             count += len(some[-1].events)
-            if count >= FILED_AT_ONCE:
+            if count >= pace.at_once():
                 yield some
                 some, count = [], 0
         if some:
