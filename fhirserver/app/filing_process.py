@@ -28,15 +28,15 @@ _JOURNALS: Final = ("audit/journal/*.journal", "tenants/*/audit/journal/*.journa
 def main(folder: str) -> int:
     """The process. The number that it ends with."""
     os.nice(_NICE)
+    told: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: told.append(number))
     data = Path(folder)
     try:
         listener = Listener(bell_of(data))
     except OSError as error:
         sys.stderr.write(f"Audit events are filed by the server itself: {error}\n")
         return NEVER
-    told: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: told.append(number))
     if not _is_wanted(data, listener, told):
         return 0
     from fhirserver.app.filing import run  # which brings the store

@@ -66,8 +66,10 @@ class Filing:
         if self._events > FILED_AT_ONCE:
             await self._hand_over()
         await self.file_all()
-        if self._handover is None or not await self._handover.settled():
+        if self._handover is None:
             await self._segments.settle()
+        else:
+            await self._handover.settle(self._segments)
 
     async def tend(self) -> None:
         """Sees to it that what could not be filed is, and what processes that ended have left."""

@@ -33,6 +33,7 @@ class Handover:
     def __init__(self, journal: Journal, bell: Bell) -> None:
         self._journal = journal
         self._bell = bell
+        self._passed: dict[str, int] = {}
         self.is_too_much = False
 
     def is_there(self) -> bool:
@@ -53,9 +54,19 @@ class Handover:
         self.is_too_much = self.waits_too_much()
         self._bell.ring()
 
-    async def settled(self) -> bool:
-        """Whether what others are to file by now is filed; it waits as long as they go on."""
-        waiting = self._of_others()
+    async def settle(self, segments: Segments) -> None:
+        """What others are to file by now is filed when it returns: by them, as long as they go
+        on, else from here."""
+        if not await self._is_done():
+            lying = self._of_others()
+            await segments.settle()
+            self._passed = lying  # what is in them still is damaged, or waits for a backup's end
+
+    async def _is_done(self) -> bool:
+        """Waits until others have filed; False where they do not."""
+        waiting = {
+            name for name, size in self._of_others().items() if self._passed.get(name) != size
+        }
         last = time.monotonic()
         if waiting:
             self._bell.ring()
@@ -63,7 +74,7 @@ class Handover:
             if not self.is_there() or self._journal.is_kept():
                 return False
             await asyncio.sleep(_LOOK)
-            left = waiting & self._of_others()
+            left = waiting & self._of_others().keys()
             if left != waiting:
                 waiting, last = left, time.monotonic()
             elif time.monotonic() - last > PATIENCE:
@@ -88,8 +99,10 @@ class Handover:
         """Whether recording is to wait. While a backup is taken, what is filed lies there too."""
         return self._waiting() > MOST_WAITING and not self._journal.is_kept()
 
-    def _of_others(self) -> set[str]:
-        return self._journal.waiting().keys() - self._journal.own()
+    def _of_others(self) -> dict[str, int]:
+        """The bytes of the files that others are to file, by their names."""
+        own = self._journal.own()
+        return {name: size for name, size in self._journal.waiting().items() if name not in own}
 
     def _waiting(self) -> int:
         return sum(self._journal.waiting().values())

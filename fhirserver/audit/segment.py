@@ -101,10 +101,11 @@ class Segments:
 
     async def _file(self, segments: Sequence[Segment]) -> list[str]:
         """Files segments, if nobody has yet; the keys of those that are not damaged."""
-        if not segments:
+        whole = [segment for segment in segments if segment.events]
+        if not whole:
             return []
         groups = []
-        for segment in segments:
+        for segment in whole:
             groups.append([change_of(event) for event in segment.events])
             await sleep(0)  # requests need not wait for all of them
         try:
@@ -113,7 +114,7 @@ class Segments:
             for group in groups:
                 with suppress(Stale):  # another has; if not, verification finds what lies there
                     await self._commit(group)
-        return [segment.key for segment in segments if segment.events]
+        return [segment.key for segment in whole]
 
     async def _commit(self, changes: Sequence[Change]) -> None:
         if self._store.atomic:
