@@ -23,6 +23,7 @@ from fhirserver.audit.journal import FOLDER, SUFFIX
 from fhirserver.audit.segment import Pace, Segments
 from fhirserver.errors import FhirError
 from fhirserver.settings import DEFAULT_TENANT, Settings
+from fhirserver.settings.reading import read
 from fhirserver.store.port import ServerStore
 from fhirserver.store.sqlite import SqliteStore
 
@@ -224,7 +225,7 @@ def run(listener: Listener, told: Sequence[int]) -> int:
 
     `told` are the signals that came before.
     """
-    settings = Settings()
+    settings = read()
     logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s - %(message)s")
     logging.getLogger("fhirserver").setLevel(settings.log_level.upper())
     gc.freeze()

@@ -72,8 +72,9 @@ class _Kept:
         self._thread.start()
 
     def _started(self) -> subprocess.Popen[bytes]:
+        safe = ["-P"] if sys.flags.safe_path else []
         return subprocess.Popen(  # noqa: S603 - our own; its standard input ends when we do
-            [sys.executable, "-m", *self._command],
+            [sys.executable, *safe, "-m", *self._command],
             stdin=subprocess.PIPE,
             pass_fds=self._descriptors,
         )

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import typer
-
 from fhirserver.cli.beside import beside
-from fhirserver.cli.configuration import refuse
+from fhirserver.cli.telling import refuse, tell
 from fhirserver.settings import Settings
 
 
@@ -34,7 +32,7 @@ def dicom_port(settings: Settings) -> Iterator[int | None]:
     except OSError as error:
         refuse(f"The DICOM port {settings.dicom_port} cannot be listened on: {error.strerror}")
     port = socket.getsockname()[1]
-    typer.echo(f"DICOM        {settings.dicom_aet}@{host}:{port}")
+    tell(f"DICOM        {settings.dicom_aet}@{host}:{port}")
     number = socket.fileno()
     processes = [("fhirserver.app.dicom", str(number))] * settings.dicom_processes
     with socket, beside(*processes, descriptors=[number]):

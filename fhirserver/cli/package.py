@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
+from msgspec.structs import replace
 
 from fhirserver.cli.configuration import TenantName, refuse, settings_of
 
@@ -88,7 +89,7 @@ def _run(settings: Settings, work: Callable[[Dispatch], Awaitable[_T]]) -> _T:
     free = {"integrity_on_write": False, "max_bundle_entries": 1_000_000}
 
     async def run() -> _T:
-        async with open_gate(settings.model_copy(update=free)) as dispatch:
+        async with open_gate(replace(settings, **free)) as dispatch:
             return await work(dispatch)
 
     try:

@@ -197,16 +197,15 @@ def _told(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     """What the work gives; refusals are told and end the process."""
     import asyncio
 
-    from pydantic import ValidationError
-
     from fhirserver.app import NotRunnable
     from fhirserver.errors import FhirError
+    from fhirserver.settings import SettingsError
 
     try:
         return asyncio.run(work())
     except FhirError as error:
         refuse(error.text)
-    except ValidationError as error:
-        refuse("The settings do not fit:", *(f"  {one['msg']}" for one in error.errors()))
+    except SettingsError as error:
+        refuse("The settings do not fit:", *(f"  {text}" for text in error.wrong))
     except (NotRunnable, OSError, ValueError) as error:
         refuse(str(error))

@@ -136,7 +136,7 @@ async def test_what_fails_is_tried_again_later(
 
 
 async def test_stores_that_nothing_is_filed_in_are_closed(server: Settings) -> None:
-    server = server.model_copy(update={"max_open_tenants": 1})
+    server = replace(server, max_open_tenants=1)
     for name in ("one", "two"):
         await record(await tenant_settings(server, name), 1)
     filer = await opened(server)
