@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fhirserver.app import filing_process as process
 from fhirserver.app import open_store, removal, tenant_settings, tenant_table, whole_store
@@ -29,7 +30,7 @@ from fhirserver.settings import DEFAULT_TENANT, Settings
 @pytest.fixture(params=["off", "on"])
 async def server(request: Any, tmp_path: Path) -> Settings:
     """A server with the tenants `one` and `two`."""
-    sealed = {}
+    sealed: dict[str, Any] = {}
     if request.param == "on":
         key = tmp_path / "master"
         key.write_text("azra" * 10 + "ays=")
