@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhirserver.audit import journal
-from fhirserver.audit.journal import SPARE, SUFFIX, Journal, kept
+from fhirserver.audit.journal import SUFFIX, Journal, kept
 from fhirserver.audit.shelf import Sealed
 from fhirserver.store.port import Stale
 
@@ -82,6 +82,86 @@ async def test_what_the_living_put_is_theirs(tmp_path: Path) -> None:
     with pytest.raises(Stale):
         await put(other, SEGMENTS[0])
     await one.close()
+
+
+async def test_what_is_handed_over_is_as_of_the_dead(tmp_path: Path) -> None:
+    one, other = Journal(tmp_path), Journal(tmp_path)
+    await put(one, SEGMENTS[0])
+    assert [found async for found in other.left(of_living=False)] == []
+    one.hand_over()
+    await put(one, SEGMENTS[1])
+    (there,) = [found async for found in other.left(of_living=False)]
+    assert there.segments == SEGMENTS[:1]
+    assert set(one.waiting()) == {file.name for file in files(tmp_path)}
+    assert one.own() == set(one.waiting()) - {there.place}
+    await other.discard(there.place, [SEGMENTS[0].key])
+    assert await held(one) == SEGMENTS[1:2]
+    assert await one.get([SEGMENTS[0].key]) == []
+    await one.remove([SEGMENTS[0].key, SEGMENTS[1].key])
+    assert one.waiting() == {}
+
+
+async def test_what_is_being_put_is_handed_over_when_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SLOW", -1.0)  # in a thread
+    shelf, other = Journal(tmp_path), Journal(tmp_path)
+    await put(shelf, SEGMENTS[0])
+    putting = asyncio.create_task(put(shelf, SEGMENTS[1]))
+    await asyncio.sleep(0)
+    shelf.hand_over()
+    assert shelf.is_due
+    assert [found async for found in other.left(of_living=False)] == []
+    await putting
+    assert not shelf.is_due
+    (there,) = [found async for found in other.left(of_living=False)]
+    assert there.segments == SEGMENTS[:2]
+    await shelf.close()
+
+
+async def test_a_write_that_was_given_up_ends_before_it_is_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SLOW", -1.0)
+    shelf = Journal(tmp_path)
+    await put(shelf, SEGMENTS[0])
+    may, append = threading.Event(), journal._File.append
+
+    def slowly(file: journal._File, segment: Sealed) -> None:
+        may.wait(10)
+        append(file, segment)
+
+    monkeypatch.setattr(journal._File, "append", slowly)
+    putting = asyncio.create_task(put(shelf, SEGMENTS[1]))
+    await asyncio.sleep(0.01)
+    putting.cancel()
+    await asyncio.gather(putting, return_exceptions=True)
+    shelf.hand_over()
+    assert shelf.is_due
+    may.set()
+    await shelf.close()
+    assert not shelf.is_due
+    assert SEGMENTS[0] in await left(Journal(tmp_path))
+
+
+async def test_a_new_file_that_is_taken_for_one_of_the_dead_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, other = journal.fcntl.flock, Journal(tmp_path)
+    taken = []
+
+    def late(descriptor: int, how: int) -> None:
+        if how == journal.fcntl.LOCK_EX and not taken:
+            taken.extend(files(tmp_path))
+            taken[0].unlink()  # as `discard` does, of what has nothing unfiled in it
+        lock(descriptor, how)
+
+    monkeypatch.setattr(journal.fcntl, "flock", late)
+    shelf = Journal(tmp_path)
+    await put(shelf, SEGMENTS[0])
+    assert taken
+    assert await left(other) == SEGMENTS[:1]
+    await shelf.close()
 
 
 async def test_a_file_is_left_when_it_is_large(
@@ -184,113 +264,3 @@ async def test_what_is_being_written_is_not_emptied_away(
         await writing
     assert SEGMENTS[1] in await held(Journal(tmp_path))
     await shelf.close()
-
-
-LARGE = [Sealed(f"000001-{number:010x}", bytes([number]) * 1000) for number in range(1, 41)]
-
-
-def spares(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"*{SPARE}"))
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that are large with ten segments of `LARGE`, and soon worth keeping."""
-    monkeypatch.setattr(journal, "LARGEST", 10_000)
-    monkeypatch.setattr(journal, "WORTH", 5_000)
-
-
-async def spare(folder: Path, living: Journal) -> Path:
-    """The only file of a folder is a spare, with ten segments of an earlier use."""
-    await put(living, *LARGE[:10])
-    await living.remove([segment.key for segment in LARGE[:10]])
-    assert files(folder) == []
-    (found,) = spares(folder)
-    return found
-
-
-@pytest.mark.usefixtures("small")
-async def test_a_file_that_is_done_with_is_written_over(tmp_path: Path) -> None:
-    living, other = Journal(tmp_path), Journal(tmp_path)
-    first = (await spare(tmp_path, living)).stat()
-    await put(living, *LARGE[11:15])
-    (file,) = files(tmp_path)
-    assert (file.stat().st_ino, file.stat().st_size) == (first.st_ino, first.st_size)
-    assert file.stat().st_mode & 0o077 == 0
-    assert spares(tmp_path) == []
-    assert await held(other) == LARGE[11:15]
-    await living.close()
-    assert file.stat().st_size < 5_000  # the end of what was there before is cut off
-    (there,) = [found async for found in other.left()]
-    assert there.segments == LARGE[11:15]
-    await other.discard(there.place, [segment.key for segment in there.segments])
-    assert not file.exists()
-    assert spares(tmp_path) == []  # it was not worth it
-
-
-@pytest.mark.usefixtures("small")
-async def test_nothing_of_an_earlier_use_comes_back(tmp_path: Path) -> None:
-    living = Journal(tmp_path)
-    await spare(tmp_path, living)
-    for number in range(11, 21):  # as long as those before: each ends where one of them began
-        await put(living, LARGE[number])
-        assert await held(Journal(tmp_path)) == LARGE[11 : number + 1]
-    assert len(files(tmp_path)) == 1
-    await living.close()
-
-
-@pytest.mark.usefixtures("small")
-@given(torn=st.integers(0, 1032), count=st.integers(1, 8))
-async def test_what_was_written_over_in_part_is_passed_over(
-    tmp_path_factory: pytest.TempPathFactory, torn: int, count: int
-) -> None:
-    folder = tmp_path_factory.mktemp("journal")
-    living = Journal(folder)
-    before = (await spare(folder, living)).read_bytes()
-    await put(living, *LARGE[12 : 12 + count])
-    file = living._current
-    assert file is not None
-    written = file.path.read_bytes()
-    at = file.size - 1033 + torn  # 33 bytes of frame and key, 1,000 of segment
-    # The last page that was under way is there up to a byte; what follows is of the earlier use.
-    file.path.write_bytes(written[:at] + before[at:])
-    assert await held(Journal(folder)) == LARGE[12 : 12 + count - 1]
-    await living.close()
-
-
-@pytest.mark.usefixtures("small")
-async def test_damage_is_not_taken_for_the_end(tmp_path: Path) -> None:
-    living = Journal(tmp_path)
-    await spare(tmp_path, living)
-    await put(living, *LARGE[11:15])
-    (file,) = files(tmp_path)
-    data = bytearray(file.read_bytes())
-    data[500] ^= 1
-    file.write_bytes(data)
-    found = await held(Journal(tmp_path))
-    assert [item.key for item in found] == [item.key for item in LARGE[11:15]]
-    assert found != LARGE[11:15]
-    await living.close()
-
-
-@pytest.mark.usefixtures("small")
-async def test_two_do_not_take_the_same_spare(tmp_path: Path) -> None:
-    one, other = Journal(tmp_path), Journal(tmp_path)
-    found = await spare(tmp_path, one)
-    os.link(found, tmp_path / f"000009-0000000001{SUFFIX}")  # somebody ended while taking it
-    await other.put(2, Sealed("000002-0000000001", b"other's"))
-    assert spares(tmp_path) == []
-    assert b"other's" not in (tmp_path / f"000009-0000000001{SUFFIX}").read_bytes()
-    await one.close()
-    await other.close()
-
-
-@pytest.mark.usefixtures("small")
-async def test_spares_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "MOST_SPARE", 2)
-    living = Journal(tmp_path)
-    await put(living, *LARGE)
-    await living.remove([segment.key for segment in LARGE])
-    assert len(spares(tmp_path)) == 2
-    await living.close()
-    assert spares(tmp_path) == files(tmp_path) == []
