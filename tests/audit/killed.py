@@ -82,6 +82,10 @@ def answered(data: Path, write: int, after: bool) -> tuple[list[str], bool]:
     return told, process.exitcode != 0
 
 
+AT_A_TIME = len(ASKED) - 1
+"""Of them make one commit at a time."""
+
+
 async def _not_now(filing: Filing) -> None:
     return None
 
@@ -107,11 +111,13 @@ async def _ask(data: Path, more: dict[str, str], write: int, after: bool, into: 
 
             return run
 
-        if more:  # who is killed in a transaction holds the others up for a minute
+        asked = ASKED
+        if more:  # who is killed in a transaction of MongoDB holds others up for a minute
             Filing.keep_up = _not_now  # type: ignore[method-assign]
+            asked = ASKED[:AT_A_TIME]
         for of, verb in WRITES:
             setattr(of, verb, guarded(getattr(of, verb)))
-        for number, (interaction, type, more) in enumerate(ASKED):
+        for number, (interaction, type, more) in enumerate(asked):
             origin = Origin("192.0.2.7", "example.org", f"req-{number}")
             await world.ask(interaction, type, **more, origin=origin)
             into.send(f"req-{number}")
