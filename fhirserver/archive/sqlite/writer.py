@@ -25,6 +25,7 @@ _GROUP: Final = 512  # rows of one transaction
 _CHECKPOINT_PAGES: Final = 4000
 _PAUSE: Final = 0.0015  # seconds that other processes get to take the lock
 _WATCHED: Final = 1.0  # seconds after another's commit in which they get them
+_TURN: Final = 0.02  # seconds between pauses, where others have not written since the last one
 
 _T = TypeVar("_T")
 
@@ -48,7 +49,7 @@ class Writer:
         self._connection = Connection(path)
         self._connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
         self._by_others = self._connection.pragma("data_version")
-        self._seen = -inf
+        self._seen = self._paused = -inf
         self._thread = threading.Thread(target=self._run, name="archive-writer", daemon=True)
         self._thread.start()
 
@@ -139,9 +140,10 @@ class Writer:
             self._connection.execute("ROLLBACK")
 
     def _give_way(self) -> None:
-        """Pauses after a group when other processes write as well: they look every millisecond.
+        """Pauses when other processes write as well: they look every millisecond.
 
-        Not where nothing waits: they have the time until something does.
+        After each group where they wrote since the last one, else less often. Not where nothing
+        waits: they have the time until something does.
         """
         if self._queue.empty():
             return
@@ -150,5 +152,6 @@ class Writer:
         if by_others != self._by_others:
             self._by_others = by_others
             self._seen = now
-        if now - self._seen < _WATCHED:
+        if self._seen == now or (now - self._seen < _WATCHED and now - self._paused > _TURN):
+            self._paused = now
             time.sleep(_PAUSE)

@@ -180,7 +180,7 @@ class Storage:
     def _out(self) -> None:
         assert self._landing is not None
         if self._incoming is None:
-            self._incoming = self._storing.keeping.spool.open()
+            self._incoming = self._storing.keeping.spool.open(straight=True)
         self._incoming.write(self._landing[: self._at])
 
     @property
