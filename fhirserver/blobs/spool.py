@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from fhirserver.blobs.folder import refusal, translated
+from fhirserver.blobs.folder import FolderShelf, refusal, translated
 from fhirserver.blobs.keys import ContentKeys
 from fhirserver.blobs.port import Bytes, Stored
 from fhirserver.blobs.sealing import Sealing, sealed_name
@@ -44,6 +44,7 @@ class FileSpool:
     def open(self, *, straight: bool = False) -> SpoolFile:
         sealing = None if self._keys is None else Sealing(self._keys)
         path, descriptor = self._file()
+        straight = straight and isinstance(self._shelf, FolderShelf)  # others read it at once
         return SpoolFile(self, path, descriptor, sealing, straight=straight)
 
     def _file(self) -> tuple[Path, int]:
