@@ -218,7 +218,7 @@ def _receive(connection: socket.socket, buffer: memoryview) -> bool:
 def fetched(server: ServerProcess, path: str, accept: str) -> int:
     """How long an answer is, which is not held."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)
-    connection.request("GET", path, headers={"Accept": accept})
+    connection.request("GET", path, headers=server.headers({"Accept": accept}))
     response = connection.getresponse()
     assert response.status == 200, response.read()
     length = 0
@@ -236,10 +236,12 @@ def store(server: ServerProcess, data: bytes) -> None:
         "POST",
         "/dicom-web/studies",
         b"".join((head, data, b"\r\n--b--")),
-        {
-            "Content-Type": 'multipart/related; type="application/dicom"; boundary=b',
-            "Accept": JSON,
-        },
+        server.headers(
+            {
+                "Content-Type": 'multipart/related; type="application/dicom"; boundary=b',
+                "Accept": JSON,
+            }
+        ),
     )
     response = connection.getresponse()
     body = response.read()

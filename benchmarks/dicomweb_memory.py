@@ -1,12 +1,14 @@
 """Peak memory of the web process for a large object over DICOMweb, of a server in use.
 
-    python benchmarks/dicomweb_memory.py [--large 419] [--rounds 1] [--fresh]
+    python benchmarks/dicomweb_memory.py [--large 419] [--rounds 1] [--fresh] [--auth smart]
+        [--more]
 
 The server first answers a mixture of DICOMweb (stores, searches, retrievals, pictures) and FHIR
 (transactions, searches, history, $validate). Then an object of so many megabytes is stored, and
 retrieved whole, transcoded, frame by frame and as bulk data. The peak is VmHWM of the web
 process, set back to what is resident (`echo 5 > /proc/PID/clear_refs`) before each of them; the
-processes that decode are not counted. `--fresh`: without the mixture.
+processes that decode are not counted. `--fresh`: without the mixture; `--more`: with more of it.
+`--auth smart`: with accounts, and so the audit trail, and encryption.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +28,7 @@ import pydicom
 import pydicom.data
 from dicomweb import AS_STORED, FRAMES, JSON, Instance, fetched, made, store
 from pydicom.uid import generate_uid
-from server_process import ServerProcess, fhirserver
+from server_process import ServerProcess, fhirserver, guarded_fhirserver
 
 BAR = 100
 RLE = "application/dicom; transfer-syntax=1.2.840.10008.1.2.5"
@@ -35,19 +38,29 @@ _FHIR = "application/fhir+json"
 
 def main() -> None:
     options = _options()
-    with tempfile.TemporaryDirectory() as folder, fhirserver(Path(folder) / "data") as server:
-        print(f"fresh {server.resident_megabytes():.0f} MB")
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), options.auth) as server:
+        print(f"fresh {resident(server)}")
         if not options.fresh:
-            use(server)
-            print(
-                f"in use {server.resident_megabytes():.0f} MB, "
-                f"peak of the use {server.resident_megabytes('VmHWM'):.0f} MB"
-            )
+            use(server, more=options.more)
+            print(f"in use {resident(server)}, peak {server.resident_megabytes('VmHWM'):.0f} MB")
         for _ in range(options.rounds):
             large(server, options.large)
 
 
-def use(server: ServerProcess) -> None:
+def serving(folder: Path, auth: str) -> AbstractContextManager[ServerProcess]:
+    """An open server, or one with all that guards it."""
+    if auth == "smart":
+        return guarded_fhirserver(folder, limit_client="1000000/minute")
+    return fhirserver(folder / "data")
+
+
+def resident(server: ServerProcess) -> str:
+    """What is resident, and what of it is no file's."""
+    whole, own = (server.resident_megabytes(field) for field in ("VmRSS", "RssAnon"))
+    return f"{whole:.0f} MB ({own:.0f} anonymous)"
+
+
+def use(server: ServerProcess, *, more: bool = False) -> None:
     """Some of everything that a server of this kind is asked for."""
     instances = made(2, 120)
     for instance in instances[:80]:
@@ -69,15 +82,16 @@ def use(server: ServerProcess) -> None:
         fetched(server, f"{path}/thumbnail", "image/jpeg")
     for instance in instances[:10]:
         fetched(server, f"/dicom-web{instance.path}", RLE)
-    for number in range(5):
+    for number in range(20 if more else 5):
         fhir(server, "POST", "", bundle(number))
+    page = 500 if more else 200
     for path in (
-        "/Observation?_count=200&_include=Observation:subject",
-        "/Patient?name=memory&_revinclude=Observation:subject&_count=200",
+        f"/Observation?_count={page}&_include=Observation:subject",
+        f"/Patient?name=memory&_revinclude=Observation:subject&_count={page}",
         "/Observation?code=http://loinc.org|8867-4&value-quantity=gt50&_sort=-date&_count=100",
         "/ImagingStudy?_count=50&_include=ImagingStudy:subject",
         "/Patient/p1/$everything",
-        "/_history?_count=200",
+        f"/_history?_count={page}",
         "/metadata",
     ):
         for _ in range(5):
@@ -93,7 +107,8 @@ def together(server: ServerProcess, instances: list[Instance]) -> None:
     body = b"".join(head + instance.data for instance in instances) + b"\r\n--b--"
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)
     kind = 'multipart/related; type="application/dicom"; boundary=b'
-    connection.request("POST", "/dicom-web/studies", body, {"Content-Type": kind, "Accept": JSON})
+    headers = server.headers({"Content-Type": kind, "Accept": JSON})
+    connection.request("POST", "/dicom-web/studies", body, headers)
     response = connection.getresponse()
     assert response.status == 200, response.read()
     response.read()
@@ -182,6 +197,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--large", type=int, default=419, help="megabytes")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--more", action="store_true", help="2,000 Observations, pages of 500")
+    parser.add_argument("--auth", choices=("none", "smart"), default="none")
     return parser.parse_args()
 
 

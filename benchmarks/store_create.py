@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 import apsw
-from search import _changes
+from search import _of_patients
 
 from fhirserver.store.port import Change
 from fhirserver.store.sqlite import SqliteStore
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
-    changes = _changes(0, asked.resources)
+    changes = _of_patients(0, asked.resources, asked.resources)[: asked.resources]
     ratios = []
     for number in range(asked.rounds):
         with tempfile.TemporaryDirectory() as name:

@@ -26,6 +26,7 @@ from fhirserver.rest.reply import Reply, refused, send_reply
 from fhirserver.rest.shield import REQUEST_ID, Shield
 from fhirserver.rest.throttle import Exceeded, Group, Limits, Throttle
 from fhirserver.settings import Settings, is_loopback
+from fhirserver.settings.reading import read
 
 _TENANTS: Final = "/t/"
 _HERE: Final = frozenset({"127.0.0.1", "::1"})
@@ -35,7 +36,7 @@ _NOT_FROM_ELSEWHERE = Forbidden("This server is open, so it answers to its own m
 
 def create_app(settings: Settings | None = None) -> Application:
     """The server as an ASGI application; it opens its store when the server starts it."""
-    return _Application(settings or Settings())
+    return _Application(settings or read())
 
 
 def _limited(application: Application, settings: Settings, exceeded: Exceeded) -> Application:

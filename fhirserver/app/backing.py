@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from fhirserver.app.audit import verification_of
 from fhirserver.app.errors import NotRunnable
@@ -118,7 +119,7 @@ def _settings_of(settings: Settings, tenant: str) -> Settings:
     if tenant == DEFAULT_TENANT:
         return settings
     place: dict[str, Any] = {"data": tenant_folder(settings.data, tenant), "store": ""}
-    return settings.of_tenant(tenant, place)
+    return replace(settings, tenant=tenant, **place)
 
 
 def _put_master(settings: Settings, key: bytes) -> None:
@@ -153,12 +154,12 @@ async def drill(
     opens each store and reads every version. Raises `NotRestorable`.
     """
     with TemporaryDirectory(prefix="fhirserver-drill-") as scratch:
-        there = settings.model_copy(update={"data": Path(scratch) / "data", "store": ""})
+        there = replace(settings, data=Path(scratch) / "data", store="")
         if blob_folder(settings) is not None:
-            there = there.model_copy(update={"blobs": ""})
+            there = replace(there, blobs="")
         if MASTER in keys:
             master = {"encryption": "on", "encryption_key": f"{_FILE}{scratch}/{MASTER}"}
-            there = there.model_copy(update=master)
+            there = replace(there, **master)
         start = time.monotonic()
         manifest = await asyncio.to_thread(restore_into, there, folder, keys, told)
         restored = time.monotonic()

@@ -35,6 +35,7 @@ from fhirserver.imaging.dimse.session import Called, Limits
 from fhirserver.imaging.dimse.tls import client_tls
 from fhirserver.operations.imaging.planned import keep_parameters
 from fhirserver.settings import Settings
+from fhirserver.settings.reading import read
 
 _LOG = logging.getLogger("fhirserver.imaging")
 _FAILED: Final = 3
@@ -256,7 +257,7 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
 
 def main(descriptor: str) -> int:
     """The process. The number that it ends with."""
-    settings = Settings()
+    settings = read()
     logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s - %(message)s")
     logging.getLogger("fhirserver").setLevel(settings.log_level.upper())
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from fhirserver.app.imaging import remove_blobs
 from fhirserver.app.open_tenants import FRESH
@@ -102,12 +103,12 @@ async def remove_tenant(settings: Settings, name: str) -> None:
         place: dict[str, Any] = {"data": tenant_folder(settings.data, name)}
         if not settings.is_mongodb:
             place["store"] = ""
-        await shred_keys(settings.of_tenant(name, place))  # whether or not its own ones fit
+        await shred_keys(replace(settings, tenant=name, **place))  # whether or not its own ones fit
         if settings.is_mongodb:
             await _remove_documents(settings, name)
         folder = tenant_folder(settings.data, name)
         if settings.blobs:  # else they lie in the tenant's folder
-            await remove_blobs(settings.of_tenant(name, place))
+            await remove_blobs(replace(settings, tenant=name, **place))
         if folder.exists():
             await asyncio.to_thread(_remove_folder, folder)
 

@@ -9,7 +9,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from fhirserver.access.authority import Authority
-from fhirserver.app.audit import definitions_of, trail_of
+from fhirserver.app.audit import definitions_of, notes_of, trail_of
 from fhirserver.app.edge import FHIR_PATH, edge_of, local_base, policy_of
 from fhirserver.app.ids import new_id, now, request_ids
 from fhirserver.app.imaging import Imaging, open_imaging
@@ -20,6 +20,7 @@ from fhirserver.app.sample import PATH, SampleApp
 from fhirserver.app.stores import open_store
 from fhirserver.audit.patients import Patients
 from fhirserver.audit.recorder import NotRecorded, Recorder
+from fhirserver.audit.recovery import Recovery
 from fhirserver.auth.addresses import AUTH
 from fhirserver.imaging.projection.projector import Projector
 from fhirserver.imaging.rendering.processes import Processes
@@ -77,6 +78,7 @@ class Running:
         self.definitions = definitions_of(settings)
         self._do_jobs()
         self._trail = trail_of(settings, store) if settings.audits else None
+        self._recovery: Recovery | None = None
         self._tallied = tallied if settings.audits else None
         self.recorder: Recorder = self._trail or NotRecorded()
         self.access = Authority(store, store.records, now)
@@ -129,7 +131,10 @@ class Running:
         )
         accesses: Accesses | Tallied | None = self._tallied
         if accesses is None and self._trail is not None:
-            accesses = Accesses(self._trail, Patients(self.definitions, indexer), now)
+            patients = Patients(self.definitions, indexer)
+            notes = notes_of(settings, store)
+            accesses = Accesses(self._trail, patients, now, notes)
+            self._recovery = Recovery(store, self._trail, notes, patients, now)
         imaging = IMAGING_ROWS if self.imaging else ()
         self.dispatch = Gate(context, operations, self.registry, accesses, imaging).dispatch
 
@@ -206,6 +211,8 @@ class Running:
         if not works:
             return
         self.runner.start()
+        if self._recovery is not None:
+            self._recovery.start(base)
         if self.authorization is not None:
             self.authorization.start()
         self._projector = await self.projector()
@@ -227,6 +234,8 @@ class Running:
         await self.runner.stop()
         if self.authorization is not None:
             await self.authorization.stop()
+        if self._recovery is not None:
+            await self._recovery.stop()
         if self._trail is not None:
             await self._trail.close()
         if self.imaging is not None:

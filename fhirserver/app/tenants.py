@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
+from msgspec.structs import asdict, replace
 
 from fhirserver.app.edge import FHIR_PATH
 from fhirserver.errors import Conflict, Invalid, NotFound
 from fhirserver.settings import DEFAULT_TENANT, Settings
+from fhirserver.settings.reading import converted
 from fhirserver.store.port import Stale
 from fhirserver.store.records import ABSENT, MAX_LISTED, Records
 
@@ -146,6 +148,11 @@ def tenant_folder(data: Path, name: str) -> Path:
     return data / "tenants" / name
 
 
+def server_folder(settings: Settings) -> Path:
+    """The folder of the server whose tenant the settings are of."""
+    return settings.data if settings.tenant == DEFAULT_TENANT else settings.data.parent.parent
+
+
 def is_name(text: str) -> bool:
     """Whether a tenant beside the default one can have that name."""
     return text != DEFAULT_TENANT and _NAME.fullmatch(text) is not None
@@ -154,7 +161,7 @@ def is_name(text: str) -> bool:
 def settings_of_tenant(server: Settings, name: str, own: Mapping[str, Any]) -> Settings:
     """The settings of a tenant, which has a folder, and perhaps values, of its own.
 
-    Raises `ValueError` (pydantic's `ValidationError` is one) for what it cannot have.
+    Raises `ValueError` (`SettingsError` is one) for what it cannot have.
     """
     if not own.keys() <= OF_TENANTS:
         names = ", ".join(sorted(own.keys() - OF_TENANTS))
@@ -166,7 +173,9 @@ def settings_of_tenant(server: Settings, name: str, own: Mapping[str, Any]) -> S
         if not server.base_url.endswith(FHIR_PATH):
             raise ValueError("name its base_url: that of the server does not end with /fhir")
         values["base_url"] = f"{server.base_url.removesuffix(FHIR_PATH)}/t/{name}{FHIR_PATH}"
-    return server.of_tenant(name, values | dict(own))
+    given = asdict(server)
+    del given["tenant"]
+    return replace(converted({**given, **values, **own}), tenant=name)
 
 
 def own_settings(pairs: Mapping[str, str], server: Settings) -> dict[str, Any]:

@@ -8,11 +8,13 @@ modalities and digests stand in the clear: they are addresses and codes.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, Protocol
 
 from fhirserver.blobs.keys import ContentKeys
 from fhirserver.store.sealed.blind import DEEPEST, Blind
-from fhirserver.store.sealed.cipher import Cipher
+from fhirserver.store.sealed.cipher import FORM, Cipher
+from fhirserver.store.sealed.salted import Salted
 
 
 class Veil(Protocol):
@@ -64,7 +66,9 @@ class Sealed:
     is_clear = False
 
     def __init__(self, tenant: str, keys: ContentKeys) -> None:
-        self._cipher = Cipher(tenant, {1: keys.derived("archive headers")}, 1)
+        self._tenant = tenant.encode()
+        self._salted = Salted(partial(keys.derived, _USE))
+        self._former = Cipher(tenant, {1: keys.derived(_USE)}, 1)  # of earlier versions
         self._blind = Blind(keys.derived("archive index"))
 
     def token(self, field: str, value: str) -> str:
@@ -79,11 +83,17 @@ class Sealed:
         return self._blind.text(f"{_FIELD}{field}", folded)
 
     def seal(self, content: bytes, place: str) -> bytes:
-        return self._cipher.seal(content, _PLACE + place)
+        return self._salted.seal(content, self._place(place))
 
     def open(self, sealed: bytes, place: str) -> bytes:
-        return self._cipher.open(sealed, _PLACE + place)
+        if sealed[:1] == FORM:
+            return self._former.open(sealed, _PLACE + place)
+        return self._salted.open(sealed, self._place(place))
+
+    def _place(self, place: str) -> bytes:
+        return b"%b|%b%b" % (self._tenant, _PLACE.encode(), place.encode())
 
 
+_USE: Final = "archive headers"
 _FIELD: Final = "dicom|"
 _PLACE: Final = "archive|"

@@ -6,7 +6,7 @@ audit trail from being written by anybody but the server.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from fhirserver.access.guard.reasons import Reasons
 from fhirserver.audit.chain import TYPE
@@ -40,15 +40,18 @@ def refuse_trail() -> MethodNotAllowed:
 class Seen:
     """`versions` were read, the last of a key counts; `changes` were committed.
 
-    `reasons` tells why, where the caller does not see everything.
+    `reasons` tells why, where the caller does not see everything. `note` makes the notes of
+    commits, `noted` are the numbers of those that have one.
     """
 
-    __slots__ = ("changes", "reasons", "versions")
+    __slots__ = ("changes", "note", "noted", "reasons", "versions")
 
     def __init__(self) -> None:
         self.reasons: Reasons | None = None
         self.versions: dict[tuple[str, str, int], Version] = {}
         self.changes: list[Change] = []
+        self.note: Callable[[Sequence[Change]], bytes] | None = None
+        self.noted: list[int] = []
 
     def add(self, version: Version) -> None:
         if version.body is not None:
@@ -92,11 +95,17 @@ class Observed(Wrapped):
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
         unchanged: Unchanged | None = None,
+        note: bytes | None = None,
     ) -> Committed:
         if any(change.type == TYPE for change in changes):
             raise refuse_trail()
-        done = await self._store.commit(changes, before, after, unchanged)
-        self._seen.changes.extend(changes)
+        seen = self._seen
+        if note is None and seen.note is not None and changes:
+            note = seen.note(changes)
+        done = await self._store.commit(changes, before, after, unchanged, note)
+        seen.changes.extend(changes)
+        if note is not None:
+            seen.noted.append(done.number)
         return done
 
     async def expunge(self, what: Expunge) -> int:

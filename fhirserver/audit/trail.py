@@ -14,12 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from fhirserver.audit.chain import genesis, ids_of, link
+from fhirserver.audit.chain import Place, genesis, links
 from fhirserver.audit.checkpoint import Checkpoint, Checkpoints, key_name
 from fhirserver.audit.event import event_content
 from fhirserver.audit.filing import Filing
+from fhirserver.audit.handover import Handover
 from fhirserver.audit.recorder import Event
-from fhirserver.audit.segment import Linked, Segments
+from fhirserver.audit.segment import Segments
 from fhirserver.errors import FhirError, Unavailable
 
 AT_ONCE: Final = 256
@@ -58,9 +59,10 @@ class Trail:
         tenant: str,
         now: Callable[[], int],
         interval: float = _INTERVAL,
+        handover: Handover | None = None,
     ) -> None:
         self._segments = segments
-        self._filing = Filing(segments)
+        self._filing = Filing(segments, handover)
         self._checkpoints = checkpoints
         self._key = key
         self._tenant = tenant
@@ -75,7 +77,7 @@ class Trail:
     async def start(self) -> None:
         """Files what processes that ended have left. Raises `Damaged` for another key."""
         await self._checkpoints.last_lane()
-        await self._segments.settle()
+        await self._filing.tend()
 
     async def record(self, *events: Event) -> None:
         """As `Recorder.record`."""
@@ -123,7 +125,7 @@ class Trail:
         if self._lane is not None:
             with suppress(FhirError):
                 await self.record(Event("stop"))
-                await self._filing.file_all()
+                await self._filing.end()
                 await self._note(is_closed=True)
             self._lane = None
         await self._segments.close()
@@ -173,15 +175,10 @@ class Trail:
             events = [event_content(Event("start"), self._now()), *events]
         for start in range(0, len(events), AT_ONCE):
             some = events[start : start + AT_ONCE]
-            first, number, before, key = lane.number + 1, lane.number, lane.link, self._key
-            linked, id_of = [], ids_of(lane.lane)
-            for content in some:
-                number += 1
-                id = id_of(number)
-                before = link(key, before, id, content)
-                linked.append(Linked(id, before, content))
-            segment = await self._segments.keep(lane.lane, first, linked)
-            lane.number, lane.link = number, before
+            first = Place(lane.lane, lane.number + 1)
+            made = links(self._key, lane.link, first, some)
+            segment = await self._segments.keep(first, made, some)
+            lane.number, lane.link = lane.number + len(some), made[-1]
             self._filing.add(segment, len(some))
         await self._filing.keep_up()
 
@@ -226,7 +223,6 @@ class Trail:
             try:
                 await self.catch_up()
                 await self.checkpoint()
-                if not self._filing.is_under_way:
-                    await self.settle()
+                await self._filing.tend()
             except Exception as error:  # noqa: BLE001 - the next turn tries again; it is logged
                 _LOG.error("the audit trail cannot be kept up: %s", type(error).__name__)

@@ -55,13 +55,15 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
     """Where settings come from, and which of them will not do what they say."""
     import os
 
-    from fhirserver.settings import CONFIG_VARIABLE, PREFIX, Settings, config_file
+    from fhirserver.settings import CONFIG_VARIABLE, DESCRIPTIONS, PREFIX, Settings, config_file
 
     file = config_file()
+    defaults = Settings()
     yield Finding("ok", f"file: {file or 'none'}")
-    for name in sorted(settings.model_fields_set):
-        yield Finding("ok", f"{name} = {_shown(name, settings)}")
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    for name in sorted(DESCRIPTIONS):
+        if getattr(settings, name) != getattr(defaults, name):
+            yield Finding("ok", f"{name} = {_shown(name, settings)}")
+    known = {f"{PREFIX}{name.upper()}" for name in DESCRIPTIONS} | {CONFIG_VARIABLE}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
             yield Finding("note", f"the environment variable {name} is no setting")

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeAlias, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
+
+from fhirserver.cli.telling import NOT_POSSIBLE as NOT_POSSIBLE
+from fhirserver.cli.telling import refuse as refuse
 
 if TYPE_CHECKING:
     from fhirserver.settings import Settings
 
 _T = TypeVar("_T")
 
-NOT_POSSIBLE: Final = 2
-"""Exit code of a command that cannot do what it was asked to."""
-
+Data: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
+]
+"""The option of commands that need no server."""
 
 TenantName: TypeAlias = Annotated[
     str | None, typer.Option("--tenant", help="Name of a tenant [that at /].", metavar="NAME")
@@ -27,25 +32,17 @@ def settings_of(tenant: str | None = None, **options: Any) -> Settings:
 
     With `tenant` they are those of that tenant; what is opened by them is its own.
     """
-    from pydantic import ValidationError
-
-    from fhirserver.settings import Settings
+    from fhirserver.settings import SettingsError
+    from fhirserver.settings.reading import read
 
     given = {name: value for name, value in options.items() if value is not None}
     try:
-        settings = Settings(**given)
+        settings = read(**given)
         return settings if tenant is None else _of_tenant(settings, tenant)
-    except ValidationError as error:
-        refuse("The settings do not fit:", *_lines(error))
+    except SettingsError as error:
+        refuse("The settings do not fit:", *(f"  {text}" for text in error.wrong))
     except (OSError, ValueError) as error:
         refuse(f"The settings cannot be read: {error}")
-
-
-def refuse(*lines: str) -> NoReturn:
-    """Tells why a command cannot run, on standard error, and ends the process."""
-    for line in lines:
-        typer.echo(line, err=True)
-    raise typer.Exit(NOT_POSSIBLE)
 
 
 def carry_out(work: Coroutine[Any, Any, _T]) -> _T:
@@ -67,11 +64,3 @@ def _of_tenant(settings: Settings, name: str) -> Settings:
     from fhirserver.app import tenant_settings
 
     return settings if name == settings.tenant else carry_out(tenant_settings(settings, name))
-
-
-def _lines(error: Any) -> list[str]:
-    return [
-        f"  {'.'.join(map(str, item['loc'])) or 'together'}: "
-        f"{item['msg'].removeprefix('Value error, ')}"
-        for item in error.errors(include_url=False, include_input=False)
-    ]

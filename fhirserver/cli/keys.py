@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from msgspec.structs import replace
 
 from fhirserver.cli.configuration import TenantName, carry_out, refuse, settings_of
 
@@ -127,7 +128,7 @@ async def _rotate(settings: Settings) -> Job:
     from fhirserver.jobs.resealing import RESEAL
     from fhirserver.store.sealed import SealedStore
 
-    async with open_jobs(settings.model_copy(update={"job_share": 1.0})) as running:
+    async with open_jobs(replace(settings, job_share=1.0)) as running:
         assert isinstance(running.store, SealedStore)
         typer.echo(f"Data key {await running.store.keys.rotate()} is in use.")
         job = await running.jobs.ensure(RESEAL, RESEAL, {})

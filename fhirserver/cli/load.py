@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
+from msgspec.structs import replace
 
-from fhirserver.cli.configuration import TenantName, refuse, settings_of
-from fhirserver.cli.package import Data
+from fhirserver.cli.configuration import Data, TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -197,7 +197,7 @@ async def into_store(
     free: dict[str, object] = {"integrity_on_write": False, "max_bundle_entries": 10_000_000}
     if settings.validation_on_load == "off":
         free |= {"validation": "off", "validation_modes": ()}
-    async with open_gate(settings.model_copy(update=free)) as dispatch:
+    async with open_gate(replace(settings, **free)) as dispatch:
         return await Load(GateTarget(dispatch, base), done, watcher, in_flight).run(found)
 
 

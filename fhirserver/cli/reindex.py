@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from msgspec.structs import replace
 
 from fhirserver.access.grant import SERVER
 from fhirserver.cli.configuration import TenantName, refuse, settings_of
@@ -70,7 +71,7 @@ async def _reindex(settings: Settings, types: list[str], parameters: list[str]) 
     sent = [{"name": "type", "valueCode": item} for item in types]
     sent += [{"name": "parameter", "valueUri": item} for item in parameters]
     body = {"resourceType": "Parameters", **({"parameter": sent} if sent else {})}
-    async with open_jobs(settings.model_copy(update={"job_share": 1.0})) as running:
+    async with open_jobs(replace(settings, job_share=1.0)) as running:
         answer = await running.dispatch(
             Request("$reindex", await running.base(), resource=body, grant=SERVER)
         )

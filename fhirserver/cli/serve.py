@@ -1,15 +1,17 @@
-"""`fhirserver serve`: the server."""
+"""The process that serves: what `fhirserver serve` becomes, without the commands and their parser.
+
+`python -m fhirserver.cli.serve` serves by the settings of the environment.
+"""
 
 from __future__ import annotations
 
 import os
 import resource
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
-import typer
-
-from fhirserver.cli.configuration import refuse, settings_of
+from fhirserver.cli.beside import beside
+from fhirserver.cli.telling import refuse, tell
 
 if TYPE_CHECKING:
     from fhirserver.settings import Settings
@@ -19,34 +21,19 @@ _GRACE: Final = 30  # seconds for requests under way when the server is told to 
 _FAILED: Final = 3  # exit code of a server that could not start
 
 
-def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on [8080].")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that serve [1].")] = None,
-    auth: Annotated[
-        str | None,
-        typer.Option(
-            metavar="smart|none",
-            help="Authorization [smart]. `none` only on a loopback address.",
-        ),
-    ] = None,
-) -> None:
-    """Run the server."""
-    settings = settings_of(host=host, port=port, data=data, workers=workers, auth=auth)
-    run(settings)
-
-
 def run(settings: Settings) -> None:
+    """Prepares and serves."""
+    prepare(settings)
+    keep_serving(settings)
+
+
+def keep_serving(settings: Settings) -> None:
     """Serves until the process is told to stop; lets requests under way end first."""
     import uvicorn
 
     from fhirserver.cli.dicom import dicom_port
     from fhirserver.cli.tls import Config
 
-    _prepare(settings)
     # Nothing that is in memory (keys, records) goes into a core dump; workers inherit it.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.environ |= settings.environment()  # for the workers, which are processes of their own
@@ -72,7 +59,7 @@ def run(settings: Settings) -> None:
     socket = config.bind_socket()
     port = socket.getsockname()[1]
     tell_addresses(settings.host, port, settings.scheme, is_open=settings.auth == "none")
-    with dicom_port(settings):
+    with filing(settings), dicom_port(settings):
         if settings.workers > 1:
             from uvicorn.supervisors import Multiprocess
 
@@ -81,10 +68,20 @@ def run(settings: Settings) -> None:
         server = uvicorn.Server(config)
         server.run(sockets=[socket])
         if not server.started:
-            raise typer.Exit(_FAILED)
+            raise SystemExit(_FAILED)
 
 
-def _prepare(settings: Settings) -> None:
+def filing(settings: Settings) -> AbstractContextManager[None]:
+    """Has a process that files audit events, where there are any in journals.
+
+    Without it, whatever the reason, the server files them itself.
+    """
+    if not settings.audits or settings.is_mongodb:
+        return nullcontext()
+    return beside(("fhirserver.app.filing_process", str(settings.data)))
+
+
+def prepare(settings: Settings) -> None:
     """What is to be so, or to be told, before the first request."""
     from fhirserver.cli.tls import check_files, warning
 
@@ -93,7 +90,7 @@ def _prepare(settings: Settings) -> None:
     except OSError as error:
         refuse(f"The certificate of TLS, or its key, cannot be used: {error}")
     if told := warning(settings):
-        typer.echo(told, err=True)
+        tell(told, is_error=True)
     if settings.auth != "none":
         from fhirserver.cli.user import tell_first
 
@@ -103,11 +100,11 @@ def _prepare(settings: Settings) -> None:
 def tell_addresses(host: str, port: int, scheme: str, *, is_open: bool) -> None:
     """Prints where the server is found."""
     name = f"[{host}]" if ":" in host else host
-    typer.echo(f"FHIR base    {scheme}://{name}:{port}/fhir")
-    typer.echo(f"DICOMweb     {scheme}://{name}:{port}/dicom-web")
-    typer.echo(f"Start page   {scheme}://{name}:{port}/")
+    tell(f"FHIR base    {scheme}://{name}:{port}/fhir")
+    tell(f"DICOMweb     {scheme}://{name}:{port}/dicom-web")
+    tell(f"Start page   {scheme}://{name}:{port}/")
     if is_open:
-        typer.echo("Open server: everybody on this machine may read and change everything.")
+        tell("Open server: everybody on this machine may read and change everything.")
 
 
 _LINE: Final = "%(asctime)s %(levelname)s %(name)s %(request)s %(message)s"
@@ -135,3 +132,9 @@ def _log_config(level: str) -> dict[str, Any]:
             "uvicorn.error": {"level": chatty},
         },
     }
+
+
+if __name__ == "__main__":
+    from fhirserver.settings.reading import read
+
+    keep_serving(read())

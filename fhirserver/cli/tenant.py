@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
-from fhirserver.cli.configuration import refuse, settings_of
+from fhirserver.cli.configuration import Data, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.app.tenants import Tenant, TenantTable
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-Data: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
-]
 Name: TypeAlias = Annotated[str, typer.Argument(help="Name of the tenant, as in /t/NAME/fhir.")]
 Values: TypeAlias = Annotated[
     list[str] | None,
@@ -197,16 +194,15 @@ def _told(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     """What the work gives; refusals are told and end the process."""
     import asyncio
 
-    from pydantic import ValidationError
-
     from fhirserver.app import NotRunnable
     from fhirserver.errors import FhirError
+    from fhirserver.settings import SettingsError
 
     try:
         return asyncio.run(work())
     except FhirError as error:
         refuse(error.text)
-    except ValidationError as error:
-        refuse("The settings do not fit:", *(f"  {one['msg']}" for one in error.errors()))
+    except SettingsError as error:
+        refuse("The settings do not fit:", *(f"  {text}" for text in error.wrong))
     except (NotRunnable, OSError, ValueError) as error:
         refuse(str(error))

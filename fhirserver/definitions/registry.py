@@ -17,7 +17,7 @@ from fhirserver.definitions.compartment import Compartment, compartment
 from fhirserver.definitions.element import Child, Constraint, Element
 from fhirserver.definitions.operation import Operation, operation
 from fhirserver.definitions.search_parameter import SearchParameter, search_parameter
-from fhirserver.definitions.shelf import Header, Shelf
+from fhirserver.definitions.shelf import Header, Line, Shelf
 from fhirserver.definitions.structure import Structure, structure
 from fhirserver.definitions.value_set import ValueSet, value_set
 from fhirserver.model.json import Resource, encode
@@ -29,7 +29,7 @@ _NO_CHILDREN: Mapping[str, Child] = MappingProxyType({})
 class Definitions:
     """The registry. `source(resource_type)` gives the JSON lines of the definitions."""
 
-    def __init__(self, source: Callable[[str], Iterable[bytes]]) -> None:
+    def __init__(self, source: Callable[[str], Iterable[Line]]) -> None:
         self._source = source
         self._shelves: dict[str, Shelf] = {}
         self._structures: dict[str, Structure] = {}

@@ -6,11 +6,15 @@ A registry of the whole standard is then a few megabytes of text, scanned in mil
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
 
 import msgspec
 
 from fhirserver.definitions.structure import base_name, type_name
 from fhirserver.model.json import Resource, decode
+
+Line: TypeAlias = bytes | memoryview
+"""A definition as JSON."""
 
 
 class Header(msgspec.Struct, frozen=True, rename="camel", gc=False):
@@ -46,9 +50,9 @@ class Shelf(Mapping[str, Resource]):
 
     __slots__ = ("_lines", "headers")
 
-    def __init__(self, lines: Iterable[bytes]) -> None:
+    def __init__(self, lines: Iterable[Line]) -> None:
         self.headers: dict[str, Header] = {}
-        self._lines: dict[str, bytes] = {}
+        self._lines: dict[str, Line] = {}
         for line in lines:
             header = _HEADER.decode(line)
             self.headers[header.url] = header
@@ -62,7 +66,7 @@ class Shelf(Mapping[str, Resource]):
         return made
 
     def __getitem__(self, url: str) -> Resource:
-        found: Resource = decode(self._lines[url])
+        found: Resource = decode(bytes(self._lines[url]))
         return found
 
     def __iter__(self) -> Iterator[str]:

@@ -18,9 +18,10 @@ from fhirserver.access.policy import BINARY
 from fhirserver.audit.agents import Caller
 from fhirserver.audit.chain import TYPE
 from fhirserver.audit.decision import decision_content, disclosure_content
-from fhirserver.audit.event import Access, access_content
+from fhirserver.audit.event import Access, access_content, read_content
 from fhirserver.audit.imaging import IMAGING, StudyAccess
 from fhirserver.audit.kinds import Action
+from fhirserver.audit.notes import Notes, made_by
 from fhirserver.audit.observed import Seen
 from fhirserver.audit.patients import PATIENT, Patients
 from fhirserver.audit.recorder import MAJOR, MINOR, SERIOUS, Outcome
@@ -60,6 +61,7 @@ _ONE: Final = frozenset({"read", "vread"})
 _WRITES: Final = frozenset({"C", "U", "D"})
 _OF_PATIENT: Final = frozenset({"patient", "subject", "patient:Patient", "subject:Patient"})
 _FAILED: Final = 500
+_NONE: Final = (None,)  # an event of no patient
 _LATE: Final = "answered 503: it was made, and recorded later"
 _MADE: Final = (
     "The change was made, but is not in the audit trail yet. It will be there as soon as the trail "
@@ -87,6 +89,9 @@ class Tallied:
     async def settled(self) -> None:
         return None
 
+    def noting(self, request: Request) -> None:
+        return None
+
     async def read(self, request: Request, answer: Answer, seen: Seen) -> None:
         return None
 
@@ -98,9 +103,19 @@ class Tallied:
 
 
 class Accesses:
-    """Writes to the trail what passes the gate. `patients` tells whose record a version is of."""
+    """Writes to the trail what passes the gate. `patients` tells whose record a version is of.
 
-    def __init__(self, trail: Trail, patients: Patients, now: Callable[[], int]) -> None:
+    With `notes`, a commit whose process ends before it is recorded is recorded by another.
+    """
+
+    def __init__(
+        self,
+        trail: Trail,
+        patients: Patients,
+        now: Callable[[], int],
+        notes: Notes | None = None,
+    ) -> None:
+        self._notes = notes
         self._trail = trail
         self._patients = patients
         self._now = now
@@ -112,16 +127,18 @@ class Accesses:
         patients = self._patients.known(type, id, version, request.base, lambda: answer.body)
         if type == BINARY and seen.reasons is not None:
             patients = await self._of_context(request, seen.reasons, type, id, version)
-        origin = request.origin
+        origin, data, reasons = request.origin, (type, id, version), seen.reasons
         caller = Caller(request.grant.principal, origin.address, origin.server)
-        access = Access(request.interaction, "R", caller, origin.request_id)
-        access.data = (type, id, version)
+        is_usual = (reasons is None or not reasons.matter) and origin.request_id
+        if is_usual and self._disclosures.knows(caller, patients):
+            now, name, of = self._now(), request.interaction, origin.request_id
+            await self._trail.append(
+                [read_content(name, caller, of, data, item, now) for item in patients or _NONE]
+            )
+            return
+        access = Access(request.interaction, "R", caller, origin.request_id, data=data)
         found = _for_each(access, patients)
-        reasons = seen.reasons
-        if (reasons is None or not reasons.matter) and self._disclosures.knows(found):
-            now = self._now()
-            await self._trail.append([access_content(item, now) for item in found])
-        elif reasons is not None and reasons.opened:
+        if reasons is not None and reasons.opened:
             shown = await reasons.stored(type, id, version)
             await self._append(found, request, seen, () if shown is None else (shown,))
         else:
@@ -139,6 +156,11 @@ class Accesses:
     async def ready(self) -> None:
         """Before a write. Raises `Unavailable` while an earlier one cannot be recorded."""
         await self._trail.catch_up()
+
+    def noting(self, request: Request) -> Callable[[Sequence[Change]], bytes] | None:
+        """What makes the notes of the commits of a request."""
+        notes = self._notes
+        return None if notes is None else lambda changes: notes.of(_access(request), changes)
 
     async def settled(self) -> None:
         """After it, a search of the trail finds all that was recorded before."""
@@ -198,14 +220,7 @@ class Accesses:
     def _written(self, request: Request, change: Change, seen: Seen) -> list[Access]:
         """One for each patient whose record the change was in, before or after it."""
         access = _access(request)
-        access.data = (change.type, change.id, change.version)
-        if change.body is None:
-            access.subtype, access.action = "delete", "D"
-        elif change.version == 1 or change.method == "POST":
-            access.subtype, access.action = "create", "C"
-        else:
-            access.subtype = "patch" if change.method == "PATCH" else "update"
-            access.action = "U"
+        made_by(change).tell(access)
         patients = self._patients.of_entries(change.type, change.id, change.entries)
         before = seen.versions.get((change.type, change.id, change.version - 1))
         if before is not None:
@@ -264,6 +279,8 @@ class Accesses:
                 self._owe(found, now)
             raise
         self._disclosures.keep(disclosures)
+        if self._notes is not None and seen.noted:
+            self._notes.forget(seen.noted)
 
     def _owe(self, found: list[Access], now: int) -> None:
         """Raises `Unavailable` that says of a change which is not on record that it was made."""

@@ -147,6 +147,7 @@ class Gate:
                 await accesses.settled()
             if request.interaction not in _ONLY_READS:
                 await accesses.ready()
+                seen.note = accesses.noting(request)
             answer = await self._answer(request, seen)
         except FhirError as error:
             await accesses.refused(request, error, seen)

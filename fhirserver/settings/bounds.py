@@ -2,100 +2,129 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
 
-from limits import parse
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings
+from msgspec import Meta, Struct
 
 
-class Bounds(BaseSettings):
+class Bounds(Struct, frozen=True, kw_only=True):
     """The settings of limits."""
 
-    body_limit: int = Field(
-        default=16 * 1024 * 1024,
-        ge=1024,
-        description="Largest request body in bytes, also unpacked.",
+    body_limit: Annotated[
+        int, Meta(ge=1024, description="Largest request body in bytes, also unpacked.")
+    ] = 16 * 1024 * 1024
+    body_seconds: Annotated[float, Meta(gt=0, description="Time in which a body must arrive.")] = (
+        60.0
     )
-    body_seconds: float = Field(default=60.0, gt=0, description="Time in which a body must arrive.")
-    uri_limit: int = Field(
-        default=16 * 1024, ge=256, le=65_000, description="Longest path and query in bytes."
+    uri_limit: Annotated[
+        int, Meta(ge=256, le=65_000, description="Longest path and query in bytes.")
+    ] = 16 * 1024
+    gzip_over: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Answers of that many bytes are compressed for clients that take gzip.",
+        ),
+    ] = 1400
+    limits: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="Whether requests are limited in number; `auto`: unless `auth` is `none`."
+        ),
+    ] = "auto"
+    limit_anonymous: Annotated[
+        str,
+        Meta(
+            description="Requests of an address without an access token, and those to sign in or "
+            "for a token."
+        ),
+    ] = "100/15 minutes"
+    limit_client: Annotated[
+        str,
+        Meta(
+            description="Requests of one user with whatever access tokens, or of a client that "
+            "acts for itself; a Bundle counts for 10, an operation for 5. Also those of an "
+            "address for what is public."
+        ),
+    ] = "6000/minute"
+    limit_app: Annotated[
+        str, Meta(description="Requests with access tokens of one app, all of its users together.")
+    ] = "60000/minute"
+    redis: Annotated[
+        str | None,
+        Meta(
+            description="Where workers count requests and failed sign-ins together, such as "
+            "`redis://HOST:6379/0`; needs `fhirserver[redis]`. Unset: each counts by itself."
+        ),
+    ] = None
+    provider_networks: Annotated[
+        Path | None,
+        Meta(
+            description="File in the MaxMind DB format with AS numbers of addresses: failed "
+            "sign-ins are counted by provider as well; needs `fhirserver[networks]`. Unset: by "
+            "address and the network around it."
+        ),
+    ] = None
+    page_size: Annotated[
+        int, Meta(ge=1, description="Entries of a page when `_count` is not given.")
+    ] = 50
+    max_page_size: Annotated[
+        int, Meta(ge=1, description="Most entries of a page, whatever `_count`.")
+    ] = 1000
+    search_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Time that one search may take; a longer one is refused as too costly.",
+        ),
+    ] = 10.0
+    job_share: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Part of a worker's time that a background job may take from requests.",
+        ),
+    ] = 0.5
+    max_includes: Annotated[int, Meta(ge=0, description="Most included resources of a page.")] = (
+        1000
     )
-    gzip_over: int = Field(
-        default=1400,
-        ge=0,
-        description="Answers of that many bytes are compressed for clients that take gzip.",
-    )
-    limits: Literal["auto", "on", "off"] = Field(
-        default="auto",
-        description="Whether requests are limited in number; `auto`: unless `auth` is `none`.",
-    )
-    limit_anonymous: str = Field(
-        default="100/15 minutes",
-        description="Requests of an address without an access token, and those to sign in or "
-        "for a token.",
-    )
-    limit_client: str = Field(
-        default="6000/minute",
-        description="Requests of one user with whatever access tokens, or of a client that acts "
-        "for itself; a Bundle counts for 10, an operation for 5. Also those of an address for what "
-        "is public.",
-    )
-    limit_app: str = Field(
-        default="60000/minute",
-        description="Requests with access tokens of one app, all of its users together.",
-    )
-    redis: str | None = Field(
-        default=None,
-        description="Where workers count requests and failed sign-ins together, such as "
-        "`redis://HOST:6379/0`; needs `fhirserver[redis]`. Unset: each counts by itself.",
-    )
-    page_size: int = Field(
-        default=50, ge=1, description="Entries of a page when `_count` is not given."
-    )
-    max_page_size: int = Field(
-        default=1000, ge=1, description="Most entries of a page, whatever `_count`."
-    )
-    search_seconds: float = Field(
-        default=10.0,
-        gt=0,
-        description="Time that one search may take; a longer one is refused as too costly.",
-    )
-    job_share: float = Field(
-        default=0.5,
-        gt=0,
-        le=1,
-        description="Part of a worker's time that a background job may take from requests.",
-    )
-    max_includes: int = Field(default=1000, ge=0, description="Most included resources of a page.")
-    max_bundle_entries: int = Field(
-        default=10_000, ge=1, description="Most entries of a batch or transaction."
-    )
-    max_conditional_deletes: int = Field(
-        default=1000, ge=1, description="Most resources that one conditional delete removes."
-    )
-    max_cascaded_deletes: int = Field(
-        default=1000,
-        ge=0,
-        description="Most resources that a deletion with `_cascade=delete` takes along; 0: none.",
-    )
+    max_bundle_entries: Annotated[
+        int, Meta(ge=1, description="Most entries of a batch or transaction.")
+    ] = 10_000
+    max_conditional_deletes: Annotated[
+        int, Meta(ge=1, description="Most resources that one conditional delete removes.")
+    ] = 1000
+    max_cascaded_deletes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Most resources that a deletion with `_cascade=delete` takes along; 0: "
+            "none.",
+        ),
+    ] = 1000
 
-    max_expansion: int = Field(
-        default=10_000,
-        ge=1,
-        description="Most concepts of an expansion that is not asked for in pages; more are "
-        "refused as too costly.",
-    )
+    max_expansion: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Most concepts of an expansion that is not asked for in pages; more are "
+            "refused as too costly.",
+        ),
+    ] = 10_000
 
-    @field_validator("limit_anonymous", "limit_client", "limit_app")
-    @classmethod
-    def _rate(cls, value: str) -> str:
-        parse(value)  # raises ValueError
-        return value
+    def wrong(self) -> Iterator[str]:
+        """What cannot be, in words that begin with the name of the setting."""
+        from limits import parse
 
-    @field_validator("redis")
-    @classmethod
-    def _redis(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("redis://", "rediss://")):
-            raise ValueError("write it as redis://HOST:PORT/NUMBER, or rediss:// with TLS")
-        return value
+        for name in ("limit_anonymous", "limit_client", "limit_app"):
+            try:
+                parse(getattr(self, name))
+            except ValueError as error:
+                yield f"{name}: {error}"
+        if self.redis is not None and not self.redis.startswith(("redis://", "rediss://")):
+            yield "redis: write it as redis://HOST:PORT/NUMBER, or rediss:// with TLS"
+        if self.page_size > self.max_page_size:
+            yield "page_size is larger than max_page_size"

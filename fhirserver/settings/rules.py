@@ -2,83 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings
+from msgspec import Meta
 
-from fhirserver.settings.words import Words, split
+from fhirserver.settings.bounds import Bounds
+
+_MODES: Final = ("reject", "warn", "off")
 
 
-class Rules(BaseSettings):
+class Rules(Bounds, frozen=True, kw_only=True):
     """The settings of house rules."""
 
-    full_text: Literal["all", "narrative", "none"] = Field(
-        default="all",
-        description="Words that are kept of new versions: for `_content` and `_text`, for `_text` "
-        "only, or none.",
-    )
-    update_create: bool = Field(
-        default=True, description="Whether PUT to an id that does not exist creates the resource."
-    )
-    conditional_delete: Literal["single", "multiple"] = Field(
-        default="single", description="Whether a conditional delete may remove several resources."
-    )
-    integrity_on_write: bool = Field(
-        default=False, description="Whether a write must not refer to resources that do not exist."
-    )
-    integrity_on_delete: bool = Field(
-        default=True, description="Whether a resource that others refer to cannot be deleted."
-    )
-    expunge: bool = Field(
-        default=False,
-        description="Whether `$expunge` takes versions out of the store for good. Nobody is asked "
-        "who they are in this version, so leave it off where others reach the server.",
-    )
-    validation: Literal["reject", "warn", "off"] = Field(
-        default="reject",
-        description="What becomes of a resource that breaks the rules of FHIR or of its profiles: "
-        "`reject` refuses it, `warn` stores it, `off` does not look. What is told beside comes to "
-        "those who prefer an OperationOutcome.",
-    )
-    validation_modes: Words = Field(
-        default=(),
-        description="Other modes for types or profiles, such as `Observation=warn` or "
-        "`http://example.org/StructureDefinition/p=off`.",
-    )
-    required_profiles: Words = Field(
-        default=(),
-        description="Profiles that every resource of a type has to keep to, such as "
-        "`Patient=http://example.org/StructureDefinition/our-patient`.",
-    )
-    validation_on_load: Literal["reject", "off"] = Field(
-        default="reject",
-        description="Whether `fhirserver load` into the store refuses what breaks the rules; "
-        "`off` is for data that was validated before.",
-    )
+    full_text: Annotated[
+        Literal["all", "narrative", "none"],
+        Meta(
+            description="Words that are kept of new versions: for `_content` and `_text`, for "
+            "`_text` only, or none."
+        ),
+    ] = "all"
+    update_create: Annotated[
+        bool, Meta(description="Whether PUT to an id that does not exist creates the resource.")
+    ] = True
+    conditional_delete: Annotated[
+        Literal["single", "multiple"],
+        Meta(description="Whether a conditional delete may remove several resources."),
+    ] = "single"
+    integrity_on_write: Annotated[
+        bool, Meta(description="Whether a write must not refer to resources that do not exist.")
+    ] = False
+    integrity_on_delete: Annotated[
+        bool, Meta(description="Whether a resource that others refer to cannot be deleted.")
+    ] = True
+    expunge: Annotated[
+        bool,
+        Meta(
+            description="Whether `$expunge` takes versions out of the store for good. Nobody is "
+            "asked who they are in this version, so leave it off where others reach the server."
+        ),
+    ] = False
+    validation: Annotated[
+        Literal["reject", "warn", "off"],
+        Meta(
+            description="What becomes of a resource that breaks the rules of FHIR or of its "
+            "profiles: `reject` refuses it, `warn` stores it, `off` does not look. What is told "
+            "beside comes to those who prefer an OperationOutcome."
+        ),
+    ] = "reject"
+    validation_modes: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Other modes for types or profiles, such as `Observation=warn` or "
+            "`http://example.org/StructureDefinition/p=off`."
+        ),
+    ] = ()
+    required_profiles: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Profiles that every resource of a type has to keep to, such as "
+            "`Patient=http://example.org/StructureDefinition/our-patient`."
+        ),
+    ] = ()
+    validation_on_load: Annotated[
+        Literal["reject", "off"],
+        Meta(
+            description="Whether `fhirserver load` into the store refuses what breaks the rules; "
+            "`off` is for data that was validated before."
+        ),
+    ] = "reject"
 
-    privacy_officer: str = Field(
-        default="",
-        pattern=r"^((Group|Practitioner|PractitionerRole|Organization|CareTeam|HealthcareService)"
-        r"/[A-Za-z0-9.-]{1,64})?$",
-        description="Who is alerted by a Communication when a record is opened in an emergency, "
-        "such as `Group/privacy`. Unset: only the log tells, and the Task of the review.",
-    )
+    privacy_officer: Annotated[
+        str,
+        Meta(
+            pattern=r"^((Group|Practitioner|PractitionerRole|Organization|CareTeam|HealthcareService)"
+            r"/[A-Za-z0-9.-]{1,64})?$",
+            description="Who is alerted by a Communication when a record is opened in an "
+            "emergency, such as `Group/privacy`. Unset: only the log tells, and the Task of the "
+            "review.",
+        ),
+    ] = ""
 
-    @field_validator("validation_modes", "required_profiles", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return split(value)
-
-    @field_validator("validation_modes", "required_profiles")
-    @classmethod
-    def _pairs(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for pair in value:
-            name, _, rest = pair.rpartition("=")
-            if info.field_name == "required_profiles":
-                name, _, rest = pair.partition("=")
-            if not name or not rest:
-                raise ValueError(f"'{pair}' is not of the form NAME=VALUE")
-            if info.field_name == "validation_modes" and rest not in ("reject", "warn", "off"):
-                raise ValueError(f"'{rest}' is none of reject, warn, off")
-        return value
+    def wrong(self) -> Iterator[str]:
+        yield from super().wrong()
+        for pair in self.required_profiles:
+            type, _, profile = pair.partition("=")
+            if not type or not profile:
+                yield f"required_profiles: '{pair}' is not of the form TYPE=PROFILE"
+        for pair in self.validation_modes:
+            name, _, mode = pair.rpartition("=")
+            if not name or mode not in _MODES:
+                yield f"validation_modes: '{pair}' is not NAME={' or NAME='.join(_MODES)}"

@@ -81,8 +81,9 @@ class Parted:
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
         unchanged: Unchanged | None = None,
+        note: bytes | None = None,
     ) -> Committed:
-        return await self.writing.commit(changes, before, after, unchanged)
+        return await self.writing.commit(changes, before, after, unchanged, note)
 
     async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
         return await self.keeping.reindex(entered, unchanged)

@@ -110,6 +110,13 @@ class Committed(NamedTuple):
     instant: int
 
 
+class Noted(NamedTuple):
+    """The note of a commit, by the commit's number."""
+
+    number: int
+    note: bytes
+
+
 class SearchPage(NamedTuple):
     """Current versions in order; `next` is None on the last page; `total` when asked for."""
 
@@ -250,12 +257,13 @@ class Writes(Protocol):
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
         unchanged: Unchanged | None = None,
+        note: bytes | None = None,
     ) -> Committed:
         """All changes, or none; durable when it returns.
 
         `before` and `unchanged` must hold on the state before the changes, `after` on the state
         with them. Raises `Stale` when a precondition or expectation does not hold, `Outdated`
-        when it is `unchanged`.
+        when it is `unchanged`. A `note` is kept until it is forgotten (`ServerStore.noted`).
         """
 
 
@@ -309,6 +317,12 @@ class ServerStore(Store, Protocol):
 
     @property
     def concepts(self) -> ConceptStore: ...
+
+    async def noted(self) -> Sequence[Noted]:
+        """The notes of commits that are not forgotten, oldest first."""
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Notes of commits need not be kept: they go with a later commit, or when it is closed."""
 
     async def rewrite(self, bodies: Sequence[Rewritten]) -> int:
         """Keeps versions in other bytes that mean the same; how many there were to be kept so.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import stores
+from msgspec.structs import replace
 
 from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate, removal, tenant_settings, tenant_table, whole_store
@@ -126,7 +127,7 @@ async def test_nothing_is_left_of_a_removed_tenant(server: Settings, at_once: No
 async def test_blobs_elsewhere_go_with_their_tenant(
     server: Settings, at_once: None, tmp_path: Path
 ) -> None:
-    elsewhere = server.model_copy(update={"blobs": f"file://{tmp_path}/elsewhere"})
+    elsewhere = replace(server, blobs=f"file://{tmp_path}/elsewhere")
     for name in ("one", "two"):
         settings = await tenant_settings(elsewhere, name)
         async with whole_store(settings) as store:

@@ -21,6 +21,7 @@ from fhirserver.cli import client, user
 from fhirserver.cli.signing_keys import rotate_signing_key
 from fhirserver.identity.session import MINUTE, decode, encode
 from fhirserver.settings import Settings
+from fhirserver.settings.reading import read
 
 pytestmark = pytest.mark.check("AUD-5")
 
@@ -64,7 +65,7 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done(user.link, "anna", "https://id.test", "subject")
     done(user.remove, "anna", "--yes")
     done(rotate_signing_key)
-    found = asyncio.run(recorded(Settings()))
+    found = asyncio.run(recorded(read()))
     expected = {
         "client-registered": 1,
         "client-changed": 3,
@@ -103,7 +104,7 @@ async def test_pages_and_apps(tmp_path: Path) -> None:
             assert [(await redeemed(browser, code)).status_code for _ in "12"] == [200, 400]
             metadata = {"client_name": "x", "redirect_uris": [APP]}
             assert (await browser.http.post("/auth/register", json=metadata)).status_code == 201
-    found = await recorded(Settings(data=tmp_path))
+    found = await recorded(read(data=tmp_path))
     expected = {
         "grant-denied": 1,
         "grant-given": 3,
@@ -127,9 +128,7 @@ async def test_who_asks_for_too_much_is_recorded_once(tmp_path: Path) -> None:
             headers = {"Authorization": f"Bearer {token}"}
             asks = [await app.http.get("/fhir/Patient/a", headers=headers) for _ in range(60)]
         assert [answer.status_code for answer in asks].count(429) >= 30
-    (event,) = [
-        one for one in await events(Settings(data=tmp_path)) if is_of(one, "limit-exceeded")
-    ]
+    (event,) = [one for one in await events(read(data=tmp_path)) if is_of(one, "limit-exceeded")]
     assert event["outcome"] == "4"
     assert any("altId" in agent for agent in event["agent"])
     assert event["entity"][-1]["detail"] == [{"type": "limit", "valueString": "client"}]
@@ -153,4 +152,4 @@ async def test_a_server_locks_sessions_that_nobody_comes_back_to(
         await records.put("identity.session", record.key, encode(old), expires=old.until)
         while not decode((await records.get("identity.session", record.key)).body).locked:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    assert (await recorded(Settings(data=tmp_path)))["session-locked"] == 1
+    assert (await recorded(read(data=tmp_path)))["session-locked"] == 1

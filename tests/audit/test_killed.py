@@ -7,17 +7,23 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from audit.conftest import opened, patient
+from audit.conftest import World, about, opened, patient
+from audit.killed import ASKED, answered
 
 from fhirserver.app.errors import NotRunnable
 from fhirserver.app.running import Running
 from fhirserver.app.stores import open_store
+from fhirserver.audit.accounting import seen
+from fhirserver.audit.chain import TYPE
 from fhirserver.audit.checkpoint import Damaged
 from fhirserver.audit.recorder import Event
+from fhirserver.audit.recovery import LATE
 from fhirserver.settings import Settings
+from fhirserver.store.port import LogQuery, Version
 
 _READER = textwrap.dedent(
     """
@@ -116,3 +122,47 @@ async def test_without_a_trail_nothing_is_recorded(tmp_path: Path) -> None:
     assert await running.store.counts() == {}
     assert not (tmp_path / "audit.key").exists()
     await running.close()
+
+
+@pytest.mark.slow
+@pytest.mark.check("OPS-10")
+@pytest.mark.check("AUD-6")
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_each_version_of_a_killed_process_is_recorded_once(
+    tmp_path: Path, after: bool
+) -> None:
+    lacking = 0
+    for write in range(1, 200):
+        told, is_killed = answered(tmp_path / str(write), write, after)
+        async with opened(tmp_path / str(write)) as world:
+            recovery = world.running._recovery
+            assert recovery is not None
+            await recovery.stop()
+            recovery._patience = 0
+            await recovery.look()
+            events = [item for item in await world.events() if item["action"] in "CUD"]
+            told_of = Counter((about(item)[0], about(item)[-1]) for item in events)
+            assert max(told_of.values(), default=1) == 1, "an event stands there twice"
+            versions = await _versions(world)
+            assert {place for place, _ in told_of} == set(map(_place, versions))
+            late = {seen(item).request for item in events if item.get("outcomeDesc") == LATE}
+            assert not late & set(told), "what was answered was on record"
+            lacking += len(late)
+            assert (await world.verified()).problems == []
+            await recovery.look()
+            await world.put(patient("p9"))  # with which notes go
+            assert len(await world.running.store.noted()) == 1
+        if not is_killed:
+            assert len(told) == len(ASKED)
+            break
+    assert lacking > 3, "no process was killed between a commit and its event"
+
+
+def _place(version: Version) -> str:
+    """What the event of a version names: of a deletion, the resource."""
+    place = f"{version.type}/{version.id}"
+    return place if version.body is None else f"{place}/_history/{version.version}"
+
+
+async def _versions(world: World) -> list[Version]:
+    return [item async for item in world.running.store.log(LogQuery()) if item.type != TYPE]

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from archive.making import instance
 from audit.conftest import opened
+from msgspec import structs
 
 from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate, tenant_settings, tenant_table, whole_store
@@ -108,7 +109,7 @@ async def held(settings: Settings) -> list[Version]:
 async def test_what_is_restored_is_what_was(server: Settings, taken: Path, tmp_path: Path) -> None:
     keys = keys_of(server)
     assert set(keys) == {"sealing.key", "tenants/one/sealing.key", "tenants/off/sealing.key"}
-    there = server.model_copy(update={"data": tmp_path / "there"})
+    there = structs.replace(server, data=tmp_path / "there")
     manifest = restore_into(there, taken, keys, silent)
     assert [part.tenant for part in manifest.parts] == ["default", "off", "one"]
     assert await held(there) == await held(server)
@@ -141,7 +142,7 @@ async def test_instances_are_restored_with_their_bytes(
 ) -> None:
     assert not [path for path in below(taken) if path.suffix == ".part"]
     elsewhere = tmp_path / "elsewhere"
-    there = server.model_copy(update={"data": tmp_path / "there", "blobs": f"file://{elsewhere}"})
+    there = structs.replace(server, data=tmp_path / "there", blobs=f"file://{elsewhere}")
     restore_into(there, taken, keys_of(server), silent)
     async with whole_store(there) as store:
         imaging = await open_imaging(there, store)
@@ -150,7 +151,7 @@ async def test_instances_are_restored_with_their_bytes(
         assert await imaging.blobs.get(held.blob) == b"pixels"
         await imaging.close()
     with pytest.raises(NotRestorable, match="elsewhere is not empty"):
-        restore_into(there.model_copy(update={"data": tmp_path / "again"}), taken, {}, silent)
+        restore_into(structs.replace(there, data=tmp_path / "again"), taken, {}, silent)
 
 
 @pytest.mark.check("OPS-7")
@@ -210,7 +211,7 @@ async def test_a_damaged_backup_is_found(
     server: Settings, taken: Path, tmp_path: Path, harm: Callable[[Path], None], file: str
 ) -> None:
     harm(taken / file)
-    there = server.model_copy(update={"data": tmp_path / "there"})
+    there = structs.replace(server, data=tmp_path / "there")
     with pytest.raises(NotRestorable):
         restore_into(there, taken, {}, silent)
     assert not there.data.exists() or not list(there.data.iterdir())
@@ -258,9 +259,7 @@ def redone(folder: Path, manifest: Manifest, changed: Path) -> None:
 async def test_a_restore_goes_nowhere_else(server: Settings, taken: Path, tmp_path: Path) -> None:
     with pytest.raises(NotRestorable, match="not empty"):
         restore_into(server, taken, {}, silent)
-    other = server.model_copy(
-        update={"store": f"sqlite:///{server.database}", "data": tmp_path / "n"}
-    )
+    other = structs.replace(server, store=f"sqlite:///{server.database}", data=tmp_path / "n")
     with pytest.raises(NotRestorable, match="not empty"):
         restore_into(other, taken, {}, silent)
     for name in ("../outside", "/outside", "stores/other/fhir.db", "stores/one/../../x", "x"):
@@ -268,7 +267,7 @@ async def test_a_restore_goes_nowhere_else(server: Settings, taken: Path, tmp_pa
         files = (msgspec.structs.replace(manifest.files[0], name=name), *manifest.files[1:])
         (taken / "manifest.json").unlink()
         write_manifest(taken, msgspec.structs.replace(manifest, files=files))
-        there = server.model_copy(update={"data": tmp_path / "there"})
+        there = structs.replace(server, data=tmp_path / "there")
         with pytest.raises(NotRestorable):
             restore_into(there, taken, {}, silent)
         (taken / "manifest.json").unlink()
@@ -353,7 +352,7 @@ async def test_a_sealed_store_comes_back_with_its_keys_only(tmp_path: Path) -> N
     assert await held(there) == await held(here)
     assert mode(elsewhere) & 0o077 == 0
     elsewhere.write_bytes(b64encode(b"x" * 32))
-    again = there.model_copy(update={"data": tmp_path / "again"})
+    again = structs.replace(there, data=tmp_path / "again")
     with pytest.raises(NotRestorable, match="another master key"):
         restore_into(again, folder, keys, silent)
 
@@ -408,7 +407,7 @@ async def test_a_store_that_was_put_back_is_told_by_the_checkpoints(tmp_path: Pa
     copies = sorted((tmp_path / "whole" / "stores/default/audit").glob("*.json"))
     assert len(copies) == 3  # two servers, and the backup itself
     assert (await drill(settings, tmp_path / "whole", keys, silent)).wrong == ()
-    there = settings.model_copy(update={"data": tmp_path / "there"})
+    there = structs.replace(settings, data=tmp_path / "there")
     restore_into(there, tmp_path / "whole", keys, silent)
     restored = (tmp_path / "there" / "audit").glob("*.json")
     assert [(path.name, path.read_bytes()) for path in sorted(restored)] == [

@@ -13,8 +13,8 @@ from click.testing import Result
 from joserfc.jwk import RSAKey
 from typer.testing import CliRunner
 
-from fhirserver.cli import _group
 from fhirserver.cli.client import COMMANDS
+from fhirserver.cli.commands import _group
 from fhirserver.cli.signing_keys import list_signing_keys, rotate_signing_key
 
 RSA = RSAKey.generate_key(2048, parameters={"kid": "k"})

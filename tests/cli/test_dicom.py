@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 
 import pytest
-import typer
 
 from fhirserver import Settings
 from fhirserver.app import dicom as process
-from fhirserver.cli.dicom import NEVER, dicom_port
+from fhirserver.cli.beside import NEVER
+from fhirserver.cli.dicom import dicom_port
 
 
 def test_there_is_none_unless_it_is_set(tmp_path):
@@ -20,7 +20,7 @@ def test_there_is_none_unless_it_is_set(tmp_path):
 def test_a_port_that_is_taken(tmp_path, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = Settings(data=tmp_path, dicom_port=taken.getsockname()[1])
-        with pytest.raises(typer.Exit), dicom_port(settings):
+        with pytest.raises(SystemExit), dicom_port(settings):
             pass
     assert "cannot be listened on" in capsys.readouterr().err
 
@@ -30,7 +30,7 @@ def test_certificates_that_are_none(tmp_path, capsys):
     settings = Settings(
         data=tmp_path, dicom_port=0, dicom_tls_certificate=tmp_path / "certificate.pem"
     )
-    with pytest.raises(typer.Exit), dicom_port(settings):
+    with pytest.raises(SystemExit), dicom_port(settings):
         pass
     assert "certificates" in capsys.readouterr().err
 

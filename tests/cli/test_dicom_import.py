@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 from fhirserver.access.grant import OPEN
 from fhirserver.app import open_gate, open_peers, whole_store
-from fhirserver.cli import _group
+from fhirserver.cli.commands import _group
 from fhirserver.cli.dicom_import import import_
 from fhirserver.cli.peers import COMMANDS
 from fhirserver.interactions.request import Request
 from fhirserver.model.json import Resource, decode
-from fhirserver.settings import Settings
+from fhirserver.settings.reading import read
 from fhirserver.store.port import LogQuery
 
 
@@ -38,7 +38,7 @@ def run(*arguments: str) -> Result:
 
 def found(type: str) -> list[Resource]:
     async def search() -> list[Resource]:
-        async with open_gate(Settings(auth="none")) as dispatch:
+        async with open_gate(read(auth="none")) as dispatch:
             request = Request("search-type", "http://x/fhir", type, grant=OPEN)
             bundle = decode((await dispatch(request)).body or b"{}")
             return [entry["resource"] for entry in bundle.get("entry", ())]
@@ -86,7 +86,7 @@ def test_peers() -> None:
     assert run("peers", "resume", "CT1").exit_code == 0
 
     async def issuer() -> str | None:
-        async with open_peers(Settings(auth="none")) as (peers, _):
+        async with open_peers(read(auth="none")) as (peers, _):
             peer = await peers.get("CT1")
             return peer.issuer if peer else None
 
@@ -107,7 +107,7 @@ def test_changes_of_peers_are_on_record() -> None:
     run("peers", "remove", "CT1")
 
     async def kinds() -> list[str]:
-        async with whole_store(Settings(auth="none")) as store:
+        async with whole_store(read(auth="none")) as store:
             return [
                 decode(version.body or b"{}")["subtype"][0]["code"]
                 async for version in store.log(LogQuery(("AuditEvent",)))

@@ -20,7 +20,7 @@ from fhirserver.cli.export import export
 from fhirserver.cli.keys import list_keys, make, retire, rewrap, rotate, status
 from fhirserver.cli.load import load
 from fhirserver.interactions.request import Request
-from fhirserver.settings import Settings
+from fhirserver.settings.reading import read
 from fhirserver.store.port import HistoryQuery, Version
 
 
@@ -49,7 +49,7 @@ def use(monkeypatch: pytest.MonkeyPatch, data: str) -> None:
 
 
 async def fill() -> None:
-    async with open_gate(Settings()) as dispatch:
+    async with open_gate(read()) as dispatch:
         for n in range(3):
             sent = {"resourceType": "Patient", "id": f"{n}", "name": [{"family": "Quill"}]}
             await dispatch(
@@ -59,7 +59,7 @@ async def fill() -> None:
 
 def history() -> list[Version]:
     async def asked() -> list[Version]:
-        async with whole_store(Settings()) as store:
+        async with whole_store(read()) as store:
             return await walk_history(store, HistoryQuery())
 
     return asyncio.run(asked())

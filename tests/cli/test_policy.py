@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from fhirserver.access.authority import POLICIES
 from fhirserver.app import whole_store
-from fhirserver.cli import _group
 from fhirserver.cli.audit import verify
 from fhirserver.cli.check import check
+from fhirserver.cli.commands import _group
 from fhirserver.cli.policy import COMMANDS
 from fhirserver.model.json import Resource, decode
-from fhirserver.settings import Settings
+from fhirserver.settings.reading import read
 
 OWN = """role = "nurse"
 title = "Nurse of this house"
@@ -45,14 +45,14 @@ def written(text: str, name: str = "own.toml") -> str:
 
 
 async def trail() -> list[Resource]:
-    async with whole_store(Settings()) as store:
+    async with whole_store(read()) as store:
         found = [decode(item.body or b"") async for item in store.scan("AuditEvent")]
     changes = [item for item in found if item["subtype"][0]["code"] == "110129"]
     return sorted(changes, key=lambda item: item["id"])
 
 
 async def kept() -> list[str]:
-    async with whole_store(Settings()) as store:
+    async with whole_store(read()) as store:
         return [item.key for item in await store.records.list(POLICIES)]
 
 
@@ -107,7 +107,7 @@ def test_a_new_role() -> None:
 
 
 async def _put(role: str, text: str) -> None:
-    async with whole_store(Settings()) as store:
+    async with whole_store(read()) as store:
         await store.records.put(POLICIES, role, text.encode())
 
 

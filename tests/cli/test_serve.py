@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import httpx2
 import pytest
 
-from fhirserver.cli import COMMANDS
+from fhirserver.cli.commands import COMMANDS
 
 FHIR = {"Content-Type": "application/fhir+json"}
 COMMAND = [sys.executable, "-m", "fhirserver"]

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 from certificate import make_certificate
-from pydantic import ValidationError
 
 from fhirserver.cli.tls import check_files, harden, warning
-from fhirserver.settings import Settings
+from fhirserver.settings import Settings, SettingsError
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def test_certificate_and_key_belong_together(files: tuple[Path, Path], tmp_path:
     for wrong in (other, certificate, tmp_path / "absent.pem"):
         with pytest.raises(OSError):
             check_files(Settings(tls_certificate=certificate, tls_key=wrong))
-    with pytest.raises(ValidationError, match="or neither"):
+    with pytest.raises(SettingsError, match="or neither"):
         Settings(tls_certificate=certificate)
 
 
@@ -50,7 +49,7 @@ def test_who_sends_secrets_in_the_clear_is_told(files: tuple[Path, Path]) -> Non
     for settings in (
         Settings(host="127.0.0.1", auth="smart"),
         Settings(auth="none"),
-        Settings(host="0.0.0.0", auth="smart", trusted_proxies="10.0.0.1"),
+        Settings(host="0.0.0.0", auth="smart", trusted_proxies=("10.0.0.1",)),
         Settings(host="0.0.0.0", auth="smart", tls_certificate=certificate, tls_key=key),
     ):
         assert warning(settings) is None

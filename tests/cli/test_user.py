@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from fhirserver.app import open_identity
 from fhirserver.cli.user import COMMANDS, tell_first
 from fhirserver.identity.sign_in import Passed, Refused, Visitor
-from fhirserver.settings import Settings
+from fhirserver.settings.reading import read
 
 HERE = Visitor(address="127.0.0.1", origin="http://localhost:8080", visit="visit")
 
@@ -40,7 +40,7 @@ def once(output: str) -> str:
 
 def enters(name: str, password: str) -> Passed | Refused:
     async def work() -> Passed | Refused:
-        async with open_identity(Settings()) as (identity, _):
+        async with open_identity(read()) as (identity, _):
             return await identity.sign_in.by_password(name, password, HERE)
 
     return asyncio.run(work())
@@ -106,14 +106,14 @@ def test_what_does_not_fit_is_told(arguments: tuple[str, ...], told: str) -> Non
 
 
 def test_the_first_start_makes_an_administrator(capsys: pytest.CaptureFixture[str]) -> None:
-    tell_first(Settings())
+    tell_first(read())
     told = capsys.readouterr().out
     assert told.startswith("Administrator  admin\n")
     found = enters("admin", once(told))
     assert isinstance(found, Passed)
     assert found.account.roles == ("admin",)
     assert found.stage == "password"
-    tell_first(Settings())
+    tell_first(read())
     assert capsys.readouterr().out == ""
 
 

@@ -55,9 +55,10 @@ class _EndsWhereRefused(SealedStore):
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
         unchanged: Unchanged | None = None,
+        note: bytes | None = None,
     ) -> Committed:
         try:
-            return await super().commit(changes, before, after, unchanged)
+            return await super().commit(changes, before, after, unchanged, note)
         except NotSupported as refusal:
             _end(refusal)
 

@@ -56,11 +56,12 @@ class Writing:
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
         unchanged: Unchanged | None = None,
+        note: bytes | None = None,
     ) -> Committed:
         for change in changes:
             await self._check(change)
         return await self._store.commit(
-            changes, self._expected(before), self._expected(after), unchanged
+            changes, self._expected(before), self._expected(after), unchanged, note
         )
 
     async def _check(self, change: Change) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bson import Int64
@@ -73,7 +74,7 @@ class Writing(NamedTuple):
 
     `latest` are the last numbers of types, `over` stored versions that come to an end,
     `reentered` documents of `resource` with other entries for the version that is there, `gone`
-    those that go unless they are newer than m.
+    those that go unless they are newer than m, `notes` those of commits, by number.
     """
 
     group: str
@@ -88,6 +89,7 @@ class Writing(NamedTuple):
     reentered: Sequence[Json] = ()
     gone: Sequence[Json] = ()
     expunged: Sequence[Json] = ()
+    notes: Mapping[int, bytes] = MappingProxyType({})
 
     @property
     def pending(self) -> Json:
@@ -147,6 +149,7 @@ class Batch:
     _kept: list[_Placed] = field(default_factory=list)
     _staged: list[_Placed] = field(default_factory=list)
     _overlay: dict[Key, _Placed] = field(default_factory=dict)
+    _notes: dict[int, bytes] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -194,9 +197,11 @@ class Batch:
         """Takes the staged commit off again."""
         self._staged = []
 
-    def keep(self) -> Committed:
+    def keep(self, note: bytes | None = None) -> Committed:
         """Makes the staged commit a part of the batch."""
         self._kept += self._staged
+        if note is not None and self._staged:
+            self._notes[self.number] = note
         self._overlay |= {item.key: item for item in self._staged}
         self._staged = []
         return Committed(self.number, self.instant if self._kept else self.head.instant)
@@ -240,6 +245,7 @@ class Batch:
             self._superseded(),
             [document for item in self._overlay.values() for document in self._resources(item)],
             gone=self._gone(),
+            notes=self._notes,
         )
 
     def _resources(self, item: _Placed) -> list[Json]:

@@ -9,6 +9,8 @@ The documents are then written and `pending` is taken away. Whoever finds it the
 same; every step of it may be repeated, so a process that dies half-way loses and doubles
 nothing. `done` is the last number whose documents are written: what readers start from.
 
+Notes of commits are in the head as well until they are forgotten, so that they take no step more.
+
 A process that lost several times asks for the `turn`: for a second no other may commit.
 """
 
@@ -19,6 +21,7 @@ import random
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from bson import Int64
@@ -31,6 +34,7 @@ from fhirserver.errors import Unavailable
 from fhirserver.store.mongo.batch import Head, Writing
 from fhirserver.store.mongo.connection import MAJORITY, Connection, is_passing
 from fhirserver.store.mongo.document import Json, entered_before
+from fhirserver.store.port import Noted
 
 _DUPLICATE: Final = 11000
 _PATIENCE: Final = 20.0  # seconds in which a transaction's commit is asked for again
@@ -58,6 +62,7 @@ class Guard:
         self._atomic = atomic
         self._name = secrets.token_hex(8)
         self._own: Head | None = None  # as this process left it
+        self._forgotten: list[int] = []
 
     async def position(self) -> Head:
         """The head that readers start from."""
@@ -72,6 +77,23 @@ class Guard:
         live = (found or {}).get("live", {})
         return {type_: int(count) for type_, count in sorted(live.items()) if count > 0}
 
+    async def noted(self) -> list[Noted]:
+        """As `ServerStore.noted`."""
+        found = await self._connection.tenant.find_one({"_id": self._tenant}, {"notes": 1})
+        notes = (found or {}).get("notes", {})
+        return sorted(Noted(int(number), bytes(note)) for number, note in notes.items())
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """As `ServerStore.forget`."""
+        self._forgotten += numbers
+
+    async def close(self) -> None:
+        """Takes away what need not be kept."""
+        if self._forgotten:
+            gone = {"$unset": self._notes_gone(len(self._forgotten))}
+            with suppress(PyMongoError):  # whose notes are left is looked up again
+                await self._connection.tenant.update_one({"_id": self._tenant}, gone)
+
     async def expected(self) -> Head:
         """The head as this process left it, which spares a look: should it have moved since,
         the compare-and-set tells."""
@@ -80,7 +102,7 @@ class Guard:
     async def settled(self) -> Head:
         """The head that a commit starts from; what was left half-done is done first."""
         while True:
-            found = await self._connection.tenant.find_one({"_id": self._tenant})
+            found = await self._connection.tenant.find_one({"_id": self._tenant}, {"notes": 0})
             if found is None:
                 await self._begin()
             elif "pending" in found:
@@ -189,14 +211,17 @@ class Guard:
         self, batch: Writing, more: Json, session: AsyncClientSession | None
     ) -> None:
         """The compare-and-set."""
+        forgotten = len(self._forgotten)
+        notes = {f"notes.{number}": note for number, note in batch.notes.items()}
         change: Json = {
             "$set": {
                 "n": Int64(batch.number),
                 "u": Int64(batch.instant),
                 "w": batch.group,
+                **notes,
                 **more,
             },
-            "$unset": {"turn": ""},
+            "$unset": {"turn": "", **self._notes_gone(forgotten)},
         }
         counted = {f"live.{type_}": Int64(step) for type_, step in batch.counted.items()}
         if counted:
@@ -207,6 +232,10 @@ class Guard:
         )
         if not done.matched_count:
             raise Lost
+        del self._forgotten[:forgotten]
+
+    def _notes_gone(self, count: int) -> Json:
+        return {f"notes.{number}": "" for number in self._forgotten[:count]}
 
     def _is_free(self) -> Json:
         """That no other process has the turn."""

@@ -34,6 +34,7 @@ from fhirserver.store.port import (
     Kept,
     Key,
     LogQuery,
+    Noted,
     Rewritten,
     SearchPage,
     Unchanged,
@@ -143,10 +144,18 @@ class MongoStore:
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
         unchanged: Unchanged | None = None,
+        note: bytes | None = None,
     ) -> Committed:
         if len({(change.type, change.id) for change in changes}) < len(changes):
             raise ValueError("a commit has two changes of one resource")
-        return await self._writer.commit(changes, before, after, unchanged)
+        return await self._writer.commit(changes, before, after, unchanged, note)
+
+    async def noted(self) -> Sequence[Noted]:
+        with translated():
+            return await self._guard.noted()
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        self._guard.forget(numbers)
 
     async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
         with translated():
@@ -196,6 +205,7 @@ class MongoStore:
 
     async def close(self) -> None:
         await self._writer.close()
+        await self._guard.close()
         await self.concepts.close()
         await self._connection.close()
 

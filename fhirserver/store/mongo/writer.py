@@ -44,6 +44,7 @@ class Request(NamedTuple):
     before: Sequence[Expectation]
     after: Sequence[Expectation]
     unchanged: Unchanged | None
+    note: bytes | None
     done: asyncio.Future[Committed]
     size: int
 
@@ -86,6 +87,7 @@ class Writer:
         before: Sequence[Expectation],
         after: Sequence[Expectation],
         unchanged: Unchanged | None,
+        note: bytes | None = None,
     ) -> Committed:
         """As `Store.commit`."""
         if self._is_closed:
@@ -101,7 +103,7 @@ class Writer:
         if not self._atomic and size > _LARGEST:
             raise TooLarge("The resource is larger than the store can hold.")
         done: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Request(changes, before, after, unchanged, done, size))
+        self._waiting.append(Request(changes, before, after, unchanged, note, done, size))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         return await asyncio.shield(done)
@@ -247,7 +249,7 @@ class Writer:
         batch.stage(request.changes)
         for expected in request.after:
             await self._check(batch, expected)
-        return batch.keep()
+        return batch.keep(request.note)
 
     async def _check(self, batch: Batch, expected: Expectation) -> None:
         """Looks in the store and at what the batch makes of it."""

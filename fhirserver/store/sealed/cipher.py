@@ -23,6 +23,8 @@ FORM: Final = b"\x01"
 OVERHEAD: Final = 33
 """By how many bytes sealed content is longer."""
 
+ALTERED: Final = "Stored content was altered, moved or damaged. Restore it from a backup."
+
 _HEAD: Final = 5
 _START: Final = 17
 
@@ -66,14 +68,11 @@ class Cipher:
         try:
             return cipher.decrypt(sealed[_HEAD:_START], sealed[_START:], data)
         except InvalidTag:
-            raise Altered(_ALTERED) from None
+            raise Altered(ALTERED) from None
 
 
 def key_number(sealed: bytes) -> int:
     """The number of the key. Raises `Altered` for what is not sealed at all."""
     if len(sealed) < OVERHEAD or sealed[:1] != FORM:
-        raise Altered(_ALTERED)
+        raise Altered(ALTERED)
     return int.from_bytes(sealed[1:_HEAD], "big")
-
-
-_ALTERED: Final = "Stored content was altered, moved or damaged. Restore it from a backup."

@@ -29,6 +29,7 @@ from fhirserver.store.port import (
     Kept,
     Key,
     LogQuery,
+    Noted,
     Rewritten,
     SearchPage,
     ServerStore,
@@ -159,12 +160,20 @@ class SealedStore:
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
         unchanged: Unchanged | None = None,
+        note: bytes | None = None,
     ) -> Committed:
         cipher = await self.keys.fresh(len(changes))
         sealed = [self._sealed(change, cipher) for change in changes]
         return await self.inner.commit(
-            sealed, self._expected(before), self._expected(after), unchanged
+            sealed, self._expected(before), self._expected(after), unchanged, note
         )
+
+    async def noted(self) -> Sequence[Noted]:
+        """As the port says: whoever makes a note seals it."""
+        return await self.inner.noted()
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        self.inner.forget(numbers)
 
     async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
         blinded = [replace(one, entries=self._blinding.entries(one.entries)) for one in entered]

@@ -122,13 +122,16 @@ class Batch:
         if latest != unchanged.number:
             raise Outdated(f"A {unchanged.type} was changed meanwhile. Send the request again.")
 
-    def add(self, changes: Sequence[Change], clock: int) -> Committed:
-        """Gathers one commit at the time of the clock (milliseconds).
+    def add(self, changes: Sequence[Change], clock: int, note: bytes | None = None) -> Committed:
+        """Gathers one commit at the time of the clock (milliseconds), with its note.
 
         Raises `Stale` when a precondition does not hold; then nothing of it was gathered.
         """
         instant = max(clock, self.head.instant)
-        return self._gather(_Commit(self, instant), changes)
+        done = self._gather(_Commit(self, instant), changes)
+        if note is not None and changes:
+            self._rows["note"].append((done.number, note))
+        return done
 
     def restore(self, version: Change, instant: int) -> None:
         """Gathers a version as another store numbered and dated it (milliseconds).

@@ -21,6 +21,7 @@ _COLUMNS = {
     **WIDTHS,
     "resource": 8,
     "version": 7,
+    "note": 2,
     **dict.fromkeys(WORD_TABLES.values(), 2),
 }
 _PLACES = {name: ",".join("?" * width) for name, width in _COLUMNS.items()}

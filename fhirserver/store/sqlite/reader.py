@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from fhirserver.store.port import Key, Version
+from fhirserver.store.port import Key, Noted, Version
 from fhirserver.store.sqlite.changes import LATEST, METHODS
 from fhirserver.store.sqlite.concepts import StoredSource
 from fhirserver.store.sqlite.connection import Connection
@@ -23,6 +23,7 @@ _HEADS = """SELECT r.id, v.version, v.instant, v.method, v.body
 _NUMBERED = """SELECT v.version, v.instant, v.method, v.body
     FROM resource r CROSS JOIN version v ON v.rid=r.rid
     WHERE r.tid=? AND r.id=? AND v.version=?"""
+_NOTED = "SELECT vid, body FROM note ORDER BY vid"
 _GREATEST = (1 << 63) - 1
 _COUNTS = """SELECT t.name, count(*) FROM resource r INDEXED BY resource_live
     JOIN type t ON t.tid=r.tid WHERE r.live AND substr(t.name, 1, 1)<>'#' GROUP BY r.tid"""
@@ -74,6 +75,10 @@ class Reader:
     def latest(self, type: str) -> int:
         """As `Store.latest`."""
         return self.connection.execute(LATEST, (self._type_number(type),)).get or 0
+
+    def noted(self) -> list[Noted]:
+        """As `ServerStore.noted`."""
+        return [Noted(vid, body) for vid, body in self.connection.execute(_NOTED)]
 
     def close(self) -> None:
         self.connection.close()

@@ -133,7 +133,11 @@ INSERT INTO several SELECT DISTINCT pid
 """
 """The parameters under which some resource has, or once had, more than one date."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _FLOOR, _RECORDS, CONCEPTS, _SEVERAL)
+_NOTE = "CREATE TABLE note(vid INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;"
+"""What whoever made a commit keeps with it, by the number of its last version, until it is
+forgotten: few rows."""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _FLOOR, _RECORDS, CONCEPTS, _SEVERAL, _NOTE)
 """The script at place n brings a file from schema n to n + 1."""
 
 

@@ -34,6 +34,7 @@ from fhirserver.store.port import (
     Kept,
     Key,
     LogQuery,
+    Noted,
     Rewritten,
     SearchPage,
     Unchanged,
@@ -123,10 +124,18 @@ class SqliteStore:
         before: Sequence[Expectation] = (),
         after: Sequence[Expectation] = (),
         unchanged: Unchanged | None = None,
+        note: bytes | None = None,
     ) -> Committed:
         if len({(change.type, change.id) for change in changes}) < len(changes):
             raise ValueError("a commit has two changes of one resource")
-        return await self._writer.commit(changes, before, after, unchanged)
+        return await self._writer.commit(changes, before, after, unchanged, note)
+
+    async def noted(self) -> Sequence[Noted]:
+        with translated():
+            return self._reader.noted()
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        self._writer.forget(numbers)
 
     async def reindex(self, entered: Sequence[Entered], unchanged: Unchanged | None = None) -> int:
         def enter(batch: Batch) -> int:
@@ -179,6 +188,11 @@ class SqliteStore:
     def concepts(self) -> SqliteStore:
         """It keeps the concepts as well: a `fhirserver.store.concepts.ConceptStore`."""
         return self
+
+    @property
+    def others_write(self) -> bool:
+        """Whether another process was seen to write within the last second."""
+        return self._writer.others_write
 
     async def ask(self, question: Callable[[Source], _T]) -> _T:
         def whole(reader: Reader) -> _T:

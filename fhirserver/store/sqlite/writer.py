@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -33,6 +35,7 @@ _PATIENCE = 10.0  # seconds that the expectations of one commit may take
 _PAUSE = 0.0015  # seconds that other processes get to take the lock
 _WATCHED = 1.0  # seconds after another's commit in which they get them
 _LOOKED = 0.02  # seconds between two looks whether others committed
+_FORGET = "DELETE FROM note WHERE vid=?"
 
 _T = TypeVar("_T")
 
@@ -94,6 +97,7 @@ class Writer:
         self._searcher = Searcher(self._connection, self._names)
         self._by_others = self._connection.pragma("data_version")
         self._seen = self._looked = -inf
+        self._forgotten: deque[int] = deque()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -103,12 +107,13 @@ class Writer:
         before: Sequence[Expectation],
         after: Sequence[Expectation],
         unchanged: Unchanged | None,
+        note: bytes | None = None,
     ) -> Committed:
         """As `Store.commit`."""
 
         def add(batch: Batch) -> Committed:
             batch.check(unchanged)
-            return self._add(batch, changes, before, after)
+            return self._add(batch, changes, before, after, note)
 
         return await self.write(add, len(changes), changes=changes)
 
@@ -131,6 +136,10 @@ class Writer:
         self._queue.put(Request(write, size, loop, done, insertion, changes))
         return await done
 
+    def forget(self, numbers: Sequence[int]) -> None:
+        """As `ServerStore.forget`."""
+        self._forgotten.extend(numbers)
+
     async def do(self, job: Job) -> int:
         """What a job gives. It begins and ends its own transactions."""
         if self._is_closed:
@@ -147,6 +156,11 @@ class Writer:
             self._queue.put(None)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
+    @property
+    def others_write(self) -> bool:
+        """Whether another process was seen to write within the last second."""
+        return time.monotonic() - self._seen < _WATCHED
+
     def _run(self) -> None:
         is_last = False
         while not is_last and (first := self._next or self._queue.get()) is not None:
@@ -157,6 +171,8 @@ class Writer:
             if not self._insert_alone(first):
                 is_last = self._commit_group(first)
             self._give_way()
+        with suppress(apsw.Error):  # whose notes are left is looked up again
+            self._forget()
         self._connection.close()
 
     def _give_way(self) -> None:
@@ -258,8 +274,15 @@ class Writer:
             except apsw.InterruptError as error:
                 outcomes.append(Outcome(request, refused(error)))
         batch.flush()
+        self._forget()
         self._connection.execute("COMMIT")
         return outcomes
+
+    def _forget(self) -> None:
+        """Takes away the notes that need not be kept."""
+        numbers = [self._forgotten.popleft() for _ in range(len(self._forgotten))]
+        if numbers:
+            self._connection.executemany(_FORGET, [(number,) for number in numbers])
 
     def _add(
         self,
@@ -267,19 +290,20 @@ class Writer:
         changes: Sequence[Change],
         before: Sequence[Expectation],
         after: Sequence[Expectation],
+        note: bytes | None,
     ) -> Committed:
         now = self._clock() // 1000
         if not before and not after:
-            return batch.add(changes, now)
+            return batch.add(changes, now, note)
         batch.flush()
         with self._connection.within(_PATIENCE):
             check(self._searcher, before)
         if not after:
-            return batch.add(changes, now)
+            return batch.add(changes, now, note)
         earlier = batch.head
         self._connection.execute("SAVEPOINT request")
         try:
-            done = batch.add(changes, now)
+            done = batch.add(changes, now, note)
             batch.flush()
             with self._connection.within(_PATIENCE):
                 check(self._searcher, after)

@@ -22,7 +22,7 @@ from fhirserver.search.expression import (
     TokenValue,
 )
 from fhirserver.search.expression import TokenIs as Is
-from fhirserver.store.port import Committed, Expectation, Key, Stale, Store
+from fhirserver.store.port import Committed, Expectation, Key, ServerStore, Stale, Store
 
 CODE = {"code": (Token("s", "a"),)}
 HAS_CODE = Is("code", (TokenValue("s", "a"),))
@@ -233,3 +233,35 @@ async def test_an_expectation_follows_links_to_what_the_same_commit_changes(stor
         [removal("Observation", "1", 3), removal("Patient", "2", 2)],
         after=[Expectation(("Patient",), observed, ()), Expectation((), of_coded, ())],
     )
+
+
+async def test_a_note_is_kept_with_its_commit_until_it_is_forgotten(store: ServerStore) -> None:
+    assert await store.noted() == []
+    first = await store.commit([put("Patient", "1")], note=b"one")
+    second = await store.commit([put("Patient", "2")], note=b"two")
+    await store.commit([put("Patient", "3")])
+    assert await store.noted() == [(first.number, b"one"), (second.number, b"two")]
+    store.forget([first.number])
+    await store.commit([put("Patient", "4")])
+    assert await store.noted() == [(second.number, b"two")]
+
+
+async def test_notes_of_commits_that_come_together(store: ServerStore) -> None:
+    done = await asyncio.gather(
+        *(store.commit([put("Patient", str(n))], note=str(n).encode()) for n in range(20))
+    )
+    expected = sorted((one.number, str(n).encode()) for n, one in enumerate(done))
+    assert await store.noted() == expected
+    store.forget([one.number for one in done])
+    await store.commit([put("Patient", "20")], after=[NOBODY], note=b"last")
+    assert [one.note for one in await store.noted()] == [b"last"]
+
+
+async def test_what_is_refused_leaves_no_note(store: ServerStore) -> None:
+    await store.commit([put("Patient", "1", entries=CODE)])
+    with pytest.raises(Stale):
+        await store.commit([put("Patient", "1", 3)], note=b"stale")
+    with pytest.raises(Stale):
+        await store.commit([put("Patient", "2", entries=CODE)], after=[NOBODY], note=b"refused")
+    await store.commit([], note=b"nothing")
+    assert await store.noted() == []
