@@ -173,7 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--instances", type=int, default=500)
     parser.add_argument("--associations", type=int, nargs="+", default=[1, 4, 8])
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="on the disk to be measured")
     parser.add_argument("--only", nargs="*", default=["ours", "orthanc", "storescp", "pynetdicom"])
