@@ -26,8 +26,10 @@ from fhirserver.auth.sign_in.browser import Browser
 from fhirserver.auth.sign_in.place import Place
 from fhirserver.auth.sign_in.routes import sign_in_routes
 from fhirserver.auth.sign_in.trail import Trail
+from fhirserver.errors import Unavailable
 from fhirserver.identity.identity import Identity
 from fhirserver.identity.password import Hasher
+from fhirserver.identity.provider_networks import ProviderNetworks
 from fhirserver.identity.session import MINUTE
 from fhirserver.identity.sessions import Lives
 from fhirserver.identity.slowdown import Slowdown
@@ -36,7 +38,8 @@ from fhirserver.store.port import ServerStore
 
 
 def identity_of(settings: Settings, store: ServerStore) -> Identity:
-    """The tenant's. Raises `NotRunnable` for a damaged key, or without the driver of Redis."""
+    """The tenant's. Raises `NotRunnable` for a damaged key or file of networks, or without the
+    driver of Redis."""
     return Identity(
         store.records,
         key=identity_key(settings.data),
@@ -44,7 +47,7 @@ def identity_of(settings: Settings, store: ServerStore) -> Identity:
         new_id=new_id,
         random=secrets.token_bytes,
         hasher=_hasher(),
-        slowdown=_slowdown(counted_at(settings)),
+        slowdown=_slowdown(counted_at(settings), settings.provider_networks),
         lives=Lives(
             idle=settings.session_idle_minutes * MINUTE,
             absolute=settings.session_hours * 60 * MINUTE,
@@ -119,6 +122,11 @@ def _hasher() -> Hasher:
 
 
 @cache
-def _slowdown(storage: str) -> Slowdown:
+def _slowdown(storage: str, networks: Path | None) -> Slowdown:
     """One for all tenants: it is the addresses that it counts."""
-    return Slowdown(storage)
+    if networks is None:
+        return Slowdown(storage)
+    try:
+        return Slowdown(storage, provider_of=ProviderNetworks(networks).of)
+    except Unavailable as error:
+        raise NotRunnable(error.text) from error

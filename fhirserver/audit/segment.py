@@ -60,13 +60,14 @@ class Segments:
         self._store = store
         self._shelf = shelf
 
-    async def keep(self, lane: int, first: int, events: Sequence[Linked]) -> str:
-        """Makes events durable; the key of their segment. Raises `Stale` where its place is
-        taken."""
-        key = Place(lane, first).id
+    async def keep(self, first: Place, links: Sequence[bytes], contents: Sequence[bytes]) -> str:
+        """Makes events durable, which follow each other; the key of their segment. Raises
+        `Stale` where its place is taken."""
+        key = first.id
         nonce = os.urandom(_NONCE)
-        body = nonce + self._cipher(lane).encrypt(nonce, _packed(events), key.encode())
-        await self._shelf.put(lane, Sealed(key, body))
+        packed = _ENCODER.encode(list(zip(links, contents, strict=True)))
+        body = nonce + self._cipher(first.lane).encrypt(nonce, packed, key.encode())
+        await self._shelf.put(first.lane, Sealed(key, body))
         return key
 
     async def has(self, lane: int) -> bool:
@@ -139,10 +140,6 @@ class Segments:
         return cipher
 
 
-def _packed(events: Sequence[Linked]) -> bytes:
-    return msgspec.msgpack.encode([(event.link, event.content) for event in events])
-
-
 def _unpacked(key: str, first: Place, data: bytes) -> Segment:
     packed = msgspec.msgpack.decode(data, type=list[tuple[bytes, bytes]])
     return Segment(
@@ -154,5 +151,6 @@ def _unpacked(key: str, first: Place, data: bytes) -> Segment:
     )
 
 
+_ENCODER: Final = msgspec.msgpack.Encoder()
 _NONCE: Final = 12  # bytes
 _TOGETHER: Final = 32  # segments of another process that are filed in one commit

@@ -14,12 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from fhirserver.audit.chain import genesis, ids_of, link
+from fhirserver.audit.chain import Place, genesis, links
 from fhirserver.audit.checkpoint import Checkpoint, Checkpoints, key_name
 from fhirserver.audit.event import event_content
 from fhirserver.audit.filing import Filing
 from fhirserver.audit.recorder import Event
-from fhirserver.audit.segment import Linked, Segments
+from fhirserver.audit.segment import Segments
 from fhirserver.errors import FhirError, Unavailable
 
 AT_ONCE: Final = 256
@@ -173,15 +173,10 @@ class Trail:
             events = [event_content(Event("start"), self._now()), *events]
         for start in range(0, len(events), AT_ONCE):
             some = events[start : start + AT_ONCE]
-            first, number, before, key = lane.number + 1, lane.number, lane.link, self._key
-            linked, id_of = [], ids_of(lane.lane)
-            for content in some:
-                number += 1
-                id = id_of(number)
-                before = link(key, before, id, content)
-                linked.append(Linked(id, before, content))
-            segment = await self._segments.keep(lane.lane, first, linked)
-            lane.number, lane.link = number, before
+            first = Place(lane.lane, lane.number + 1)
+            made = links(self._key, lane.link, first, some)
+            segment = await self._segments.keep(first, made, some)
+            lane.number, lane.link = lane.number + len(some), made[-1]
             self._filing.add(segment, len(some))
         await self._filing.keep_up()
 

@@ -1,8 +1,8 @@
-"""Failures of one network address, and of the network that it is in, whatever names they try."""
+"""Failures of one network address, and of the networks that it is in, whatever names they try."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
@@ -15,6 +15,7 @@ from fhirserver.identity.counting import IN_PROCESS, moving
 
 _LIMITS: Final = (parse("20/minute"), parse("200/hour"))  # a hospital is behind one address
 _WIDE_LIMITS: Final = (parse("200/minute"), parse("2000/hour"))
+_PROVIDER_LIMITS: Final = (parse("1000/minute"), parse("10000/hour"))
 _WIDE: Final = {4: 24, 6: 48}
 """Bits of what one customer of a provider has, or a little more."""
 
@@ -22,7 +23,8 @@ _WIDE: Final = {4: 24, 6: 48}
 class Slowdown:
     """`storage` is an address as `counting.moving` takes it, and raises what that does.
 
-    `limits` are those of an address, `wide` those of all addresses of a network.
+    `limits` are those of an address, `wide` those of all addresses of a network, `broad` those of
+    all networks of a provider, where `provider_of` names one for an address.
     """
 
     def __init__(
@@ -30,10 +32,14 @@ class Slowdown:
         storage: str = IN_PROCESS,
         limits: tuple[RateLimitItem, ...] = _LIMITS,
         wide: tuple[RateLimitItem, ...] = _WIDE_LIMITS,
+        broad: tuple[RateLimitItem, ...] = _PROVIDER_LIMITS,
+        provider_of: Callable[[str], str | None] = lambda address: None,
     ) -> None:
         self._limiter = moving(storage)
         self._limits = limits
         self._wide = wide
+        self._broad = broad
+        self._provider_of = provider_of
 
     async def check(self, address: str) -> None:
         """Raises `Throttled` for an address that failed too often, `Unavailable` without a count:
@@ -61,6 +67,10 @@ class Slowdown:
             yield limit, network_of(address)
         for limit in self._wide:
             yield limit, wide_network_of(address)
+        provider = self._provider_of(network_of(address))
+        if provider is not None:
+            for limit in self._broad:
+                yield limit, provider
 
 
 def _away() -> Unavailable:

@@ -18,7 +18,7 @@ from fhirserver.access.policy import BINARY
 from fhirserver.audit.agents import Caller
 from fhirserver.audit.chain import TYPE
 from fhirserver.audit.decision import decision_content, disclosure_content
-from fhirserver.audit.event import Access, access_content
+from fhirserver.audit.event import Access, access_content, read_content
 from fhirserver.audit.imaging import IMAGING, StudyAccess
 from fhirserver.audit.kinds import Action
 from fhirserver.audit.notes import Notes, made_by
@@ -61,6 +61,7 @@ _ONE: Final = frozenset({"read", "vread"})
 _WRITES: Final = frozenset({"C", "U", "D"})
 _OF_PATIENT: Final = frozenset({"patient", "subject", "patient:Patient", "subject:Patient"})
 _FAILED: Final = 500
+_NONE: Final = (None,)  # an event of no patient
 _LATE: Final = "answered 503: it was made, and recorded later"
 _MADE: Final = (
     "The change was made, but is not in the audit trail yet. It will be there as soon as the trail "
@@ -126,16 +127,18 @@ class Accesses:
         patients = self._patients.known(type, id, version, request.base, lambda: answer.body)
         if type == BINARY and seen.reasons is not None:
             patients = await self._of_context(request, seen.reasons, type, id, version)
-        origin = request.origin
+        origin, data, reasons = request.origin, (type, id, version), seen.reasons
         caller = Caller(request.grant.principal, origin.address, origin.server)
-        access = Access(request.interaction, "R", caller, origin.request_id)
-        access.data = (type, id, version)
+        is_usual = (reasons is None or not reasons.matter) and origin.request_id
+        if is_usual and self._disclosures.knows(caller, patients):
+            now, name, of = self._now(), request.interaction, origin.request_id
+            await self._trail.append(
+                [read_content(name, caller, of, data, item, now) for item in patients or _NONE]
+            )
+            return
+        access = Access(request.interaction, "R", caller, origin.request_id, data=data)
         found = _for_each(access, patients)
-        reasons = seen.reasons
-        if (reasons is None or not reasons.matter) and self._disclosures.knows(found):
-            now = self._now()
-            await self._trail.append([access_content(item, now) for item in found])
-        elif reasons is not None and reasons.opened:
+        if reasons is not None and reasons.opened:
             shown = await reasons.stored(type, id, version)
             await self._append(found, request, seen, () if shown is None else (shown,))
         else:

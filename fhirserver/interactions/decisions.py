@@ -47,10 +47,10 @@ class Disclosures:
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def knows(self, accesses: Sequence[Access]) -> bool:
-        """Whether none of the accesses is a disclosure that is not on record."""
-        for access in accesses:  # asked with every read: `all` takes three times as long
-            key = _key(access.caller, access.patient)
+    def knows(self, caller: Caller, patients: Sequence[str]) -> bool:
+        """Whether none of the patients is disclosed to the caller's app for the first time."""
+        for patient in patients:  # asked with every read: `all` takes three times as long
+            key = _key(caller, patient)
             if key is not None and key not in self._known:
                 return False
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -56,6 +57,14 @@ class Bounds(Struct, frozen=True, kw_only=True):
         Meta(
             description="Where workers count requests and failed sign-ins together, such as "
             "`redis://HOST:6379/0`; needs `fhirserver[redis]`. Unset: each counts by itself."
+        ),
+    ] = None
+    provider_networks: Annotated[
+        Path | None,
+        Meta(
+            description="File in the MaxMind DB format with AS numbers of addresses: failed "
+            "sign-ins are counted by provider as well; needs `fhirserver[networks]`. Unset: by "
+            "address and the network around it."
         ),
     ] = None
     page_size: Annotated[

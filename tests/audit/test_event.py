@@ -10,7 +10,7 @@ from fhirserver.access.principal import Principal
 from fhirserver.audit.agents import Caller
 from fhirserver.audit.chain import chained
 from fhirserver.audit.entries import KEPT, entries_of
-from fhirserver.audit.event import Access, access_content, event_content
+from fhirserver.audit.event import Access, access_content, event_content, read_content
 from fhirserver.audit.imaging import IMAGING, StudyAccess
 from fhirserver.audit.kinds import KINDS
 from fhirserver.audit.recorder import Event, Origin
@@ -96,6 +96,19 @@ def test_what_an_access_says_is_valid_and_indexed_as_an_indexer_would(access: Ac
     event = check(access_content(access, NOW))
     assert event["outcome"] == access.outcome
     assert event["recorded"] == "2026-11-20T20:20:20.123Z"
+
+
+@given(
+    st.sampled_from(["read", "vread"]),
+    callers,
+    st.sampled_from(["req-1", 'a"b\\']),
+    st.sampled_from([("Observation", "o1", 0), ("Patient", "p1", 3)]),
+    st.none() | st.sampled_from(["p1", "p2"]),
+)
+def test_a_read_is_said_as_any_access_is(interaction, caller, request_id, data, patient) -> None:
+    access = Access(interaction, "R", caller, request_id, data=data, patient=patient)
+    made = read_content(interaction, caller, request_id, data, patient, NOW)
+    assert made == access_content(access, NOW)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

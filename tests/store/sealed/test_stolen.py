@@ -7,14 +7,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import bson
 import httpx2
 import pytest
+import stores
 from pymongo import MongoClient
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
 from serving import client
 from stores import url_of
 
 from fhirserver.app import whole_store
 from fhirserver.settings import Settings
+from fhirserver.store.mongo import connection
+from fhirserver.store.mongo.connection import client_options
 from fhirserver.store.records import ABSENT
 
 PLANTED = (
@@ -162,3 +172,61 @@ async def test_no_planted_name_is_in_what_is_stored(
 
 async def test_the_names_are_there_without_encryption(each_store: str, tmp_path: Path) -> None:
     assert await _seen_in(tmp_path / "data", {}) == set(PLANTED)
+
+
+class _Tap(CommandListener):
+    """All that is said to the database, in small letters. What is not said cannot be in its files,
+    its journal or its oplog."""
+
+    def __init__(self) -> None:
+        self.said: list[bytes] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.said.append(bson.encode(event.command).lower())
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+@pytest.fixture
+def on_mongodb(wire: Any) -> Iterator[None]:
+    with stores.on_mongodb(wire.address()):
+        yield
+
+
+@pytest.fixture
+def tap(monkeypatch: pytest.MonkeyPatch) -> _Tap:
+    found = _Tap()
+
+    def tapped(url: str) -> dict[str, Any]:
+        return client_options(url) | {"event_listeners": [found]}
+
+    monkeypatch.setattr(connection, "client_options", tapped)
+    return found
+
+
+async def _said(data: Path, settings: dict[str, Any], tap: _Tap) -> set[str]:
+    async with client(data, **settings) as server:
+        await _use(server)
+    await _keep_records(data, settings | {"store": url_of(data)})
+    assert len(tap.said) > 20
+    return _seen({"said": b"\n".join(tap.said)})
+
+
+@pytest.mark.mongodb
+@pytest.mark.check("OPS-6")
+async def test_no_planted_name_is_said_to_the_database(
+    on_mongodb: None, tmp_path: Path, encrypted: dict[str, Any], tap: _Tap
+) -> None:
+    settings = {**encrypted, "encryption_fields": "birthdate", "audit": "on"}
+    assert await _said(tmp_path / "data", settings, tap) == set()
+
+
+@pytest.mark.mongodb
+async def test_the_names_are_said_without_encryption(
+    on_mongodb: None, tmp_path: Path, tap: _Tap
+) -> None:
+    assert await _said(tmp_path / "data", {}, tap) == set(PLANTED)
