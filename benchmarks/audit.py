@@ -1,10 +1,13 @@
 """Reads and creates with the audit trail, with encryption and with both, against neither.
 
     python benchmarks/audit.py [--rounds 5] [--seconds 2] [--connections 32] [--only reads]
+    python benchmarks/audit.py --lasting 16
 
 One run, one server for each; each round measures them in turns and the plain one before and after
 them, so that what else the machine does falls on all. The throughput is that of a burst; processor
-time goes on until what was recorded is filed as well. On a busy machine the processor time holds.
+time, of the process that files too, goes on until what was recorded is filed as well. On a busy
+machine the processor time holds. With `--lasting`, reads go on for so many seconds, in which filing
+falls as well; a quarter of the time goes to the plain server before and after.
 """
 
 from __future__ import annotations
@@ -61,12 +64,15 @@ def main() -> None:
             assert status == 201, text
             servers[name] = server
 
-        def reads(server: ServerProcess) -> float:
-            return requests_per_second(server.port, path, options.connections, options.seconds)
+        def reads(server: ServerProcess, seconds: float = options.seconds) -> float:
+            return requests_per_second(server.port, path, options.connections, seconds)
 
         def creates(server: ServerProcess) -> float:
             return created(server, options, bodies, options.seconds).rate
 
+        if options.lasting:
+            _lasting(options, servers, reads)
+            return
         measures = {"reads": reads, "creates": creates}
         for name in (options.only,) if options.only else measures:
             _rounds(name, options, servers, measures[name])
@@ -112,6 +118,35 @@ def _rounds(
         )
 
 
+def _lasting(
+    options: argparse.Namespace,
+    servers: dict[str, ServerProcess],
+    reads: Callable[[ServerProcess, float], float],
+) -> None:
+    """Reads that go on, by quarters of the time; then how long filing takes for what is left."""
+    quarter = max(options.lasting // 4, 1)
+    kinds = [kind for kind in options.servers.split(",") if kind in servers and kind != _PLAIN]
+    for kind in (_PLAIN, *kinds):
+        reads(servers[kind], 1)  # warm
+        _until_idle(servers[kind])
+    before = reads(servers[_PLAIN], quarter)
+    for kind in kinds:
+        rates = [reads(servers[kind], quarter) for _ in range(4)]
+        begun = time.monotonic()
+        _until_idle(servers[kind])
+        filed = time.monotonic() - begun
+        after = reads(servers[_PLAIN], quarter)
+        plain = (before + after) / 2
+        told = " ".join(f"{rate:.0f}" for rate in rates)
+        print(
+            f"reads for {4 * quarter} s, {kind}: {told} /s, neither {before:.0f} {after:.0f}; "
+            f"throughput {statistics.mean(rates) / plain:.2f} of that without (floor "
+            f"{_FLOORS[kind]:.2f}), in the last quarter {rates[-1] / plain:.2f}; "
+            f"filed {filed:.1f} s after the end"
+        )
+        before = after
+
+
 def _until_idle(server: ServerProcess) -> None:
     """Waits until the server does nothing more: what was recorded is filed."""
     span = 0.2
@@ -129,6 +164,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--type", default="Observation")
     parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--lasting", type=int, default=0, metavar="SECONDS")
+    parser.add_argument("--servers", default="audit,both", help="those that last")
     parser.add_argument("--only", choices=("reads", "creates"))
     return parser.parse_args()
 

@@ -33,9 +33,18 @@ class ServerProcess:
     token: str = ""
     """An access token, which each request is sent with."""
 
+    def beside(self) -> list[int]:
+        """The processes that it started."""
+        lists = Path(f"/proc/{self.pid}/task").glob("*/children")
+        return [int(pid) for children in lists for pid in children.read_text().split()]
+
     def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICK
+        """Of the server and the processes that it started."""
+        found = 0
+        for pid in (self.pid, *self.beside()):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            found += int(fields[11]) + int(fields[12])
+        return found / _TICK
 
     def resident_megabytes(self, field: str = "VmRSS") -> float:
         status = Path(f"/proc/{self.pid}/status").read_text()

@@ -8,9 +8,12 @@ from getpass import getuser
 
 from fhirserver.app.ids import now
 from fhirserver.app.keys import audit_key
+from fhirserver.app.tenants import server_folder
+from fhirserver.audit.bell import Bell, bell_of
 from fhirserver.audit.chain import TYPE
 from fhirserver.audit.checkpoint import Checkpoints
 from fhirserver.audit.entries import KEPT
+from fhirserver.audit.handover import Handover
 from fhirserver.audit.journal import FOLDER, Journal
 from fhirserver.audit.notes import Notes
 from fhirserver.audit.recorder import Event
@@ -44,18 +47,25 @@ def segments_of(settings: Settings, store: ServerStore) -> Segments:
     return Segments(store, _shelf_of(settings, store), key_of(settings))
 
 
+def journal_of(settings: Settings) -> Journal | None:
+    """The tenant's journal; None where processes on other machines have the records only."""
+    return None if settings.is_mongodb else Journal(settings.data / "audit" / FOLDER)
+
+
 def _shelf_of(settings: Settings, store: ServerStore) -> Shelf:
-    """Processes on other machines have the records only; one's own disk is faster."""
-    if settings.is_mongodb:
-        return RecordShelf(store.records)
-    return Journal(settings.data / "audit" / FOLDER)
+    return journal_of(settings) or RecordShelf(store.records)
 
 
 def trail_of(settings: Settings, store: ServerStore) -> Trail:
     """What records for the tenant. Nothing is written before the first event."""
-    checkpoints = checkpoints_of(settings, store)
-    segments = segments_of(settings, store)
-    return Trail(segments, checkpoints, key_of(settings), settings.tenant, now)
+    checkpoints, key = checkpoints_of(settings, store), key_of(settings)
+    journal = journal_of(settings)
+    if journal is None:
+        segments = segments_of(settings, store)
+        return Trail(segments, checkpoints, key, settings.tenant, now)
+    handover = Handover(journal, Bell(bell_of(server_folder(settings)), settings.tenant))
+    segments = Segments(store, journal, key)
+    return Trail(segments, checkpoints, key, settings.tenant, now, handover=handover)
 
 
 def notes_of(settings: Settings, store: ServerStore) -> Notes:

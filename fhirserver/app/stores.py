@@ -14,7 +14,11 @@ from fhirserver.store.sqlite import SqliteStore
 
 async def open_store(settings: Settings) -> ServerStore:
     """The tenant's store of the settings, and its folder. Raises `Unavailable`, `NotRunnable`."""
-    inner = await open_inner(settings)
+    return await sealed_by(settings, await open_inner(settings))
+
+
+async def sealed_by(settings: Settings, inner: ServerStore) -> ServerStore:
+    """The tenant's store over what `open_inner` gave, which is closed where that fails."""
     try:
         if settings.encryption == "off":
             await check_plain(inner)

@@ -148,6 +148,11 @@ def tenant_folder(data: Path, name: str) -> Path:
     return data / "tenants" / name
 
 
+def server_folder(settings: Settings) -> Path:
+    """The folder of the server whose tenant the settings are of."""
+    return settings.data if settings.tenant == DEFAULT_TENANT else settings.data.parent.parent
+
+
 def is_name(text: str) -> bool:
     """Whether a tenant beside the default one can have that name."""
     return text != DEFAULT_TENANT and _NAME.fullmatch(text) is not None

@@ -3,7 +3,8 @@
 A file is one process's, which holds a lock on it for as long as it lives; another process files
 what a dead one left, and removes the file. What is at its end and not whole was never
 acknowledged. A file is emptied or removed when all in it is filed; not while a backup is taken,
-which copies the journal after the store (`kept`), so that each event is in one of them.
+which copies the journal after the store (`kept`), so that each event is in one of them. What is
+handed over is as if its process had ended.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import os
 import struct
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -50,7 +51,10 @@ def kept(folder: Path) -> Iterator[None]:
 
 
 class Journal:
-    """A `fhirserver.audit.shelf.Shelf` in a folder. To be used from one event loop."""
+    """A `fhirserver.audit.shelf.Shelf` in a folder. To be used from one event loop.
+
+    `is_due` while what is to be handed over waits for the end of a `put`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -59,7 +63,10 @@ class Journal:
         self._files: list[_File] = []
         self._done: dict[str, set[str]] = {}
         self._thread: ThreadPoolExecutor | None = None
+        self._late: Future[None] | None = None
         self._is_slow = False
+        self._is_putting = False
+        self.is_due = False
 
     async def put(self, lane: int, segment: Sealed) -> None:
         file = self._current
@@ -68,6 +75,7 @@ class Journal:
         start = file.size
         file.waiting += 1  # before it is written: it is not empty meanwhile
         begun = time.monotonic()
+        self._is_putting = True
         try:
             if self._is_slow:
                 await self._aside(file, segment)
@@ -77,8 +85,45 @@ class Journal:
             file.waiting -= 1
             self._current = None
             raise
-        self._is_slow = time.monotonic() - begun > SLOW
-        self._by_key[segment.key] = _Lying(file, start, file.size - start)
+        else:
+            self._by_key[segment.key] = _Lying(file, start, file.size - start)
+        finally:
+            self._is_slow = time.monotonic() - begun > SLOW
+            self._is_putting = False
+            if self.is_due:
+                self.hand_over()
+
+    def hand_over(self) -> None:
+        """Leaves all that this process put to be filed by others; at the end of a `put`, if one
+        is under way."""
+        self.is_due = self._is_putting or (self._late is not None and not self._late.done())
+        if self.is_due:
+            return
+        self._current = None
+        self._clear()  # what is empty is nobody's
+        for file in self._files:
+            file.close()
+        self._files.clear()
+        self._by_key.clear()
+
+    def waiting(self) -> dict[str, int]:
+        """The bytes of the files in which something may wait, by their names, the oldest first."""
+        found = {}
+        with suppress(FileNotFoundError), os.scandir(self._folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    if entry.name.endswith(SUFFIX) and (size := entry.stat().st_size):
+                        found[entry.name] = size
+        return dict(sorted(found.items()))
+
+    def own(self) -> set[str]:
+        """The names of this process's files."""
+        return {file.path.name for file in self._files}
+
+    def is_kept(self) -> bool:
+        """Whether a backup is taken, so that no file goes."""
+        with self._removing() as may:
+            return not may and self._folder.is_dir()
 
     async def get(self, keys: Sequence[str]) -> list[Sealed]:
         found = []
@@ -101,11 +146,13 @@ class Journal:
             if segments:
                 yield Held(path.name, segments)
 
-    async def left(self) -> AsyncIterator[Held]:
-        own = {file.path.name for file in self._files}
+    async def left(self, *, of_living: bool = True) -> AsyncIterator[Held]:
+        own = self.own()
         names = [path.name for path in self._paths() if path.name not in own]
         self._done = {name: self._done[name] for name in names if name in self._done}
         for name in names:
+            if not of_living and _is_held(self._folder / name):
+                continue
             segments = _read(self._folder / name)
             done = self._done.setdefault(name, set())
             done &= {segment.key for segment in segments}
@@ -133,12 +180,7 @@ class Journal:
     async def close(self) -> None:
         if self._thread is not None:  # who was cancelled left a write behind
             self._thread.shutdown()
-        self._current = None
-        self._clear()
-        for file in self._files:
-            file.close()
-        self._files.clear()
-        self._by_key.clear()
+        self.hand_over()
 
     def _next(self, lane: int, key: str) -> _File:
         self._current = None
@@ -150,8 +192,8 @@ class Journal:
     async def _aside(self, file: _File, segment: Sealed) -> None:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit-journal")
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, file.append, segment)
+        self._late = self._thread.submit(file.append, segment)
+        await asyncio.wrap_future(self._late)
 
     def _clear(self) -> None:
         """Empties or removes the files of which all is filed, if that may be now."""
@@ -199,12 +241,7 @@ class _File:
     """A file of this process. `waiting` are the segments in it that are not filed."""
 
     def __init__(self, path: Path, lane: int) -> None:
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        try:
-            self._descriptor = os.open(path, flags, 0o600)
-        except FileExistsError:
-            raise Stale("The place in the journal is taken.") from None
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self._descriptor = _made(path)
         self.path = path
         self.lane = lane
         self.size = 0
@@ -234,6 +271,20 @@ class _File:
         os.close(self._descriptor)
 
 
+def _made(path: Path) -> int:
+    """A new file, locked. Raises `Stale` where there is one."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    while True:
+        try:
+            descriptor = os.open(path, flags, 0o600)
+        except FileExistsError:
+            raise Stale("The place in the journal is taken.") from None
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # before it was locked, somebody removed it as one of the dead
+
+
 def _read(path: Path) -> list[Sealed]:
     """The segments of a file that are whole."""
     try:
@@ -255,6 +306,22 @@ def _segments(data: bytes) -> list[Sealed]:
         found.append(Sealed(name, data[key + of_key : end]))
         start = end
     return found
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process holds the file, as it puts something into it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _opened_lock(folder: Path) -> int:

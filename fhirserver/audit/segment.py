@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 import os
 from asyncio import sleep
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -25,6 +25,9 @@ from fhirserver.audit.entries import entries_of
 from fhirserver.audit.shelf import Sealed, Shelf
 from fhirserver.model.resource import draft_head
 from fhirserver.store.port import Change, Stale, Store
+
+FILED_AT_ONCE: Final = 512
+"""So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
 
 
 class Linked(NamedTuple):
@@ -49,6 +52,24 @@ def change_of(event: Linked) -> Change:
     """The AuditEvent of an event, as a store takes it."""
     body = chained(draft_head(TYPE, event.id, 1), event.content, event.link)
     return Change(TYPE, event.id, 1, "POST", body, entries_of(event.content))
+
+
+class Pace:
+    """How others' segments are filed: as fast as can be, unless a subclass knows better."""
+
+    def at_once(self) -> int:
+        """The events of the next commit, or a segment more."""
+        return FILED_AT_ONCE
+
+    async def rest(self) -> None:
+        """Comes between two commits."""
+
+    def is_over(self) -> bool:
+        """Whether no more is to be filed now."""
+        return False
+
+
+_FULL: Final = Pace()
 
 
 class Segments:
@@ -81,8 +102,11 @@ class Segments:
 
     async def _file(self, segments: Sequence[Segment]) -> list[str]:
         """Files segments, if nobody has yet; the keys of those that are not damaged."""
+        whole = [segment for segment in segments if segment.events]
+        if not whole:
+            return []
         groups = []
-        for segment in segments:
+        for segment in whole:
             groups.append([change_of(event) for event in segment.events])
             await sleep(0)  # requests need not wait for all of them
         try:
@@ -91,7 +115,7 @@ class Segments:
             for group in groups:
                 with suppress(Stale):  # another has; if not, verification finds what lies there
                     await self._commit(group)
-        return [segment.key for segment in segments if segment.events]
+        return [segment.key for segment in whole]
 
     async def _commit(self, changes: Sequence[Change]) -> None:
         if self._store.atomic:
@@ -107,14 +131,34 @@ class Segments:
             for sealed in held.segments:
                 yield self._opened(sealed)
 
-    async def settle(self) -> None:
-        """Files all that other processes have not filed yet."""
-        async for held in self._shelf.left():
+    async def settle(self, *, of_living: bool = True, pace: Pace = _FULL) -> None:
+        """Files all that other processes have not filed yet, as far as its pace lets it.
+
+        Without `of_living`, only what nobody puts beside any more.
+        """
+        async for held in self._shelf.left(of_living=of_living):
             filed: list[str] = []
-            for start in range(0, len(held.segments), _TOGETHER):
-                some = held.segments[start : start + _TOGETHER]
-                filed += await self._file([self._opened(sealed) for sealed in some])
+            for some in self._by_commit(held.segments, pace):
+                filed += await self._file(some)
+                await pace.rest()
+                if pace.is_over():
+                    break
             await self._shelf.discard(held.place, filed)
+            if pace.is_over():
+                break
+
+    def _by_commit(self, segments: Sequence[Sealed], pace: Pace) -> Iterator[list[Segment]]:
+        """Segments opened, as many at a time as are filed together."""
+        some: list[Segment] = []
+        count = 0
+        for sealed in segments:
+            some.append(self._opened(sealed))
+            count += len(some[-1].events)
+            if count >= pace.at_once():
+                yield some
+                some, count = [], 0
+        if some:
+            yield some
 
     async def close(self) -> None:
         """Nothing is kept any more."""
@@ -153,4 +197,3 @@ def _unpacked(key: str, first: Place, data: bytes) -> Segment:
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _NONCE: Final = 12  # bytes
-_TOGETHER: Final = 32  # segments of another process that are filed in one commit

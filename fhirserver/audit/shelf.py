@@ -42,8 +42,10 @@ class Shelf(Protocol):
     def held(self) -> AsyncIterator[Held]:
         """All there is."""
 
-    def left(self) -> AsyncIterator[Held]:
-        """What this process is not known to file: that of others, be they there or not."""
+    def left(self, *, of_living: bool = True) -> AsyncIterator[Held]:
+        """What this process is not known to file: that of others, be they there or not.
+
+        Without `of_living`, where that can be known, nothing of those that still put."""
 
     async def discard(self, place: str, keys: Sequence[str]) -> None:
         """Takes away what was `left` there and is filed, as far as that is nobody else's to do."""
@@ -79,7 +81,7 @@ class RecordShelf:
                 return
             after = page[-1].key
 
-    def left(self) -> AsyncIterator[Held]:
+    def left(self, *, of_living: bool = True) -> AsyncIterator[Held]:
         return self.held()
 
     async def discard(self, place: str, keys: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from fhirserver.audit.chain import Place, genesis, links
 from fhirserver.audit.checkpoint import Checkpoint, Checkpoints, key_name
 from fhirserver.audit.event import event_content
 from fhirserver.audit.filing import Filing
+from fhirserver.audit.handover import Handover
 from fhirserver.audit.recorder import Event
 from fhirserver.audit.segment import Segments
 from fhirserver.errors import FhirError, Unavailable
@@ -58,9 +59,10 @@ class Trail:
         tenant: str,
         now: Callable[[], int],
         interval: float = _INTERVAL,
+        handover: Handover | None = None,
     ) -> None:
         self._segments = segments
-        self._filing = Filing(segments)
+        self._filing = Filing(segments, handover)
         self._checkpoints = checkpoints
         self._key = key
         self._tenant = tenant
@@ -75,7 +77,7 @@ class Trail:
     async def start(self) -> None:
         """Files what processes that ended have left. Raises `Damaged` for another key."""
         await self._checkpoints.last_lane()
-        await self._segments.settle()
+        await self._filing.tend()
 
     async def record(self, *events: Event) -> None:
         """As `Recorder.record`."""
@@ -123,7 +125,7 @@ class Trail:
         if self._lane is not None:
             with suppress(FhirError):
                 await self.record(Event("stop"))
-                await self._filing.file_all()
+                await self._filing.end()
                 await self._note(is_closed=True)
             self._lane = None
         await self._segments.close()
@@ -221,7 +223,6 @@ class Trail:
             try:
                 await self.catch_up()
                 await self.checkpoint()
-                if not self._filing.is_under_way:
-                    await self.settle()
+                await self._filing.tend()
             except Exception as error:  # noqa: BLE001 - the next turn tries again; it is logged
                 _LOG.error("the audit trail cannot be kept up: %s", type(error).__name__)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import resource
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
+from fhirserver.cli.beside import beside
 from fhirserver.cli.telling import refuse, tell
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def keep_serving(settings: Settings) -> None:
     socket = config.bind_socket()
     port = socket.getsockname()[1]
     tell_addresses(settings.host, port, settings.scheme, is_open=settings.auth == "none")
-    with dicom_port(settings):
+    with filing(settings), dicom_port(settings):
         if settings.workers > 1:
             from uvicorn.supervisors import Multiprocess
 
@@ -67,6 +69,16 @@ def keep_serving(settings: Settings) -> None:
         server.run(sockets=[socket])
         if not server.started:
             raise SystemExit(_FAILED)
+
+
+def filing(settings: Settings) -> AbstractContextManager[None]:
+    """Has a process that files audit events, where there are any in journals.
+
+    Without it, whatever the reason, the server files them itself.
+    """
+    if not settings.audits or settings.is_mongodb:
+        return nullcontext()
+    return beside(("fhirserver.app.filing_process", str(settings.data)))
 
 
 def prepare(settings: Settings) -> None:

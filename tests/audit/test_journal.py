@@ -84,6 +84,86 @@ async def test_what_the_living_put_is_theirs(tmp_path: Path) -> None:
     await one.close()
 
 
+async def test_what_is_handed_over_is_as_of_the_dead(tmp_path: Path) -> None:
+    one, other = Journal(tmp_path), Journal(tmp_path)
+    await put(one, SEGMENTS[0])
+    assert [found async for found in other.left(of_living=False)] == []
+    one.hand_over()
+    await put(one, SEGMENTS[1])
+    (there,) = [found async for found in other.left(of_living=False)]
+    assert there.segments == SEGMENTS[:1]
+    assert set(one.waiting()) == {file.name for file in files(tmp_path)}
+    assert one.own() == set(one.waiting()) - {there.place}
+    await other.discard(there.place, [SEGMENTS[0].key])
+    assert await held(one) == SEGMENTS[1:2]
+    assert await one.get([SEGMENTS[0].key]) == []
+    await one.remove([SEGMENTS[0].key, SEGMENTS[1].key])
+    assert one.waiting() == {}
+
+
+async def test_what_is_being_put_is_handed_over_when_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SLOW", -1.0)  # in a thread
+    shelf, other = Journal(tmp_path), Journal(tmp_path)
+    await put(shelf, SEGMENTS[0])
+    putting = asyncio.create_task(put(shelf, SEGMENTS[1]))
+    await asyncio.sleep(0)
+    shelf.hand_over()
+    assert shelf.is_due
+    assert [found async for found in other.left(of_living=False)] == []
+    await putting
+    assert not shelf.is_due
+    (there,) = [found async for found in other.left(of_living=False)]
+    assert there.segments == SEGMENTS[:2]
+    await shelf.close()
+
+
+async def test_a_write_that_was_given_up_ends_before_it_is_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SLOW", -1.0)
+    shelf = Journal(tmp_path)
+    await put(shelf, SEGMENTS[0])
+    may, append = threading.Event(), journal._File.append
+
+    def slowly(file: journal._File, segment: Sealed) -> None:
+        may.wait(10)
+        append(file, segment)
+
+    monkeypatch.setattr(journal._File, "append", slowly)
+    putting = asyncio.create_task(put(shelf, SEGMENTS[1]))
+    await asyncio.sleep(0.01)
+    putting.cancel()
+    await asyncio.gather(putting, return_exceptions=True)
+    shelf.hand_over()
+    assert shelf.is_due
+    may.set()
+    await shelf.close()
+    assert not shelf.is_due
+    assert SEGMENTS[0] in await left(Journal(tmp_path))
+
+
+async def test_a_new_file_that_is_taken_for_one_of_the_dead_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, other = journal.fcntl.flock, Journal(tmp_path)
+    taken = []
+
+    def late(descriptor: int, how: int) -> None:
+        if how == journal.fcntl.LOCK_EX and not taken:
+            taken.extend(files(tmp_path))
+            taken[0].unlink()  # as `discard` does, of what has nothing unfiled in it
+        lock(descriptor, how)
+
+    monkeypatch.setattr(journal.fcntl, "flock", late)
+    shelf = Journal(tmp_path)
+    await put(shelf, SEGMENTS[0])
+    assert taken
+    assert await left(other) == SEGMENTS[:1]
+    await shelf.close()
+
+
 async def test_a_file_is_left_when_it_is_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

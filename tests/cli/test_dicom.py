@@ -8,7 +8,8 @@ import pytest
 
 from fhirserver import Settings
 from fhirserver.app import dicom as process
-from fhirserver.cli.dicom import NEVER, dicom_port
+from fhirserver.cli.beside import NEVER
+from fhirserver.cli.dicom import dicom_port
 
 
 def test_there_is_none_unless_it_is_set(tmp_path):

@@ -189,6 +189,11 @@ class SqliteStore:
         """It keeps the concepts as well: a `fhirserver.store.concepts.ConceptStore`."""
         return self
 
+    @property
+    def others_write(self) -> bool:
+        """Whether another process was seen to write within the last second."""
+        return self._writer.others_write
+
     async def ask(self, question: Callable[[Source], _T]) -> _T:
         def whole(reader: Reader) -> _T:
             with reader.connection.snapshot():

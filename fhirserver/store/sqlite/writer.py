@@ -156,6 +156,11 @@ class Writer:
             self._queue.put(None)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
+    @property
+    def others_write(self) -> bool:
+        """Whether another process was seen to write within the last second."""
+        return time.monotonic() - self._seen < _WATCHED
+
     def _run(self) -> None:
         is_last = False
         while not is_last and (first := self._next or self._queue.get()) is not None:

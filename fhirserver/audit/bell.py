@@ -1,0 +1,83 @@
+"""The bell of the process that files: a named pipe in the data folder.
+
+Who has left something to be filed rings with the name of its tenant. Where nobody listens that
+is known at once, and one files by oneself. Nothing is imported here that a process would not
+have anyhow: who listens is small until it hears something.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_ONCE: Final = 65536  # bytes read at a time: as many as a pipe holds
+
+
+def bell_of(data: Path) -> Path:
+    """The path of the pipe in a server's data folder."""
+    return data / "audit" / "filing"
+
+
+class Bell:
+    """What a process rings with for one tenant."""
+
+    def __init__(self, path: Path, tenant: str) -> None:
+        self._path = path
+        self._said = tenant.encode() + b"\n"
+
+    def ring(self) -> bool:
+        """Says that something is to be filed; whether somebody listens."""
+        return self._say(self._said)
+
+    def is_heard(self) -> bool:
+        """Whether somebody listens."""
+        return self._say(b"")
+
+    def _say(self, said: bytes) -> bool:
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # there is no pipe, or nobody at its other end
+            return False
+        try:
+            if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                return False
+            with suppress(BlockingIOError):  # it is full: there is much to be heard already
+                os.write(descriptor, said)
+        except OSError:  # who listened has gone
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+
+class Listener:
+    """Listens to the bell at a path, which is made. Raises `OSError` where there can be none."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkfifo(path, 0o600)
+        # For writing as well: else it would be at its end whenever nobody rings.
+        self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISFIFO(os.fstat(self._descriptor).st_mode):
+            os.close(self._descriptor)
+            raise FileExistsError(f"{path} is no pipe")
+
+    def fileno(self) -> int:
+        """The descriptor to wait for."""
+        return self._descriptor
+
+    def heard(self) -> set[str]:
+        """The tenants that it was rung for since."""
+        try:
+            said = os.read(self._descriptor, _ONCE)
+        except BlockingIOError:
+            return set()
+        return set(said.decode(errors="replace").split())
+
+    def close(self) -> None:
+        """Nobody listens any more."""
+        os.close(self._descriptor)
