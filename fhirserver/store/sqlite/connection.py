@@ -18,6 +18,7 @@ from fhirserver.search.score import score_of
 BUSY_TIMEOUT = 15_000  # milliseconds that a writer waits for another process's commit
 _STEPS = 20_000  # virtual machine steps between two looks at the time
 _CACHE_KIB = 32 * 1024
+_CACHES_TOGETHER = 4 * 1024 * 1024  # bytes; beyond, a connection reuses pages before it takes more
 _MMAP = 1 << 36  # address space, not memory: pages are read where the system caches them
 _STATEMENTS = 256
 
@@ -63,6 +64,11 @@ FATAL: Final = (
     apsw.ReadOnlyError,
 )
 """Failures of the file, not of one request: the whole group is given up."""
+
+
+# What is read of the file itself is mapped; the caches hold what is in the write-ahead log, or
+# changed and not yet written, which is kept beyond this.
+apsw.soft_heap_limit(_CACHES_TOGETHER)
 
 
 class Connection(apsw.Connection):
