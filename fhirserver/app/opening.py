@@ -118,24 +118,24 @@ async def index_state(settings: Settings) -> tuple[Known, list[Job]]:
 
 
 class AuthorizationRecords(NamedTuple):
-    """What commands change of a tenant's authorization server, and what they record it with."""
+    """What commands change of a tenant's authorization server."""
 
     clients: Clients
     signing_keys: SigningKeys
-    recorder: Recorder
 
 
 @asynccontextmanager
-async def open_authorization(settings: Settings) -> AsyncIterator[AuthorizationRecords]:
-    """The clients and signing keys of the settings' tenant."""
+async def open_authorization(
+    settings: Settings,
+) -> AsyncIterator[tuple[AuthorizationRecords, Recorder]]:
+    """The clients and signing keys of the settings' tenant, and what changes to them are recorded
+    with."""
     from fhirserver.auth.clients import Clients
     from fhirserver.auth.signing_keys import SigningKeys
 
     async with _recorded(settings) as (store, recorder):
-        records = store.records
-        yield AuthorizationRecords(
-            Clients(records, now=now), SigningKeys(records, now=now), recorder
-        )
+        clients = Clients(store.records, now=now)
+        yield AuthorizationRecords(clients, SigningKeys(store.records, now=now)), recorder
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from joserfc import jws, jwt
+from joserfc import jwt
 from joserfc.errors import JoseError
 
 from fhirserver.auth.authorization import SECOND
@@ -18,8 +18,7 @@ from fhirserver.auth.client_keys import ClientKeys, NoKey
 from fhirserver.auth.clients import Clients
 from fhirserver.auth.oauth_error import OAuthError
 from fhirserver.auth.once import first_use
-from fhirserver.errors import FhirError
-from fhirserver.model.json import decode
+from fhirserver.auth.signed import unverified
 from fhirserver.store.records import Records
 
 ALGORITHMS: Final = ("RS384", "ES384")
@@ -36,7 +35,6 @@ REMEMBERED: Final = 24 * 3600
 """Seconds for which a used `jti` is known beyond its time: a clock that was ahead forgets by it,
 and when it is set right the assertion would be good again."""
 
-_MOST: Final = 8192
 _MOST_JTI: Final = 255
 
 
@@ -129,16 +127,10 @@ def refusal(hint: str = "the signature is that of a registered key") -> OAuthErr
 
 def _parts(assertion: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Header and claims, nothing of which is believed yet."""
-    if len(assertion) > _MOST or not assertion.isascii():
+    found = unverified(assertion)
+    if found is None:
         raise refusal("it is a signed JWT")
-    try:
-        signed = jws.extract_compact(assertion.encode("ascii"))
-        claims = decode(signed.payload)
-    except (JoseError, FhirError, ValueError, TypeError, KeyError):
-        raise refusal("it is a signed JWT") from None
-    if not isinstance(claims, dict):
-        raise refusal("it is a signed JWT")
-    return signed.protected, claims
+    return found
 
 
 def _is_number(value: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from joserfc import jws, jwt
+from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
@@ -16,8 +16,7 @@ from fhirserver.auth.dpop_nonce import HEADER, Nonces
 from fhirserver.auth.oauth_error import OAuthError
 from fhirserver.auth.once import first_use
 from fhirserver.auth.secret import bytes_of, hash_of, text_of
-from fhirserver.errors import FhirError
-from fhirserver.model.json import decode
+from fhirserver.auth.signed import unverified
 from fhirserver.store.records import Records
 
 ALGORITHMS: Final = ("ES256", "ES384", "RS256", "RS384", "PS256")
@@ -32,7 +31,6 @@ REMEMBERED: Final = 600
 request has a proof, so it is less than for assertions."""
 
 _CURVES: Final = {"ES256": "P-256", "ES384": "P-384"}
-_MOST: Final = 8192
 _MOST_JTI: Final = 255
 
 
@@ -89,16 +87,11 @@ def refusal(hint: str) -> OAuthError:
 
 
 def _parts(proof: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    try:
-        if len(proof) > _MOST:
-            raise refusal("it is a signed JWT")
-        signed = jws.extract_compact(proof.encode("ascii"))
-        claims = decode(signed.payload)
-    except (JoseError, FhirError, ValueError, TypeError, KeyError):
-        raise refusal("it is a signed JWT") from None
-    if not isinstance(claims, dict):
+    """Header and claims, nothing of which is believed yet."""
+    found = unverified(proof)
+    if found is None:
         raise refusal("it is a signed JWT")
-    return signed.protected, claims
+    return found
 
 
 def _verified(proof: str, header: Mapping[str, Any]) -> RSAKey | ECKey:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from fhirserver.cli.configuration import TenantName, refuse, settings_of
+from fhirserver.cli.configuration import Data, TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.audit.accounting import Seen
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
 _BROKEN: Final = 1
 _SHOWN: Final = 100  # problems that are told one by one
-
-Data = Annotated[
-    Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
-]
 
 
 def verify(data: Data = None, tenant: TenantName = None) -> None:

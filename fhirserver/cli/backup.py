@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, TypeVar
 
 import typer
 
-from fhirserver.cli.configuration import refuse, settings_of
+from fhirserver.cli.configuration import Data, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.app.backing import Found
@@ -20,9 +20,6 @@ _WRONG: Final = 1
 _VERIFY: Final = "verify"
 _SECOND: Final = 1_000_000
 
-Data: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
-]
 Keys: TypeAlias = Annotated[
     Path | None, typer.Option("--keys", metavar="FILE", help="File of the keys, kept elsewhere.")
 ]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fhirserver.cli.audit import Data, seen, settings_for, write
-from fhirserver.cli.configuration import TenantName, refuse
+from fhirserver.cli.audit import seen, settings_for, write
+from fhirserver.cli.configuration import Data, TenantName, refuse
 
 if TYPE_CHECKING:
     from fhirserver.audit.accounting import Seen

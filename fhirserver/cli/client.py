@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar, cas
 
 import typer
 
-from fhirserver.cli.configuration import TenantName, carry_out, refuse, settings_of
+from fhirserver.cli.configuration import Data, TenantName, refuse, settings_of
+from fhirserver.cli.recorded import changed, looked_up
 
 if TYPE_CHECKING:
     from fhirserver.app.opening import AuthorizationRecords
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-Data: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
-]
 Id: TypeAlias = Annotated[str, typer.Argument(help="The client_id.")]
 KindName: TypeAlias = Annotated[
     str, typer.Option(help="public, symmetric (gets a secret) or asymmetric (has keys).")
@@ -93,7 +91,12 @@ def add(
     if system:
         fields["grant_types"] = ("client_credentials",)
     client, secret = _made(name, kind, fields, jwks)
-    _run(settings_of(tenant, data=data), "client-registered", client.id, _adding(client))
+    _changed(
+        settings_of(tenant, data=data),
+        "client-registered",
+        client.id,
+        lambda records: records.clients.add(client),
+    )
     typer.echo(f"client_id      {client.id}")
     if secret:
         typer.echo(f"client_secret  {secret}")
@@ -102,7 +105,7 @@ def add(
 
 def list_clients(data: Data = None, tenant: TenantName = None) -> None:
     """List the clients."""
-    found = _run(settings_of(tenant, data=data), "", "", lambda records: records.clients.all())
+    found = _looked_up(settings_of(tenant, data=data), lambda records: records.clients.all())
     for client in found:
         state = "  suspended" if client.suspended else ""
         typer.echo(f"{client.id}  {client.kind:<10}  {client.name}{state}")
@@ -112,7 +115,7 @@ def list_clients(data: Data = None, tenant: TenantName = None) -> None:
 
 def show(id: Id, data: Data = None, tenant: TenantName = None) -> None:
     """Show a client."""
-    client = _run(settings_of(tenant, data=data), "", "", lambda records: _get(records, id))
+    client = _looked_up(settings_of(tenant, data=data), lambda records: _get(records, id))
     keys = client.jwks_uri or (
         f"{len(client.jwks.get('keys', ()))} by value" if client.jwks else ""
     )
@@ -161,7 +164,7 @@ def remove(
         await _get(records, id)
         await records.clients.remove(id)
 
-    _run(settings_of(tenant, data=data), "client-removed", id, work)
+    _changed(settings_of(tenant, data=data), "client-removed", id, work)
     typer.echo(f"{id} was removed.")
 
 
@@ -199,7 +202,7 @@ def app_state(
 
     settings = settings_of(tenant, data=data)
     if code is None:
-        held = _run(settings, "", "", lambda records: _get(records, id)).app_state
+        held = _looked_up(settings, lambda records: _get(records, id)).app_state
         for item in held:
             typer.echo(_described(item))
         if not held:
@@ -220,7 +223,7 @@ def app_state(
             raise NotFound(f"It has no code {code}.")
         await records.clients.change(id, app_state=(*others, *([made] if made else ())))
 
-    _run(settings, "client-changed", id, work)
+    _changed(settings, "client-changed", id, work)
     typer.echo(_described(made) if made else f"{id} keeps no state under {code} any more.")
 
 
@@ -273,16 +276,12 @@ def _made(
         refuse(str(error))
 
 
-def _adding(client: Client) -> Callable[[AuthorizationRecords], Awaitable[None]]:
-    return lambda records: records.clients.add(client)
-
-
 def _change(settings: Settings, id: str, **fields: Any) -> None:
     async def work(records: AuthorizationRecords) -> None:
         await _get(records, id)
         await records.clients.change(id, **fields)
 
-    _run(settings, "client-changed", id, work)
+    _changed(settings, "client-changed", id, work)
 
 
 async def _get(records: AuthorizationRecords, id: str) -> Client:
@@ -294,24 +293,18 @@ async def _get(records: AuthorizationRecords, id: str) -> Client:
     return client
 
 
-def _run(
+def _looked_up(settings: Settings, work: Callable[[AuthorizationRecords], Awaitable[_T]]) -> _T:
+    from fhirserver.app import open_authorization
+
+    return looked_up(open_authorization(settings), work)
+
+
+def _changed(
     settings: Settings,
     kind: str,
-    about: str,
-    work: Callable[[AuthorizationRecords], Awaitable[_T]],
-) -> _T:
-    """What the work gives; recorded as `kind`, unless that is empty, of the client `about`."""
+    id: str,
+    work: Callable[[AuthorizationRecords], Awaitable[object]],
+) -> None:
     from fhirserver.app import open_authorization
-    from fhirserver.audit.recorder import Event
 
-    async def run() -> _T:
-        async with open_authorization(settings) as records:
-            found = await work(records)
-            if kind:
-                detail = (("by", "command"),)
-                await records.recorder.record(
-                    Event(kind, about=(f"auth.client/{about}",), detail=detail)
-                )
-            return found
-
-    return carry_out(run())
+    changed(open_authorization(settings), work, kind, lambda _: f"auth.client/{id}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from fhirserver.settings import Settings
 
 _T = TypeVar("_T")
+
+Data: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
+]
+"""The option of commands that need no server."""
 
 TenantName: TypeAlias = Annotated[
     str | None, typer.Option("--tenant", help="Name of a tenant [that at /].", metavar="NAME")

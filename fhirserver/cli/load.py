@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 import typer
 from msgspec.structs import replace
 
-from fhirserver.cli.configuration import TenantName, refuse, settings_of
-from fhirserver.cli.package import Data
+from fhirserver.cli.configuration import Data, TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from msgspec.structs import replace
 
-from fhirserver.cli.configuration import TenantName, refuse, settings_of
+from fhirserver.cli.configuration import Data, TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.packages.install import Dispatch, Outcome
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-Data: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
-]
 
 package = typer.Typer(help="Packages of definitions (implementation guides).", no_args_is_help=True)
 

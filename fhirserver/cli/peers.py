@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
 
-from fhirserver.cli.configuration import TenantName, carry_out, settings_of
-from fhirserver.cli.package import Data
+from fhirserver.cli.configuration import Data, TenantName, settings_of
+from fhirserver.cli.recorded import changed, looked_up
 
 if TYPE_CHECKING:
     from fhirserver.imaging.dimse.peers import Peer, Peers
@@ -48,10 +48,9 @@ Roles: TypeAlias = Annotated[
 def list_peers(data: Data = None, tenant: TenantName = None) -> None:
     """List the peers."""
 
-    async def work(peers: Peers) -> list[Peer]:
-        return await peers.all()
+    from fhirserver.app import open_peers
 
-    found = _run(settings_of(tenant, data=data), "", "", work)
+    found = looked_up(open_peers(settings_of(tenant, data=data)), lambda peers: peers.all())
     for peer in found:
         typer.echo(_line(peer))
     if not found:
@@ -92,11 +91,8 @@ def add(
         roles=tuple(role or (ROLE,)),
     )
 
-    async def work(peers: Peers) -> Peer:
-        return await peers.add(peer)
-
-    added = _run(settings_of(tenant, data=data), "peer-added", title, work)
-    typer.echo(_line(added))
+    settings = settings_of(tenant, data=data)
+    typer.echo(_line(_changed(settings, "peer-added", title, lambda peers: peers.add(peer))))
 
 
 def remove(title: Title, data: Data = None, tenant: TenantName = None) -> None:
@@ -108,7 +104,7 @@ def remove(title: Title, data: Data = None, tenant: TenantName = None) -> None:
             raise NotFound(f"There is no peer with the AE title '{title}'.")
         await peers.remove(title)
 
-    _run(settings_of(tenant, data=data), "peer-removed", title, work)
+    _changed(settings_of(tenant, data=data), "peer-removed", title, work)
     typer.echo(f"{title} was removed.")
 
 
@@ -135,10 +131,7 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
 
 
 def _change(settings: Settings, title: str, **fields: Any) -> None:
-    async def work(peers: Peers) -> Peer:
-        return await peers.change(title, **fields)
-
-    _run(settings, "peer-changed", title, work)
+    _changed(settings, "peer-changed", title, lambda peers: peers.change(title, **fields))
 
 
 def _line(peer: Peer) -> str:
@@ -148,16 +141,9 @@ def _line(peer: Peer) -> str:
     return f"{peer.title:<16}  {' '.join(peer.services)}{calls}{called}{state}"
 
 
-def _run(settings: Settings, kind: str, title: str, work: Callable[[Peers], Awaitable[_T]]) -> _T:
-    """Does the work on the peers; what changes them is on record."""
+def _changed(
+    settings: Settings, kind: str, title: str, work: Callable[[Peers], Awaitable[_T]]
+) -> _T:
     from fhirserver.app import open_peers
-    from fhirserver.audit.recorder import Event
 
-    async def run() -> _T:
-        async with open_peers(settings) as (peers, recorder):
-            found = await work(peers)
-            if kind:
-                await recorder.record(Event(kind, about=(f"dicom.peer/{title}",)))
-            return found
-
-    return carry_out(run())
+    return changed(open_peers(settings), work, kind, lambda _: f"dicom.peer/{title}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
 
-from fhirserver.cli.configuration import TenantName, carry_out, refuse, settings_of
+from fhirserver.cli.configuration import Data, TenantName, carry_out, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.access.authority import Authority
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _WRONG: Final = 1
 
-Data: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
-]
 Role: TypeAlias = Annotated[str, typer.Argument(help="A role, such as nurse.")]
 
 

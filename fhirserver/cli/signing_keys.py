@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from fhirserver.cli.configuration import TenantName, carry_out, settings_of
+from fhirserver.cli.configuration import Data, TenantName, settings_of
+from fhirserver.cli.recorded import changed, looked_up
 
 if TYPE_CHECKING:
     from fhirserver.app.opening import AuthorizationRecords
-    from fhirserver.settings import Settings
 
 _T = TypeVar("_T")
-
-Data: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
-]
 
 
 def list_signing_keys(data: Data = None, tenant: TenantName = None) -> None:
     """List the keys that id_tokens are signed with."""
-    keys = _run(settings_of(tenant, data=data), lambda records: records.signing_keys.all())
+    from fhirserver.app import open_authorization
+
+    opened = open_authorization(settings_of(tenant, data=data))
+    keys = looked_up(opened, lambda records: records.signing_keys.all())
     for key in keys:
         until = f", published until {_instant(key.until)}" if key.until else ""
         typer.echo(f"{key.kid}  signs from {_instant(key.signs_from)}{until}")
@@ -39,27 +36,17 @@ def rotate_signing_key(
     tenant: TenantName = None,
 ) -> None:
     """Make a new key, which signs as soon as clients had the time to fetch it."""
-    from fhirserver.audit.recorder import Event
+    from fhirserver.app import open_authorization
 
     async def work(records: AuthorizationRecords) -> tuple[str, int]:
         made = await records.signing_keys.rotate(at_once=at_once)
-        await records.recorder.record(
-            Event("keys-changed", about=(f"auth.signing-key/{made.kid}",))
-        )
         return made.kid, made.signs_from
 
-    kid, signs_from = _run(settings_of(tenant, data=data), work)
+    opened = open_authorization(settings_of(tenant, data=data))
+    kid, signs_from = changed(
+        opened, work, "keys-changed", lambda made: f"auth.signing-key/{made[0]}"
+    )
     typer.echo(f"{kid} signs from {_instant(signs_from)}.")
-
-
-def _run(settings: Settings, work: Callable[[AuthorizationRecords], Awaitable[_T]]) -> _T:
-    from fhirserver.app import open_authorization
-
-    async def run() -> _T:
-        async with open_authorization(settings) as records:
-            return await work(records)
-
-    return carry_out(run())
 
 
 def _instant(instant: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
-from fhirserver.cli.configuration import refuse, settings_of
+from fhirserver.cli.configuration import Data, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.app.tenants import Tenant, TenantTable
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-Data: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
-]
 Name: TypeAlias = Annotated[str, typer.Argument(help="Name of the tenant, as in /t/NAME/fhir.")]
 Values: TypeAlias = Annotated[
     list[str] | None,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fhirserver.cli.configuration import TenantName, refuse, settings_of
-from fhirserver.cli.package import Data
+from fhirserver.cli.configuration import Data, TenantName, refuse, settings_of
 
 if TYPE_CHECKING:
     from fhirserver.settings import Settings

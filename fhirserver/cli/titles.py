@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
-from fhirserver.cli.configuration import carry_out, refuse, settings_of
-from fhirserver.cli.package import Data
+from fhirserver.cli.configuration import Data, refuse, settings_of
+from fhirserver.cli.recorded import changed, looked_up
 
 if TYPE_CHECKING:
     from fhirserver.imaging.dimse.peers import CalledTitles
     from fhirserver.settings import Settings
-
-_T = TypeVar("_T")
 
 Title: TypeAlias = Annotated[str, typer.Argument(help="The AE title.")]
 Tenant: TypeAlias = Annotated[str, typer.Argument(help="Name of the tenant.")]
@@ -23,12 +21,11 @@ Tenant: TypeAlias = Annotated[str, typer.Argument(help="Name of the tenant.")]
 def list_titles(data: Data = None) -> None:
     """List the titles."""
 
-    async def work(titles: CalledTitles) -> list[tuple[str, str]]:
-        return await titles.all()
+    from fhirserver.app import open_titles
 
     settings = settings_of(data=data)
     typer.echo(f"{settings.dicom_aet:<16}  {settings.tenant}")
-    for title, tenant in _run(settings, work):
+    for title, tenant in looked_up(open_titles(settings), lambda titles: titles.all()):
         typer.echo(f"{title:<16}  {tenant}")
 
 
@@ -43,7 +40,7 @@ def add(title: Title, tenant: Tenant, data: Data = None) -> None:
         await titles.set(title, tenant)
         return tenant
 
-    _run(settings, work, f"called {title}")
+    _changed(settings, work, f"called {title}")
     typer.echo(f"{title} is '{tenant}'.")
 
 
@@ -58,7 +55,7 @@ def remove(title: Title, data: Data = None) -> None:
         await titles.remove(title)
         return tenant
 
-    _run(settings_of(data=data), work, f"not called {title}")
+    _changed(settings_of(data=data), work, f"not called {title}")
     typer.echo(f"{title} was removed.")
 
 
@@ -70,18 +67,11 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
 """Name and function of each, in the order of the help."""
 
 
-def _run(settings: Settings, work: Callable[[CalledTitles], Awaitable[_T]], change: str = "") -> _T:
-    """What the work on the titles gives; of a change, which is on record, that is the tenant."""
+def _changed(
+    settings: Settings, work: Callable[[CalledTitles], Awaitable[str]], change: str
+) -> None:
+    """Does the work, which gives the name of the tenant whose title it is."""
     from fhirserver.app import open_titles
-    from fhirserver.audit.recorder import Event
 
-    async def run() -> _T:
-        async with open_titles(settings) as (titles, recorder):
-            found = await work(titles)
-            if change:
-                detail = (("by", "command"), ("change", change))
-                event = Event("tenant-changed", about=(f"tenant/{found}",), detail=detail)
-                await recorder.record(event)
-            return found
-
-    return carry_out(run())
+    opened = open_titles(settings)
+    changed(opened, work, "tenant-changed", lambda tenant: f"tenant/{tenant}", change)

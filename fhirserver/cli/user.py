@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
-from fhirserver.cli.configuration import TenantName, carry_out, settings_of
+from fhirserver.cli.configuration import Data, TenantName, settings_of
+from fhirserver.cli.recorded import changed, looked_up
 
 if TYPE_CHECKING:
     from fhirserver.identity.account import Account
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-Data: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Folder of all that the server keeps [fhirserver-data].")
-]
 Name: TypeAlias = Annotated[str, typer.Argument(help="The user name.")]
 Roles: TypeAlias = Annotated[
     list[str] | None,
@@ -58,7 +55,7 @@ def add(
             password_hash=password_hash,
         )
 
-    account, once = _run(settings_of(tenant, data=data), "account-created", work)
+    account, once = _changed(settings_of(tenant, data=data), "account-created", work)
     typer.echo(f"{account.name} was added ({', '.join(account.roles) or 'no role'}).")
     _tell(once)
 
@@ -69,7 +66,9 @@ def list_users(data: Data = None, tenant: TenantName = None) -> None:
     async def work(identity: Identity) -> list[Account]:
         return [account async for account in identity.accounts.all()]
 
-    found = sorted(_run(settings_of(tenant, data=data), "", work), key=lambda account: account.name)
+    found = sorted(
+        _looked_up(settings_of(tenant, data=data), work), key=lambda account: account.name
+    )
     for account in found:
         roles = ", ".join(account.roles) or "no role"
         typer.echo(f"{account.name}  {account.state}  {roles}  {account.fhir_user or '-'}")
@@ -85,7 +84,7 @@ def show(name: Name, data: Data = None, tenant: TenantName = None) -> None:
         until = await identity.attempts.locked_until(account.name)
         return account, until, len(await identity.sessions.of(account))
 
-    account, until, sessions = _run(settings_of(tenant, data=data), "", work)
+    account, until, sessions = _looked_up(settings_of(tenant, data=data), work)
     factors = [*(["authenticator app"] if account.totp else [])]
     factors += [f"passkey {key.name!r}" for key in account.passkeys]
     lines = {
@@ -174,7 +173,7 @@ def link(
         accounts, id = identity.accounts, (await _named(identity, name)).id
         return await (accounts.unlink(id, made) if remove else accounts.link(id, made))
 
-    _run(settings_of(tenant, data=data), "account-changed", work)
+    _changed(settings_of(tenant, data=data), "account-changed", work)
     typer.echo(f"{name} is {'no longer' if remove else 'now'} linked to {subject} of {issuer}.")
 
 
@@ -214,7 +213,7 @@ def tell_first(settings: Settings) -> None:
     async def work(identity: Identity) -> tuple[Account, str] | None:
         return await identity.administration.first()
 
-    made = _run(settings, "account-created", work)
+    made = _changed(settings, "account-created", work)
     if made is not None:
         account, once = made
         typer.echo(f"Administrator  {account.name}")
@@ -236,7 +235,7 @@ def _change(
         account = await _named(identity, name)
         return await change(identity.administration, account.id), account
 
-    return _run(settings, kind, work)[0]
+    return _changed(settings, kind, work)[0]
 
 
 async def _named(identity: Identity, name: str) -> Account:
@@ -249,30 +248,26 @@ async def _named(identity: Identity, name: str) -> Account:
     return account
 
 
-def _run(settings: Settings, kind: str, work: Callable[[Identity], Awaitable[_T]]) -> _T:
-    """What the work gives on the accounts of the settings; recorded as `kind` unless empty."""
+def _looked_up(settings: Settings, work: Callable[[Identity], Awaitable[_T]]) -> _T:
     from fhirserver.app import open_identity
-    from fhirserver.audit.recorder import Event
 
-    async def run() -> _T:
-        async with open_identity(settings) as (identity, recorder):
-            found = await work(identity)
-            about = _about(found)
-            if kind and about:
-                await recorder.record(
-                    Event(kind, about=(f"identity.account/{about}",), detail=(("by", "command"),))
-                )
-            return found
-
-    return carry_out(run())
+    return looked_up(open_identity(settings), work)
 
 
-def _about(found: Any) -> str:
-    """The id of the account among what some work gave."""
+def _changed(settings: Settings, kind: str, work: Callable[[Identity], Awaitable[_T]]) -> _T:
+    """What the work gives, an account among it if one was changed; recorded as `kind`."""
+    from fhirserver.app import open_identity
+
+    return changed(open_identity(settings), work, kind, _about)
+
+
+def _about(found: object) -> str:
+    """The account among what some work gave."""
     from fhirserver.identity.account import Account
 
     parts = found if isinstance(found, tuple) else (found,)
-    return next((part.id for part in parts if isinstance(part, Account)), "")
+    accounts = (part.id for part in parts if isinstance(part, Account))
+    return next((f"identity.account/{id}" for id in accounts), "")
 
 
 def _password(account: Account) -> str:

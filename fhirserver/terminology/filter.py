@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from fhirserver.definitions.code_system import CodeSystem, Concept
 from fhirserver.definitions.value_set import Filter
+from fhirserver.terminology.concept import text_of
 from fhirserver.terminology.hierarchy import Hierarchy
 
 Test: TypeAlias = Callable[[Concept], bool]
@@ -81,17 +82,7 @@ def _values(concept: Concept, property: str) -> tuple[str, ...]:
         return () if concept.display is None else (concept.display,)
     if property == "parent":
         return concept.parents
-    return tuple(_text(value) for value in concept.properties.get(property, ()))
-
-
-def _text(value: object) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case {"code": code}:
-            return str(code)
-        case _:
-            return str(value)
+    return tuple(text_of(value) for value in concept.properties.get(property, ()))
 
 
 _PROPERTY_TESTS: dict[str, Callable[[Filter, CodeSystem, Hierarchy], Test | None]] = {

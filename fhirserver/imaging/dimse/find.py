@@ -61,12 +61,17 @@ def negotiated(event: Any, option: int) -> bool:
 
 def find(session: Session, event: Any) -> Iterator[Result]:
     """Pending answers with matches, and the final one if it is no success."""
+    return answered(_found(session, event), "C-FIND")
+
+
+def answered(found: Iterator[Result], what: str) -> Iterator[Result]:
+    """What is found, and the status of a failure if it ends with one, logged as that of `what`."""
     try:
-        yield from _found(session, event)
+        yield from found
     except FhirError as error:
         yield query_status(error), None
     except Exception as error:  # noqa: BLE001 - the peer gets a status, and the log no values
-        _LOG.error("C-FIND failed: %s", type(error).__name__)
+        _LOG.error("%s failed: %s", what, type(error).__name__)
         yield UNABLE, None
 
 

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydicom.uid import UID
 
-from fhirserver.errors import FhirError
-from fhirserver.imaging.dimse.find import Result
+from fhirserver.imaging.dimse.find import Result, answered
 from fhirserver.imaging.dimse.identifier import answer, asked, read
 from fhirserver.imaging.dimse.session import Session
-from fhirserver.imaging.dimse.status import (
-    CANCEL,
-    OUT_OF_RESOURCES,
-    PENDING,
-    UNABLE,
-    query_status,
-)
+from fhirserver.imaging.dimse.status import CANCEL, OUT_OF_RESOURCES, PENDING
 from fhirserver.interactions.request import Request
 from fhirserver.operations.imaging.worklist import Wanted
-
-_LOG = logging.getLogger("fhirserver.dimse")
 
 
 def find(session: Session, event: Any) -> Iterator[Result]:
     """Pending answers with scheduled procedure steps, and the final one if it is no success."""
-    try:
-        yield from _found(session, event)
-    except FhirError as error:
-        yield query_status(error), None
-    except Exception as error:  # noqa: BLE001 - the peer gets a status, and the log no values
-        _LOG.error("C-FIND of the worklist failed: %s", type(error).__name__)
-        yield UNABLE, None
+    return answered(_found(session, event), "C-FIND of the worklist")
 
 
 def _found(session: Session, event: Any) -> Iterator[Result]:
