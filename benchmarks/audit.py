@@ -38,6 +38,7 @@ _SERVERS: Final[dict[str, dict[str, str]]] = {
     "both": {"audit": "on", **_SEALED},
 }
 _FLOORS: Final = {"audit": 0.6, "encryption": 0.8, "both": 0.5}
+_QUIET: Final = 2.0  # seconds of no filing after which there is nothing to be filed
 _IDLE: Final = 0.05  # of a processor: less is no filing
 
 
@@ -142,19 +143,22 @@ def _lasting(
             f"reads for {4 * quarter} s, {kind}: {told} /s, neither {before:.0f} {after:.0f}; "
             f"throughput {statistics.mean(rates) / plain:.2f} of that without (floor "
             f"{_FLOORS[kind]:.2f}), in the last quarter {rates[-1] / plain:.2f}; "
-            f"filed {filed:.1f} s after the end"
+            f"filed {filed - _QUIET:.1f} s after the end"
         )
         before = after
 
 
 def _until_idle(server: ServerProcess) -> None:
-    """Waits until the server does nothing more: what was recorded is filed."""
-    span = 0.2
-    while True:
+    """Waits until the server does nothing more: what was recorded is filed.
+
+    Filing begins when nothing was recorded for a moment.
+    """
+    span, last = 0.2, time.monotonic()
+    while time.monotonic() - last < _QUIET:
         before = server.cpu_seconds()
         time.sleep(span)
-        if server.cpu_seconds() - before <= _IDLE * span:
-            return
+        if server.cpu_seconds() - before > _IDLE * span:
+            last = time.monotonic()
 
 
 def _options() -> argparse.Namespace:

@@ -19,7 +19,8 @@ from fhirserver.app.errors import NotRunnable
 from fhirserver.app.stores import open_inner, sealed_by
 from fhirserver.app.tenants import TenantTable, tenant_folder
 from fhirserver.audit.bell import Listener
-from fhirserver.audit.journal import FOLDER, SUFFIX
+from fhirserver.audit.due import Due
+from fhirserver.audit.journal import FOLDER, Journal
 from fhirserver.audit.segment import Pace, Segments
 from fhirserver.errors import FhirError
 from fhirserver.settings import DEFAULT_TENANT, Settings
@@ -29,6 +30,7 @@ from fhirserver.store.sqlite import SqliteStore
 
 _LOG = logging.getLogger("fhirserver.audit")
 _FAILED: Final = 3
+_LOOK: Final = 0.25  # seconds between looks whether it is time to file
 _SWEEP: Final = 10.0  # seconds between looks for what nobody rang for, as its process was killed
 _TURN: Final = 0.5  # seconds of a tenant, after which it is another's turn
 _SHORT: Final = 96  # events of a commit, where others wait for it
@@ -81,13 +83,14 @@ class Filer:
         self._open: dict[str, _Place] = {}
         self._resting: dict[str, float] = {}
 
-    def waiting(self) -> set[str]:
-        """The tenants with something in their journals."""
+    def waiting(self) -> dict[str, int]:
+        """The tenants with something in their journals, and how many bytes it is."""
         data = self._settings.data
         journals = {DEFAULT_TENANT: data / "audit" / FOLDER}
         for folder in tenant_folder(data, "*").parent.glob("*"):
             journals[folder.name] = folder / "audit" / FOLDER
-        return {name for name, path in journals.items() if any(path.glob(f"*{SUFFIX}"))}
+        sizes = {name: Journal(path).waiting() for name, path in journals.items()}
+        return {name: sum(size.values()) for name, size in sizes.items() if size}
 
     async def file(self, name: str) -> bool:
         """Files what a tenant's processes left, for some time; whether there may be more."""
@@ -174,25 +177,27 @@ async def serve(settings: Settings, listener: Listener, stops: asyncio.Event) ->
 async def _file_until(
     filer: Filer, listener: Listener, rung: asyncio.Event, stops: asyncio.Event
 ) -> None:
-    swept, end = time.monotonic(), 0.0
-    due = filer.waiting()
+    swept, end, due = time.monotonic(), 0.0, Due()
+    due.hear(dict.fromkeys(filer.waiting(), True), swept)
     while True:
-        for name in sorted(due):
+        ready = due.ready(time.monotonic(), filer.waiting() if due else {})
+        for name in ready:
             if not await filer.file(name):
-                due.discard(name)
+                due.done(name)
         rung.clear()
-        due |= listener.heard()
+        now = time.monotonic()
+        due.hear(listener.heard(), now)
         if stops.is_set():
             if end == 0.0:
-                end = time.monotonic() + _ENDING
-                due |= filer.waiting()
-            if not due or time.monotonic() > end:
+                end = now + _ENDING
+                due.hear(dict.fromkeys(filer.waiting(), True), now)
+            if not due or now > end:
                 return
-        elif not due:
-            await _first_of(rung, stops, _SWEEP)
-        if time.monotonic() - swept > _SWEEP:
-            swept = time.monotonic()
-            due |= filer.waiting()
+        elif not ready:
+            await _first_of(rung, stops, _LOOK if due else _SWEEP)
+        if now - swept > _SWEEP:
+            swept = now
+            due.find(filer.waiting(), now)
             await filer.close_idle()
 
 

@@ -1,8 +1,8 @@
 """The bell of the process that files: a named pipe in the data folder.
 
-Who has left something to be filed rings with the name of its tenant. Where nobody listens that
-is known at once, and one files by oneself. Nothing is imported here that a process would not
-have anyhow: who listens is small until it hears something.
+Who has left something to be filed rings with the name of its tenant, and says whether somebody
+waits for it. Where nobody listens that is known at once, and one files by oneself. Nothing is
+imported here that a process would not have anyhow: who listens is small until it hears something.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+_URGENT: Final = "!"
 _ONCE: Final = 65536  # bytes read at a time: as many as a pipe holds
 
 
@@ -26,11 +27,12 @@ class Bell:
 
     def __init__(self, path: Path, tenant: str) -> None:
         self._path = path
-        self._said = tenant.encode() + b"\n"
+        self._tenant = tenant
 
-    def ring(self) -> bool:
-        """Says that something is to be filed; whether somebody listens."""
-        return self._say(self._said)
+    def ring(self, *, urgent: bool = False) -> bool:
+        """Says that something is to be filed, at once where it is urgent; whether somebody
+        listens."""
+        return self._say(f"{self._tenant}{_URGENT if urgent else ''}\n".encode())
 
     def is_heard(self) -> bool:
         """Whether somebody listens."""
@@ -70,13 +72,13 @@ class Listener:
         """The descriptor to wait for."""
         return self._descriptor
 
-    def heard(self) -> set[str]:
-        """The tenants that it was rung for since."""
+    def heard(self) -> dict[str, bool]:
+        """The tenants that it was rung for since, and whether it was urgent."""
         try:
-            said = os.read(self._descriptor, _ONCE)
+            said = set(os.read(self._descriptor, _ONCE).decode(errors="replace").split())
         except BlockingIOError:
-            return set()
-        return set(said.decode(errors="replace").split())
+            return {}
+        return {name.rstrip(_URGENT): name.rstrip(_URGENT) + _URGENT in said for name in said}
 
     def close(self) -> None:
         """Nobody listens any more."""

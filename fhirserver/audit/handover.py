@@ -69,7 +69,7 @@ class Handover:
         }
         last = time.monotonic()
         if waiting:
-            self._bell.ring()
+            self._bell.ring(urgent=True)
         while waiting:
             if not self.is_there() or self._journal.is_kept():
                 return False

@@ -20,13 +20,13 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 def test_who_listens_hears_of_whom(tmp_path: Path) -> None:
     listener = Listener(bell_of(tmp_path))
-    assert listener.heard() == set()
+    assert listener.heard() == {}
     one, two = Bell(bell_of(tmp_path), "one"), Bell(bell_of(tmp_path), "two")
     assert one.is_heard()
-    assert listener.heard() == set()
-    assert [one.ring(), two.ring(), one.ring()] == [True, True, True]
-    assert listener.heard() == {"one", "two"}
-    assert listener.heard() == set()
+    assert listener.heard() == {}
+    assert [one.ring(), two.ring(), two.ring(urgent=True), one.ring()] == [True] * 4
+    assert listener.heard() == {"one": False, "two": True}
+    assert listener.heard() == {}
     listener.close()
 
 
