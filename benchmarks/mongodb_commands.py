@@ -61,8 +61,8 @@ def _observation(id: str) -> dict[str, object]:
 async def measure(url: str) -> None:
     """Prints a line for each kind of request."""
     commands = Commands()
-    options = connection._options
-    connection._options = lambda url: options(url) | {"event_listeners": [commands]}
+    options = connection.client_options
+    connection.client_options = lambda url: options(url) | {"event_listeners": [commands]}
     indexer = Indexer(packaged())
     clock = lambda: time.time_ns() // 1000  # noqa: E731
     store = await MongoStore.open(url, clock=clock, tenant=uuid.uuid4().hex)

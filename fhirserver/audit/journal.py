@@ -5,6 +5,8 @@ what a dead one left, and removes the file. What is at its end and not whole was
 acknowledged. A file is emptied or removed when all in it is filed; not while a backup is taken,
 which copies the journal after the store (`kept`), so that each event is in one of them. What is
 handed over is as if its process had ended.
+
+Frames bear the mark of their file, as it may have had another life (`audit.spares`).
 """
 
 from __future__ import annotations
@@ -14,13 +16,16 @@ import fcntl
 import os
 import struct
 import time
+import zlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from fhirserver.audit import spares
 from fhirserver.audit.shelf import Held, Sealed
+from fhirserver.audit.spares import leave, remove_spares, taken
 from fhirserver.store.port import Stale
 
 LARGEST: Final = 4 * 1024 * 1024
@@ -33,7 +38,8 @@ FOLDER: Final = "journal"
 SUFFIX: Final = ".journal"
 
 _LOCK: Final = "lock"
-_FRAME: Final = struct.Struct(">II")  # the bytes of the key, and those of the segment
+# The mark of the file, the bytes of the key, those of the segment, the checksum of all.
+_FRAME: Final = struct.Struct(">IIII")
 
 
 @contextmanager
@@ -130,7 +136,8 @@ class Journal:
         for key in keys:
             lying = self._by_key.get(key)
             if lying is not None:
-                found += _segments(lying.file.read(lying.start, lying.length))
+                data = lying.file.read(lying.start, lying.length)
+                found += _segments(data, lying.file.mark)
         return found
 
     async def remove(self, keys: Sequence[str]) -> None:
@@ -173,7 +180,7 @@ class Journal:
         else:
             with self._removing() as may:
                 if may and all(segment.key in done for segment in _read(path)):
-                    path.unlink(missing_ok=True)
+                    leave(path)
         finally:
             os.close(descriptor)
 
@@ -181,6 +188,7 @@ class Journal:
         if self._thread is not None:  # who was cancelled left a write behind
             self._thread.shutdown()
         self.hand_over()
+        remove_spares(self._folder)
 
     def _next(self, lane: int, key: str) -> _File:
         self._current = None
@@ -202,11 +210,13 @@ class Journal:
             return
         with self._removing() as may:
             for file in spent if may else ():
-                if file is self._current:
+                if file is self._current and file.size < spares.WORTH:
                     file.empty()
                 else:
-                    file.path.unlink(missing_ok=True)
-                    file.close()
+                    if file is self._current:
+                        self._current = None
+                    leave(file.path)
+                    file.close(cut=False)
                     self._files.remove(file)
 
     def _paths(self) -> list[Path]:
@@ -241,8 +251,9 @@ class _File:
     """A file of this process. `waiting` are the segments in it that are not filed."""
 
     def __init__(self, path: Path, lane: int) -> None:
-        self._descriptor = _made(path)
+        self._descriptor = taken(path) or _made(path)
         self.path = path
+        self.mark = _mark(path)
         self.lane = lane
         self.size = 0
         self.waiting = 0
@@ -250,15 +261,17 @@ class _File:
 
     def append(self, segment: Sealed) -> None:
         """Durable when it returns. Raises `OSError`."""
-        key = segment.key.encode()
-        data = _FRAME.pack(len(key), len(segment.body)) + key + segment.body
-        if os.write(self._descriptor, data) != len(data):
+        key, body = segment.key.encode(), segment.body
+        checksum = zlib.crc32(body, zlib.crc32(key, self.mark))
+        head = _FRAME.pack(self.mark, len(key), len(body), checksum) + key
+        length = len(head) + len(body)
+        if os.pwritev(self._descriptor, (head, body), self.size) != length:
             raise OSError(f"{self.path} could not be written whole")
         os.fdatasync(self._descriptor)
         if self._is_new:
             self._is_new = False
             _sync_folder(self.path.parent)
-        self.size += len(data)
+        self.size += length
 
     def read(self, start: int, length: int) -> bytes:
         return os.pread(self._descriptor, length, start)
@@ -267,13 +280,23 @@ class _File:
         os.ftruncate(self._descriptor, 0)
         self.size = 0
 
-    def close(self) -> None:
-        os.close(self._descriptor)
+    def close(self, *, cut: bool = True) -> None:
+        """Ends the file where its segments do, unless it is left as a spare."""
+        try:
+            if cut:
+                os.ftruncate(self._descriptor, self.size)
+        finally:
+            os.close(self._descriptor)
+
+
+def _mark(path: Path) -> int:
+    """What the frames of a file bear."""
+    return zlib.crc32(path.stem.encode())
 
 
 def _made(path: Path) -> int:
     """A new file, locked. Raises `Stale` where there is one."""
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     while True:
         try:
             descriptor = os.open(path, flags, 0o600)
@@ -288,24 +311,27 @@ def _made(path: Path) -> int:
 def _read(path: Path) -> list[Sealed]:
     """The segments of a file that are whole."""
     try:
-        return _segments(path.read_bytes())
+        return _segments(path.read_bytes(), _mark(path))
     except FileNotFoundError:
         return []
 
 
-def _segments(data: bytes) -> list[Sealed]:
+def _segments(data: bytes, mark: int) -> list[Sealed]:
+    """The segments of a file. The last one of a spare's that is not whole was never acknowledged;
+    any other is damaged, which is told by whoever opens it."""
     found = []
-    start = 0
+    start, is_whole = 0, True
     while start + _FRAME.size <= len(data):
-        of_key, of_body = _FRAME.unpack_from(data, start)
+        of_file, of_key, of_body, checksum = _FRAME.unpack_from(data, start)
         key = start + _FRAME.size
         end = key + of_key + of_body
-        if end > len(data):
+        if of_file != mark or end > len(data):
             break
+        is_whole = zlib.crc32(data[key:end], mark) == checksum
         name = data[key : key + of_key].decode("ascii", "replace")
         found.append(Sealed(name, data[key + of_key : end]))
         start = end
-    return found
+    return found if is_whole or start == len(data) else found[:-1]
 
 
 def _is_held(path: Path) -> bool:

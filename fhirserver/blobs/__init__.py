@@ -1,1 +1,1 @@
-"""Large objects by the digest of their bytes, in a folder or in object storage (docs/blobs.md)."""
+"""Large objects by their digest, in a folder or in object storage (docs/imaging-archive.md)."""

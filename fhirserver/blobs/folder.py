@@ -14,17 +14,21 @@ from fhirserver.blobs.port import Kept
 from fhirserver.errors import NotFound, Unavailable
 
 _NAME: Final = 64
+_LAST: Final = "f" * _NAME
 _NOT_CACHED: Final = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL})
 _AT_ONCE: Final = getattr(os, "RWF_NOWAIT", 0)
 
 
 class FolderShelf:
-    """A `fhirserver.blobs.shelf.Shelf`. The folder is made when it is missing."""
+    """A `fhirserver.blobs.shelf.Shelf`. Its folders are made when they are missing: at once, so
+    that no instance waits for them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         with translated():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._path(_LAST).parent.exists():
+                self._make_folders()
 
     def take(self, part: Path, descriptor: int, name: str) -> None:
         """Renamed first and synchronised then: one wait makes bytes and name durable.

@@ -68,8 +68,12 @@ class Incoming(Protocol):
 class Spool(Protocol):
     """Where threads write blobs. All of it may be called from any thread."""
 
-    def open(self) -> Incoming:
-        """A new blob. Raises `Unavailable`."""
+    def open(self, *, straight: bool = False) -> Incoming:
+        """A new blob. Raises `Unavailable`.
+
+        `straight`: it may be written past the system's cache, which takes less time, but then it
+        is read from the disk. For data in memory that begins at a page (`mmap`).
+        """
 
 
 class Writing(Protocol):

@@ -5,6 +5,7 @@ A lock ends with its process, however that ends. So what is not locked is a left
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -13,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from fhirserver.blobs.folder import refusal, translated
+from fhirserver.blobs.folder import FolderShelf, refusal, translated
 from fhirserver.blobs.keys import ContentKeys
 from fhirserver.blobs.port import Bytes, Stored
 from fhirserver.blobs.sealing import Sealing, sealed_name
@@ -22,6 +23,9 @@ from fhirserver.errors import Unavailable
 
 SUFFIX: Final = ".part"
 _WAITING: Final = 1 << 17  # sealed bytes that are gathered before they are written
+_DIRECT: Final = getattr(os, "O_DIRECT", 0)
+_PAGE: Final = 4096
+_STRAIGHT: Final = 1 << 16  # bytes from which on it pays to write past the system's cache
 
 
 class FileSpool:
@@ -37,10 +41,11 @@ class FileSpool:
         with translated():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def open(self) -> SpoolFile:
+    def open(self, *, straight: bool = False) -> SpoolFile:
         sealing = None if self._keys is None else Sealing(self._keys)
         path, descriptor = self._file()
-        return SpoolFile(self, path, descriptor, sealing)
+        straight = straight and isinstance(self._shelf, FolderShelf)  # others read it at once
+        return SpoolFile(self, path, descriptor, sealing, straight=straight)
 
     def _file(self) -> tuple[Path, int]:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -98,7 +103,13 @@ class SpoolFile:
     """A `fhirserver.blobs.port.Incoming`."""
 
     def __init__(
-        self, spool: FileSpool, path: Path, descriptor: int, sealing: Sealing | None
+        self,
+        spool: FileSpool,
+        path: Path,
+        descriptor: int,
+        sealing: Sealing | None,
+        *,
+        straight: bool,
     ) -> None:
         self._spool = spool
         self._path = path
@@ -107,16 +118,18 @@ class SpoolFile:
         self._waiting = [sealing.head] if sealing else []
         self._weight = 0
         self._hash = sha256()
+        self._straight = straight and sealing is None
         self.size = 0
 
     def write(self, data: Bytes) -> None:
         if self._descriptor < 0:
             raise Unavailable("The object was given up.")
         self._hash.update(data)
-        self.size += len(data)
         if self._sealing is None:
-            self._out(data)
+            self._out(memoryview(data)[self._past_cache(data) :])
+            self.size += len(data)
             return
+        self.size += len(data)
         for chunk in self._sealing.seal(data):
             self._waiting.append(chunk)
             self._weight += len(chunk)
@@ -156,9 +169,30 @@ class SpoolFile:
         self._waiting.clear()
         self._weight = 0
 
+    def _past_cache(self, data: Bytes) -> int:
+        """Writes whole pages straight from where they are to the disk; how many bytes that were.
+
+        Only where it can be done, and pays: a copy of the pages is what the rest of the way
+        costs, most of all where the system has to find memory for it.
+        """
+        whole = len(data) - len(data) % _PAGE
+        if not self._straight or whole < _STRAIGHT or self.size % _PAGE:
+            return 0
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, _DIRECT)
+            try:
+                return os.write(self._descriptor, memoryview(data)[:whole])
+            finally:
+                fcntl.fcntl(self._descriptor, fcntl.F_SETFL, 0)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise refusal(error) from error
+            self._straight = False  # this file system, or this memory, cannot
+            return 0
+
     def _out(self, data: Bytes) -> None:
         try:
-            written = os.write(self._descriptor, data)
+            written = 0
             while written < len(data):
                 written += os.write(self._descriptor, memoryview(data)[written:])
         except OSError as error:

@@ -38,6 +38,7 @@ _ELEMENTS: Final = 500_000
 _INLINE: Final = 1024  # bytes of a binary value that still stand in the JSON
 _LONG_TEXT: Final = 65_536  # bytes of any other value that do
 _VALUES: Final = 32 * 2**20  # bytes of values in all
+_WORTH: Final = 256  # bytes of known elements from which on it pays to remember their order
 
 _CONVERTERS: Final = {little: converters(little=little) for little in (True, False)}
 _SHORT_VRS: Final = {vr: vr.decode() for vr in SHORT}
@@ -143,7 +144,7 @@ class Reader:
         head = self._explicit_element if level.explicit else self._implicit_element
         while at < end:
             if self._known is not None and level.explicit:
-                at = self._read_known(level, at, end, self._known.of(level.set.codec))
+                at = self._read_known(level, at, end, self._known)
                 if at >= end:
                     break
             level.at = at
@@ -178,27 +179,43 @@ class Reader:
         if self._elements > _ELEMENTS or self._bytes > _VALUES:
             raise Unreadable("The header is larger than this server takes.")
 
-    def _read_known(self, level: _Level, at: int, end: int, known: dict[bytes, Element]) -> int:
+    def _read_known(self, level: _Level, at: int, end: int, known: Known) -> int:
         """Reads on while elements are known; the place of the first that is not.
 
         Only those with a length of two bytes are: the same bytes are always the same element.
         """
+        codec = level.set.codec
+        elements, runs = known.of(codec), known.runs(codec)
         data, dataset, last = bytes(self._data), level.dataset, level.last
-        start, count, room = at, 0, min(end, self._size) - 8
-        while at <= room:
+        start = single = at  # since `single`, each element was looked for by itself
+        count, limit = 0, min(end, self._size)
+        while at <= limit - 8:
             stop = at + 8 + (data[at + 6] | data[at + 7] << 8)
-            found = known.get(data[at:stop])
-            if found is None or stop > end:
+            run = runs.get(data[at:stop])
+            if run is not None and run.first > last and data.startswith(run.whole, at, limit):
+                self._follow(known, codec, data[single:at])
+                dataset.update(run.dataset)
+                single = at = at + len(run.whole)
+                last, count = run.last, count + len(run.dataset)
+                continue
+            found = elements.get(data[at:stop])
+            if found is None or stop > limit:
                 break
             tag, name, attribute = found
             dataset[name] = attribute
             if tag <= last:
                 level.in_order = False
             last, at, count = tag, stop, count + 1
+        self._follow(known, codec, data[single:at])
         level.last = last
         self._elements += count
         self._bytes += at - start - 8 * count
         return at
+
+    @staticmethod
+    def _follow(known: Known, codec: str, whole: bytes) -> None:
+        if len(whole) >= _WORTH:
+            known.follow(codec, whole)
 
     def _explicit_element(self, at: int, level: _Level) -> tuple[int, str, int, int]:
         """Tag, VR, length and place of the value."""

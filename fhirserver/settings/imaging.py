@@ -45,7 +45,7 @@ class Imaging(Rules, frozen=True, kw_only=True):
     ] = ""
     dicom_processes: Annotated[
         int, Meta(ge=1, le=64, description="Processes that serve DICOM associations.")
-    ] = 1
+    ] = 2
     dicom_associations: Annotated[
         int, Meta(ge=1, le=10_000, description="DICOM associations of a process at once.")
     ] = 100

@@ -196,7 +196,7 @@ async def test_nothing_goes_while_a_backup_is_taken(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-@given(cut=st.integers(0, sum(8 + 17 + len(segment.body) for segment in SEGMENTS)))
+@given(cut=st.integers(0, sum(16 + 17 + len(segment.body) for segment in SEGMENTS)))
 async def test_what_was_not_written_whole_is_passed_over(
     tmp_path_factory: pytest.TempPathFactory, cut: int
 ) -> None:
@@ -206,7 +206,7 @@ async def test_what_was_not_written_whole_is_passed_over(
     (file,) = files(folder)
     os.truncate(file, cut)
     found = await held(Journal(folder))
-    ends = [sum(25 + len(segment.body) for segment in SEGMENTS[: n + 1]) for n in range(5)]
+    ends = [sum(33 + len(segment.body) for segment in SEGMENTS[: n + 1]) for n in range(5)]
     assert found == SEGMENTS[: sum(end <= cut for end in ends)]
     await shelf.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import urllib.error
 import urllib.request
@@ -45,6 +46,32 @@ async def test_what_is_written_in_pieces_is_read_back(blobs: ShelfBlobs, size: i
     assert await whole(blobs, stored.digest) == data
     assert await blobs.size(stored.digest) == size
     assert await blobs.leftovers() == 0
+
+
+@pytest.mark.parametrize("sizes", [[1 << 20, 4096, 5], [70_001], [65_536], [100, 70_000], [3000]])
+async def test_what_is_written_past_the_cache_is_the_same(
+    blobs: ShelfBlobs, sizes: list[int]
+) -> None:
+    """From memory that begins at a page; with ends that are no page's, in between as well."""
+    landed = memoryview(mmap.mmap(-1, 1 << 20))
+    incoming, sent = blobs.spool.open(straight=True), b""
+    for size in sizes:
+        piece = content(size)
+        landed[:size] = piece
+        await asyncio.to_thread(incoming.write, landed[:size])
+        sent += piece
+    stored = await asyncio.to_thread(incoming.commit)
+    assert stored == Stored(sha256(sent).hexdigest(), len(sent))
+    assert await whole(blobs, stored.digest) == sent
+
+
+async def test_memory_that_begins_elsewhere_is_written_too(blobs: ShelfBlobs) -> None:
+    landed = memoryview(mmap.mmap(-1, 1 << 20))[1:]
+    landed[:200_000] = content(200_000)
+    incoming = blobs.spool.open(straight=True)
+    await asyncio.to_thread(incoming.write, landed[:200_000])
+    stored = await asyncio.to_thread(incoming.commit)
+    assert await whole(blobs, stored.digest) == content(200_000)
 
 
 async def test_the_loop_writes_the_same(blobs: ShelfBlobs) -> None:

@@ -144,6 +144,28 @@ def test_what_is_known_is_read_by_its_character_set() -> None:
         assert scan.finish().text("0008103E") == expected
 
 
+@given(
+    st.lists(
+        st.dictionaries(st.integers(1, 24), st.sampled_from("abc"), min_size=1),
+        min_size=2,
+        max_size=12,
+    )
+)
+def test_elements_that_followed_each_other_are_not_expected_to(
+    sets: list[dict[int, str]],
+) -> None:
+    """Instances that have elements more, less, or with another value than those before."""
+    known = Known()
+    for elements in [*sets, *sets]:
+        data = Dataset()
+        for number, value in elements.items():
+            data.add_new(0x00090010 + number // 12 * 0x20000 + number % 12, "LO", value * 30)
+        raw = written(data)
+        scan = HeaderScan(EXPLICIT_LITTLE, (), known)
+        scan.feed(raw)
+        assert scan.finish() == read_header(raw, EXPLICIT_LITTLE)
+
+
 @pytest.mark.parametrize("tag", [0x7FE00010, 0x7FE00008])
 def test_an_element_of_an_item_is_not_known_as_pixel_data(tag: int) -> None:
     element = struct.pack("<HH2sHH", tag >> 16, tag & 0xFFFF, b"US", 2, 7)

@@ -19,12 +19,14 @@ from typing import Any, Final, NamedTuple, TypeVar
 from fhirserver.archive.sqlite.batch import Batch
 from fhirserver.archive.veil import Veil
 from fhirserver.errors import FhirError, Unavailable
-from fhirserver.store.sqlite.connection import FATAL, Connection, refused
+from fhirserver.store.sqlite.connection import BUSY_TIMEOUT, FATAL, Connection, refused
 
 _GROUP: Final = 512  # rows of one transaction
 _CHECKPOINT_PAGES: Final = 4000
-_PAUSE: Final = 0.0015  # seconds that other processes get to take the lock
+_LOOK: Final = 0.00025  # seconds between looks whether another process still has the lock
+_PAUSE: Final = 0.0007  # seconds that other processes get to take the lock
 _WATCHED: Final = 1.0  # seconds after another's commit in which they get them
+_TURN: Final = 0.02  # seconds between pauses, where others have not written since the last one
 
 _T = TypeVar("_T")
 
@@ -47,8 +49,10 @@ class Writer:
         self._is_closed = False
         self._connection = Connection(path)
         self._connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
+        self._connection.setlk_timeout(0, 0)  # that looks every millisecond
+        self._connection.set_busy_handler(_look_again)
         self._by_others = self._connection.pragma("data_version")
-        self._seen = -inf
+        self._seen = self._paused = -inf
         self._thread = threading.Thread(target=self._run, name="archive-writer", daemon=True)
         self._thread.start()
 
@@ -139,9 +143,10 @@ class Writer:
             self._connection.execute("ROLLBACK")
 
     def _give_way(self) -> None:
-        """Pauses after a group when other processes write as well: they look every millisecond.
+        """Pauses when other processes write as well: they look several times meanwhile.
 
-        Not where nothing waits: they have the time until something does.
+        After each group where they wrote since the last one, else less often. Not where nothing
+        waits: they have the time until something does.
         """
         if self._queue.empty():
             return
@@ -150,5 +155,12 @@ class Writer:
         if by_others != self._by_others:
             self._by_others = by_others
             self._seen = now
-        if now - self._seen < _WATCHED:
+        if self._seen == now or (now - self._seen < _WATCHED and now - self._paused > _TURN):
+            self._paused = now
             time.sleep(_PAUSE)
+
+
+def _look_again(looks: int) -> bool:
+    """Waits for the lock of another process, as long as other connections do."""
+    time.sleep(_LOOK)
+    return looks * _LOOK * 1000 < BUSY_TIMEOUT

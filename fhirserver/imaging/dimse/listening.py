@@ -16,7 +16,7 @@ from fhirserver.imaging.dimse.receiving import ARTIM, House, Reception
 
 _LOG = logging.getLogger("fhirserver.imaging")
 _PAUSE: Final = 0.5  # seconds after a connection that could not be accepted
-_STEP: Final = 0.001  # seconds that a process leaves to others for each connection it has
+_STEP: Final = 0.002  # seconds that a process leaves to others for each connection it has
 _STEPS: Final = 8
 _SPARE: Final = 16  # connections beyond the limit that are still told so
 

@@ -92,7 +92,7 @@ class Reception:
     def __init__(self, connection: socket.socket, house: House) -> None:
         self._house = house
         self._limits = house.limits
-        self._wire = Wire(connection, house.limits.pdu)
+        self._wire = Wire(connection, house.limits.storage_pdu)
         self._stops = False
         self._leave: Callable[[], None] | None = None
         self._accepted: dict[int, tuple[str, str]] = {}
@@ -123,11 +123,14 @@ class Reception:
                 self._wire.connection.shutdown(socket.SHUT_RD)
 
     def _associate(self) -> None:
-        kind, body = self._wire.pdu(ARTIM)
+        kind, length = self._wire.pdu(ARTIM)
         if kind == pdu.ABORT:
             return
         if kind != pdu.ASSOCIATE_RQ:
             raise Malformed(UNEXPECTED_PDU)
+        if length > self._limits.pdu:
+            raise Malformed
+        body = self._wire.take(length)
         request = pdu.read_associate_request(body)
         admission = self._house.admit(request, self._wire.connection)
         if isinstance(admission, Rejection):
@@ -136,7 +139,7 @@ class Reception:
             return
         self._leave = admission.leave
         if not _is_for_storage(request, admission.private):
-            held = pdu.HEAD.pack(kind, len(body)) + bytes(body) + self._wire.held()
+            held = pdu.HEAD.pack(kind, length) + body + self._wire.held()
             self._house.hand_over(self._wire.connection, held, admission)
             return
         answers = tuple(_answered(one, admission) for one in request.contexts)
@@ -150,7 +153,7 @@ class Reception:
             pdu.associate_accept(
                 body,
                 answers,
-                maximum_length=self._limits.pdu,
+                maximum_length=self._limits.storage_pdu,
                 implementation_class=IMPLEMENTATION_CLASS_UID,
                 implementation_version=IMPLEMENTATION_VERSION_NAME,
             )
@@ -162,9 +165,9 @@ class Reception:
         while True:
             if self._stops and self._message is None:
                 raise Malformed(pdu.NOT_SPECIFIED)
-            kind, body = self._wire.pdu(self._limits.silence)
+            kind, length = self._wire.pdu(self._limits.silence)
             if kind == pdu.P_DATA_TF:
-                self._take(body)
+                self._take(length)
             elif kind == pdu.RELEASE_RQ and self._message is None:
                 self._end_transfers()
                 self._wire.send(pdu.RELEASE_RESPONSE)
@@ -175,25 +178,22 @@ class Reception:
             else:
                 raise Malformed(UNEXPECTED_PDU)
 
-    def _take(self, body: memoryview) -> None:
+    def _take(self, left: int) -> None:
         """The presentation data values of a P-DATA-TF (PS3.8 9.3.5.1)."""
-        at, size = 0, len(body)
-        while at < size:
-            if at + pdu.PDV_HEAD.size > size:
+        while left:
+            if left < pdu.PDV_HEAD.size:
                 raise Malformed
-            length, context, control = pdu.PDV_HEAD.unpack_from(body, at)
-            end = at + 4 + length
-            if length < 2 or end > size or control > 3:
+            length, context, control = pdu.PDV_HEAD.unpack(self._wire.head(pdu.PDV_HEAD.size))
+            left -= 4 + length
+            if length < 2 or left < 0 or control > 3:
                 raise Malformed
-            fragment = body[at + pdu.PDV_HEAD.size : end]
             is_last = bool(control & 2)
             if control & 1:
-                self._take_command(context, fragment, is_last)
+                self._take_command(context, length - 2, is_last)
             else:
-                self._take_data(context, fragment, is_last)
-            at = end
+                self._take_data(context, length - 2, is_last)
 
-    def _take_command(self, context: int, fragment: memoryview, is_last: bool) -> None:
+    def _take_command(self, context: int, size: int, is_last: bool) -> None:
         message = self._message
         if message is None:
             if context not in self._accepted:
@@ -201,27 +201,36 @@ class Reception:
             message = self._message = Message(context)
         if message.context != context or message.request is not None:
             raise Malformed(UNEXPECTED_PARAMETER)
-        message.elements += fragment
-        if len(message.elements) > _COMMAND:
+        if len(message.elements) + size > _COMMAND:
             raise Malformed
+        message.elements += self._wire.take(size)
         if is_last:
             message.request = Command(message.elements)
             self._begin(message, message.request)
 
-    def _take_data(self, context: int, fragment: memoryview, is_last: bool) -> None:
+    def _take_data(self, context: int, size: int, is_last: bool) -> None:
         message = self._message
         if message is None or message.request is None or message.context != context:
             raise Malformed(UNEXPECTED_PARAMETER)
         storage = message.storage
-        if storage is not None:
-            storage.write(fragment)
-            if storage.is_excessive:
-                raise Malformed(pdu.NOT_SPECIFIED)
+        if storage is None:
+            self._wire.skip(size)
+        else:
+            self._land(storage, size)
         if is_last:
             if storage is not None:
                 message.status = Status(storage.finish(), storage.comment)
             assert message.status is not None
             self._respond(message, message.status)
+
+    def _land(self, storage: Storage, size: int) -> None:
+        while size:
+            room = storage.room()[:size]
+            self._wire.into(room)
+            storage.came(len(room))
+            if storage.is_excessive:
+                raise Malformed(pdu.NOT_SPECIFIED)
+            size -= len(room)
 
     def _begin(self, message: Message, request: Command) -> None:
         """What a request is; those without a data set are answered at once."""

@@ -30,6 +30,9 @@ class Storage(Protocol):
     def finish(self) -> int:
         """Ends it; the status of the C-STORE."""
 
+    def abort(self) -> None:
+        """Gives up what has not ended."""
+
 
 class Storing(Protocol):
     """What takes the instances of an association that has other services as well."""
@@ -59,11 +62,14 @@ def serve_association(
             str(request.AffectedSOPInstanceUID),
             str(event.context.transfer_syntax),
         )
-        with event.dataset_path.open("rb") as file:
-            file.seek(read_file_meta(file.read(_CHUNK), whole=False).start)
-            while chunk := file.read(_CHUNK):
-                instance.write(chunk)
-        return instance.finish()
+        try:
+            with event.dataset_path.open("rb") as file:
+                file.seek(read_file_meta(file.read(_CHUNK), whole=False).start)
+                while chunk := file.read(_CHUNK):
+                    instance.write(chunk)
+            return instance.finish()
+        finally:
+            instance.abort()
 
     handlers: list[tuple[Any, Callable[..., Any]]] = [
         (evt.EVT_C_ECHO, lambda event: SUCCESS),

@@ -10,6 +10,7 @@ from typing import Final
 
 from fhirserver.blobs.port import Spool
 from fhirserver.imaging.dimse.admission import APPLICATION_CONTEXT, Rejection
+from fhirserver.imaging.dimse.landing import Landings
 from fhirserver.imaging.dimse.listening import Places
 from fhirserver.imaging.dimse.pdu import AssociateRequest
 from fhirserver.imaging.dimse.peers import names_of
@@ -49,6 +50,7 @@ class Serving:
         self._find = find
         self._places = places
         self._longest = longest
+        self._landings = Landings()
         self._private = private
         self._request_id = request_id
 
@@ -91,7 +93,8 @@ class Serving:
             self._places.give_back(place)
             hosted.leave()
 
-        return Admission(session, Keeping(hosted.spool, self._longest), self._private, leave)
+        keeping = Keeping(hosted.spool, self._longest, self._landings)
+        return Admission(session, keeping, self._private, leave)
 
     def hand_over(self, connection: socket.socket, held: bytes, admission: Admission) -> None:
         """Serves an association that is not only for storage, by pynetdicom."""

@@ -33,11 +33,13 @@ def _now() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`pdu`: the longest PDU that is taken (PS3.8 D.1). `matches`: of one C-FIND.
-    `silence`: seconds without a message after which an association is aborted. `private`:
-    instances of SOP classes outside the standard are taken."""
+    """`pdu`: the longest PDU that is taken (PS3.8 D.1); `storage_pdu`: the same where nothing but
+    storage is asked, which takes no memory for it. `matches`: of one C-FIND. `silence`: seconds
+    without a message after which an association is aborted. `private`: instances of SOP classes
+    outside the standard are taken."""
 
     pdu: int = 131072
+    storage_pdu: int = 1 << 20
     matches: int = 20_000
     silence: float = 60.0
     private: bool = True

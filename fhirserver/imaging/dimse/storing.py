@@ -1,8 +1,9 @@
 """C-STORE as SCP (PS3.4 annex B, PS3.7 9.1.1): a data set becomes a blob and a row, then a status.
 
-The bytes go to the spool as they come; only the header is read on the way. `Success` is said
-when the blob is renamed and synced and the row is committed, both at the same time, together with
-those of other associations that wait.
+The bytes land in a buffer, and go from there to the spool when it is full, or all have come: so
+usual instances are hashed and written in one piece, and those that cannot be stored not at all.
+`Success` is said when the blob is renamed and synced and the row is committed, both at the same
+time, together with those of other associations that wait.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fhirserver.dicom.part10 import may_be_uid, written_file_meta
 from fhirserver.dicom.unreadable import Unreadable
 from fhirserver.errors import FhirError, Forbidden, Unauthenticated, Unavailable
 from fhirserver.imaging.dimse import command
+from fhirserver.imaging.dimse.landing import Landings
 from fhirserver.imaging.dimse.session import Session
 from fhirserver.interactions.request import Request
 from fhirserver.operations.imaging.store import Begin, Received, Transfer
@@ -61,6 +63,7 @@ class Keeping:
 
     spool: Spool
     longest: int
+    landings: Landings
 
 
 class Storing:
@@ -111,7 +114,7 @@ class Storing:
 
 
 class Storage:
-    """One C-STORE: `write` what comes of the data set, then `finish`, or `abort`."""
+    """One C-STORE: fill `room` and say `came`, or `write`; then `finish`, or `abort`."""
 
     def __init__(
         self, storing: Storing, sop_class: str, instance: str, transfer_syntax: str
@@ -123,40 +126,62 @@ class Storage:
         self._incoming: Incoming | None = None
         self._left = storing.keeping.longest
         self._scan = HeaderScan(transfer_syntax, storing.assumed, storing.known)
-        self._start = 0
+        self._landing: memoryview | None = storing.keeping.landings.take()
+        self._start = self._from = self._at = 0  # where the data set begins, what comes next
         self.comment = ""
         if not storing.is_allowed:
             self._status = _NOT_ALLOWED
         elif not may_be_uid(instance):
             self._status = _INVALID
         else:
-            self._open()
+            meta = written_file_meta(*self._announced, transfer_syntax)
+            self._start = self._from = self._at = len(meta)
+            self._landing[: self._at] = meta
 
-    def _open(self) -> None:
-        meta = written_file_meta(*self._announced, self._transfer_syntax)
-        self._start = len(meta)
-        try:
-            self._incoming = self._storing.keeping.spool.open()
-            self._incoming.write(meta)
-        except Unavailable:
-            self._fail(_NO_ROOM)
+    def room(self) -> memoryview:
+        """Where the next bytes of the data set go; never empty."""
+        assert self._landing is not None
+        return self._landing[self._at :]
 
-    def write(self, fragment: bytes | memoryview) -> None:
-        """The next bytes of the data set. After a failure they are read and forgotten."""
-        self._left -= len(fragment)
-        incoming = self._incoming
-        if incoming is None:
+    def came(self, count: int) -> None:
+        """So many are there now. After a failure they are forgotten."""
+        assert self._landing is not None
+        self._left -= count
+        if self._status is not None:
             return
         if self._left < 0:
             self._fail(_TOO_LARGE)
             return
-        try:
-            incoming.write(fragment)
-            self._scan.feed(fragment)
-        except Unreadable as error:
-            self._fail(Status(command.CANNOT_UNDERSTAND, error.text))
-        except Unavailable:
-            self._fail(_NO_ROOM)
+        self._at += count
+        if self._at == len(self._landing):
+            try:
+                self._put()
+            except Unreadable as error:
+                self._fail(Status(command.CANNOT_UNDERSTAND, error.text))
+            except Unavailable:
+                self._fail(_NO_ROOM)
+
+    def write(self, data: bytes) -> None:
+        """The next bytes of the data set, from elsewhere."""
+        while data:
+            room = self.room()
+            count = min(len(data), len(room))
+            room[:count] = data[:count]
+            self.came(count)
+            data = data[count:]
+
+    def _put(self) -> None:
+        """Reads and writes what has landed. The header first: it may be none."""
+        assert self._landing is not None
+        self._scan.feed(self._landing[self._from : self._at])
+        self._out()
+        self._from = self._at = 0
+
+    def _out(self) -> None:
+        assert self._landing is not None
+        if self._incoming is None:
+            self._incoming = self._storing.keeping.spool.open(straight=True)
+        self._incoming.write(self._landing[: self._at])
 
     @property
     def is_excessive(self) -> bool:
@@ -187,19 +212,28 @@ class Storage:
             self.abort()
 
     def abort(self) -> None:
-        """Gives up; nothing is left of it."""
+        """Gives up; nothing is left of it. Called twice, nothing happens."""
+        self._forget()
+        if self._landing is not None:
+            self._storing.keeping.landings.give_back(self._landing)
+            self._landing = None
+
+    def _forget(self) -> None:
         if self._incoming is not None:
             with suppress(Unavailable):
                 self._incoming.abort()
             self._incoming = None
 
     def _committed(self) -> Status:
-        assert self._incoming is not None
+        assert self._landing is not None
+        self._scan.feed(self._landing[self._from : self._at])
         header = self._scan.finish()
         identity = identity_of(header, *self._announced)
         transfer = self._storing.transfer(identity.study)
         outcome: Outcome | None = None
         try:
+            self._out()
+            assert self._incoming is not None
             received = Received(
                 blob=self._incoming.place(),
                 header=header,
@@ -216,8 +250,10 @@ class Storage:
         return _BY_OUTCOME[outcome]
 
     def _fail(self, status: Status) -> None:
+        """The rest is read over and over the same place."""
         self._status = status
-        self.abort()
+        self._from = self._at = 0
+        self._forget()
 
 
 def _request(code: str, study: str, imaging: object) -> Request:

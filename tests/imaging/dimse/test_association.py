@@ -126,6 +126,9 @@ class _Kept:
     def finish(self) -> int:
         return 0xB007
 
+    def abort(self) -> None:
+        assert self.data
+
 
 async def test_storage_beside_other_services(called):
     data = Dataset()
