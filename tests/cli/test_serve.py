@@ -217,16 +217,17 @@ def test_help_is_quick_and_names_every_command(tmp_path):
     assert result.returncode == 0
     for name in COMMANDS:
         assert name in result.stdout
-    code = "import sys, fhirserver.cli; print(sorted(sys.modules))"
+    code = "import sys, fhirserver.cli.commands; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     for heavy in ("pydantic", "uvicorn", "apsw", "fhirserver.app", "fhirserver.interactions"):
         assert f"'{heavy}'" not in loaded
 
 
-def test_an_open_server_has_no_authorization_server_in_memory():
+def test_an_open_server_has_in_memory_what_it_serves_by():
     code = """
-import sys, fhirserver.app
-print([name for name in ("fhirserver.auth.server", "starlette", "jinja2", "argon2", "joserfc")
+import sys, uvicorn, fhirserver.app.application, fhirserver.cli.serve, fhirserver.cli.dicom
+print([name for name in ("fhirserver.auth.server", "starlette", "jinja2", "argon2", "joserfc",
+                         "typer", "pydantic", "pydicom", "numpy", "PIL", "graphql", "rich")
        if name in sys.modules])
 """
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
