@@ -16,8 +16,9 @@ QUIET: Final = 0.75
 LONGEST: Final = 10.0
 """Seconds after which all that waits is filed."""
 
-MUCH: Final = 32 * 1024 * 1024
-"""Bytes of a tenant's journal from which on it is filed whatever else is done."""
+MUCH: Final = 96 * 1024 * 1024
+"""Bytes of a tenant's journal, some 64,000 events, from which on it is filed whatever else is
+done."""
 
 
 @dataclass(slots=True)
