@@ -186,6 +186,45 @@ async def test_a_full_disk_is_unavailable_and_leaves_nothing(
     assert await blobs.leftovers() == 0
 
 
+async def test_what_is_there_is_replaced_by_what_is_durable_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been acknowledged: a disk that fails at the sync must not take it away."""
+    blobs = open_blobs(f"file://{tmp_path}/blobs", tmp_path / "blobs" / "spool")
+    stored = await blobs.put(content(100_000))
+    path = blobs.path(stored.digest)
+    assert path is not None
+    before = path.stat().st_ino
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    again = blobs.spool.open()
+    again.write(content(100_000))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(Unavailable, match="full"):
+            again.commit()
+    assert path.stat().st_ino == before
+    assert await blobs.leftovers() == 0
+    assert await blobs.put(content(100_000)) == stored
+    assert path.read_bytes() == content(100_000)
+
+
+async def test_a_folder_without_links_is_one_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", none)
+    blobs = open_blobs(f"file://{tmp_path}/blobs", tmp_path / "blobs" / "spool")
+    for _ in range(2):
+        stored = await blobs.put(b"pixels")
+        assert await blobs.get(stored.digest) == b"pixels"
+    assert list((tmp_path / "blobs" / "spool").iterdir()) == []
+
+
 async def test_storage_that_cannot_be_reached_is_unavailable(tmp_path: Path) -> None:
     options = {
         "aws_endpoint": "http://127.0.0.1:9",
