@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import mmap
 import os
+import threading
 import urllib.error
 import urllib.request
 from hashlib import sha256
@@ -184,6 +185,32 @@ async def test_a_full_disk_is_unavailable_and_leaves_nothing(
             incoming.write(content(300_000))
     incoming.abort()
     assert await blobs.leftovers() == 0
+
+
+async def test_who_gives_up_waits_for_the_thread_that_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is not closed under it: the number may be another file's at once."""
+    blobs = open_blobs(f"file://{tmp_path}/blobs", tmp_path / "blobs" / "spool")
+    syncing, goes_on = threading.Event(), threading.Event()
+    sizes: list[int] = []
+
+    def slow(descriptor: int) -> None:
+        syncing.set()
+        goes_on.wait(10)
+        sizes.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    blob = blobs.writing()
+    await blob.write(b"pixels")
+    committing = asyncio.create_task(blob.commit())
+    await asyncio.to_thread(syncing.wait)
+    committing.cancel()
+    giving_up = asyncio.create_task(blob.abort())
+    await asyncio.wait([giving_up], timeout=0.2)
+    goes_on.set()
+    await giving_up
+    assert sizes == [6]
 
 
 async def test_what_is_there_is_replaced_by_what_is_durable_only(
