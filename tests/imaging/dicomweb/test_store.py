@@ -171,6 +171,25 @@ async def test_nothing_is_left_when_the_client_goes_away(web: House) -> None:
     assert await web.blobs.leftovers() == 0
 
 
+async def test_what_came_whole_before_the_client_went_away_is_stored_and_counted(
+    web: House,
+) -> None:
+    headers, body = parts(*(instance() for _ in range(3)))
+
+    async def receive() -> dict[str, Any]:
+        return pieces.pop(0) if pieces else {"type": "http.disconnect"}
+
+    pieces = [{"type": "http.request", "body": body[:-30_000], "more_body": True}]
+    lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "scheme": "http", "path": "/dicom-web/studies"}
+    scope |= {"raw_path": b"/dicom-web/studies", "query_string": b"", "client": None}
+    await web.web(scope | {"headers": [(b"host", b"localhost"), *lines]}, receive, None)
+    assert web.asked is not None
+    assert [one.interaction for one in web.asked] == ["dicom-begin", "dicom-store"]
+    assert web.asked[1].imaging.stored == 2
+    assert await web.archive.count() == (1, 1, 2)
+
+
 @pytest.mark.parametrize(
     "syntax", [b"1.2.840.10008.1.2.1\r\nX-A: b", b"1.2.840\xe9", b"1.2.840.10008.1.2.1;q=0"]
 )
