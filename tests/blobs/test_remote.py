@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
-from blobs.conftest import REMOTE, opened
+from blobs.conftest import REMOTE, Clouds, opened
 
 from fhirserver.blobs.store import ShelfBlobs, open_blobs
 from fhirserver.errors import NotFound, Unavailable
@@ -92,6 +93,20 @@ async def test_storage_that_cannot_be_reached_is_unavailable(scheme: str, tmp_pa
             await one
     assert await blobs.leftovers() == 0
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.slow
+async def test_refused_credentials_are_unavailable(
+    clouds: Clouds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in clouds.variables("azure").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", b64encode(os.urandom(64)).decode())
+    blobs = open_blobs("az://images/x", tmp_path)
+    for one in (blobs.put(b"pixels"), blobs.get("0" * 64), blobs.delete("0" * 64)):
+        with pytest.raises(Unavailable, match="credentials"):
+            await one
+    assert await blobs.leftovers() == 0
 
 
 @pytest.mark.parametrize("scheme", CANNOT_SIGN)
