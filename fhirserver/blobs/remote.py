@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _PART: Final = 8 << 20
 _AT_ONCE: Final = 4  # parts of one upload in memory
+_PATIENCE: Final = timedelta(seconds=30)  # no later retry: modalities wait no longer either
 _NO_BUCKET: Final = "The bucket or container of FHIRSERVER_BLOBS is not there."
 
 
@@ -34,7 +35,8 @@ class RemoteShelf:
 
         self._obstore = obstore
         with _translated():
-            self._store: ObjectStore = from_url(url, **dict(options or {}))
+            patient = {"retry_config": {"retry_timeout": _PATIENCE}}
+            self._store: ObjectStore = from_url(url, **(patient | dict(options or {})))
 
     def take(self, part: Path, descriptor: int, name: str) -> None:
         with translated():

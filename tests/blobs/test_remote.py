@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,18 @@ async def test_storage_that_cannot_be_reached_is_unavailable(scheme: str, tmp_pa
             await one
     assert await blobs.leftovers() == 0
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)  # obstore's own way is to try for three minutes
+async def test_storage_that_hangs_is_unavailable(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        blobs = open_blobs(
+            "s3://images/x", tmp_path, options=AWAY["s3"] | {"aws_endpoint": endpoint}
+        )
+        with pytest.raises(Unavailable):
+            await blobs.put(b"pixels")
 
 
 @pytest.mark.slow
