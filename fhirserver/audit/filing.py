@@ -89,8 +89,9 @@ class Filing:
             return False
         async with self._lock:
             await self._handover.leave()
-            self._unfiled.clear()
-            self._events = 0
+            left = self._handover.is_left  # not what was put since
+            self._unfiled = deque(one for one in self._unfiled if not left(one[0]))
+            self._events = sum(count for _, count in self._unfiled)
         return True
 
     async def _in_turns(self) -> None:
