@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fhirserver.audit import spares
+from fhirserver.audit.folders import make_folder, sync_folder
 from fhirserver.audit.shelf import Held, Sealed
 from fhirserver.audit.spares import leave, remove_spares, taken
 from fhirserver.store.port import Stale
@@ -200,7 +201,7 @@ class Journal:
 
     def _next(self, lane: int, key: str) -> _File:
         self._current = None
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._folder)
         file = self._current = _File(self._folder / f"{key}{SUFFIX}", lane)
         self._files.append(file)
         return file
@@ -278,7 +279,7 @@ class _File:
         os.fdatasync(self._descriptor)
         if self._is_new:
             self._is_new = False
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         self.size += length
 
     def read(self, start: int, length: int) -> bytes:
@@ -361,11 +362,3 @@ def _is_held(path: Path) -> bool:
 
 def _opened_lock(folder: Path) -> int:
     return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -230,11 +230,7 @@ async def test_what_others_put_into_files_that_are_written_over_is_found(
         assert await reads(one) == MANY
         await other.events()  # a spare is left
         assert list((tmp_path / "audit" / "journal").glob(f"*{spares.SPARE}"))
-        monkeypatch.setattr(other.running._trail._filing, "keep_up", nothing)
+        monkeypatch.setattr(other.running._trail._filing, "keep_up", lambda: None)  # nobody files
         for turn in range(1, 4):
             await read(other, 1)
             assert await reads(one) == MANY + turn
-
-
-async def nothing() -> None:
-    """Nobody files here."""
