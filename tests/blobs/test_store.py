@@ -149,7 +149,7 @@ async def test_signed_addresses_give_the_bytes(
 ) -> None:
     stored = await blobs.put(b"pixels")
     address = await blobs.url(stored.digest, 60)
-    if "[s3]" not in request.node.name:
+    if request.node.callspec.id not in ("s3", "azure", "gcs"):
         assert address is None
         return
     assert address is not None
@@ -250,21 +250,6 @@ async def test_a_folder_without_links_is_one_too(
         stored = await blobs.put(b"pixels")
         assert await blobs.get(stored.digest) == b"pixels"
     assert list((tmp_path / "blobs" / "spool").iterdir()) == []
-
-
-async def test_storage_that_cannot_be_reached_is_unavailable(tmp_path: Path) -> None:
-    options = {
-        "aws_endpoint": "http://127.0.0.1:9",
-        "aws_access_key_id": "a",
-        "aws_secret_access_key": "b",
-        "client_options": {"allow_http": True},
-        "retry_config": {"max_retries": 0},
-    }
-    blobs = open_blobs("s3://images/x", tmp_path, options=options)
-    with pytest.raises(Unavailable, match="FHIRSERVER_BLOBS"):
-        await blobs.put(b"pixels")
-    assert await blobs.leftovers() == 0
-    assert os.listdir(tmp_path) == []
 
 
 @given(size=st.integers(0, 200_000), cuts=st.lists(st.integers(0, 200_000), min_size=2, max_size=2))
