@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 from fhirserver.blobs.folder import FolderShelf
@@ -184,10 +185,14 @@ class ShelfBlobs:
 
 
 class SpoolWriting:
-    """A `fhirserver.blobs.port.Writing`: gathers what comes, and a thread writes it."""
+    """A `fhirserver.blobs.port.Writing`: gathers what comes, and a thread writes it.
+
+    One thread at a time: whoever is cancelled leaves one behind that still writes.
+    """
 
     def __init__(self, spool: FileSpool) -> None:
         self._spool = spool
+        self._writes = Lock()
         self._file: SpoolFile | None = None
         self._gathered: list[bytes] = []
         self._weight = 0
@@ -202,21 +207,24 @@ class SpoolWriting:
         self._weight += len(data)
         self.size += len(data)
         if self._weight >= _GATHERED:
-            await asyncio.to_thread(self._out)
+            await asyncio.to_thread(self._write)
 
     async def commit(self) -> Stored:
         return await asyncio.to_thread(self._commit)
 
     async def abort(self) -> None:
         self._gathered.clear()
-        if self._file is not None:
-            await asyncio.to_thread(self._file.abort)
+        await asyncio.to_thread(self._abort)
 
     async def __aenter__(self) -> SpoolWriting:
         return self
 
     async def __aexit__(self, *error: object) -> None:
         await self.abort()
+
+    def _write(self) -> None:
+        with self._writes:
+            self._out()
 
     def _out(self) -> SpoolFile:
         if self._file is None:
@@ -228,4 +236,10 @@ class SpoolWriting:
         return self._file
 
     def _commit(self) -> Stored:
-        return self._out().commit()
+        with self._writes:
+            return self._out().commit()
+
+    def _abort(self) -> None:
+        with self._writes:
+            if self._file is not None:
+                self._file.abort()
