@@ -12,7 +12,7 @@ from fhirserver.blobs.folder import FolderShelf
 from fhirserver.blobs.keys import ContentKeys
 from fhirserver.blobs.port import CHUNK, Bytes, Kept, Stored
 from fhirserver.blobs.remote import RemoteShelf
-from fhirserver.blobs.sealing import HEAD, PLAIN, TAIL, Opening, layout_of
+from fhirserver.blobs.sealing import HEAD, PLAIN, TAIL, Altered, Opening, layout_of
 from fhirserver.blobs.shelf import Open, Shelf
 from fhirserver.blobs.spool import FileSpool, SpoolFile
 from fhirserver.errors import NotFound
@@ -144,8 +144,16 @@ class ShelfBlobs:
         while place < end:
             first = place // PLAIN
             last = min(first + _CHUNKS, -(-end // PLAIN))
-            sealed = await opened.read(*opening.layout.span(first, last))
-            plain = opening.open(sealed, first)
+            span = opening.layout.span(first, last)
+            try:
+                plain = opening.open(await opened.read(*span), first)
+            except Altered:
+                now = await self._now(opened, self._keys, opening.head)
+                if now is None:
+                    raise
+                opening = now
+                opening.check(digest)
+                plain = opening.open(await opened.read(*span), first)
             base = first * PLAIN
             yield (
                 plain[place - base : end - base]
@@ -154,11 +162,25 @@ class ShelfBlobs:
             )
             place = min(last * PLAIN, end)
 
-    @staticmethod
-    async def _opening(opened: Open, keys: ContentKeys) -> Opening:
+    async def _opening(self, opened: Open, keys: ContentKeys) -> Opening:
         total = opened.size
         layout_of(total)
         head = await opened.read(0, HEAD)
+        try:
+            return Opening(keys, head, await opened.read(total - TAIL, total), total)
+        except Altered:
+            now = await self._now(opened, keys, head)
+            if now is None:
+                raise
+            return now
+
+    @staticmethod
+    async def _now(opened: Open, keys: ContentKeys, before: bytes) -> Opening | None:
+        """What has come into the place of the object with that head meanwhile: remotely, two who
+        send the same blob at once seal it each, and the later object stays. None: nothing."""
+        head, total = await opened.read(0, HEAD), opened.size
+        if head == before:
+            return None
         return Opening(keys, head, await opened.read(total - TAIL, total), total)
 
 

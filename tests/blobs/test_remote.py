@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from blobs.conftest import REMOTE, Clouds, opened
 
+from fhirserver.blobs.port import CHUNK
+from fhirserver.blobs.remote import RemoteShelf
 from fhirserver.blobs.store import ShelfBlobs, open_blobs
 from fhirserver.errors import NotFound, Unavailable
 
@@ -62,6 +64,29 @@ async def test_all_who_send_the_same_large_blob_are_told_that_it_is_there(
     assert len(set(stored)) == 1
     assert await blobs.get(stored[0].digest) == data
     assert await blobs.leftovers() == 0
+
+
+@remote
+@pytest.mark.parametrize("replaced_after", ["the head", "a chunk"])
+async def test_a_blob_is_read_on_when_another_sender_replaces_it(
+    blobs: ShelfBlobs, replaced_after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two who send at once see none there: the second puts its object, sealed anew, over it."""
+    data = os.urandom(3 * CHUNK)
+    digest = (await blobs.put(data)).digest
+    monkeypatch.setattr(RemoteShelf, "_there", lambda *_: -1)
+    read, number = RemoteShelf.read, 0
+
+    async def meanwhile(shelf: RemoteShelf, name: str, start: int, end: int) -> bytes:
+        nonlocal number
+        found = await read(shelf, name, start, end)
+        number += 1
+        if number == {"the head": 1, "a chunk": 3}[replaced_after]:
+            await blobs.put(data)
+        return found
+
+    monkeypatch.setattr(RemoteShelf, "read", meanwhile)
+    assert b"".join([chunk async for chunk in blobs.read(digest)]) == data
 
 
 @pytest.mark.parametrize("kind", REMOTE)
