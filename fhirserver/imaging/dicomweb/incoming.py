@@ -56,6 +56,9 @@ class Incoming:
             await self._begin(whole=True)
         assert self._blob is not None and self._known is not None
         meta, header, identity, start = self._known
+        pixels = header.pixels
+        if pixels is not None and pixels.start + (pixels.length or 0) > self._blob.size - start:
+            raise Unreadable("The data set ends before its pixel data do.")
         stored = await self._blob.commit()
         return Received(stored, header, identity, meta.transfer_syntax, start, received)
 

@@ -171,6 +171,15 @@ async def test_nothing_is_left_when_the_client_goes_away(web: House) -> None:
     assert await web.blobs.leftovers() == 0
 
 
+async def test_pixels_that_are_cut_off(web: House) -> None:
+    """As by C-STORE: its length says that there are more."""
+    response = await web.store(instance()[:-2000])
+    assert response.status == 409
+    assert reasons(response) == [CANNOT_UNDERSTAND]
+    assert await web.archive.count() == (0, 0, 0)
+    assert [blob async for blob in web.blobs.list()] == []
+
+
 async def test_what_came_whole_before_the_client_went_away_is_stored_and_counted(
     web: House,
 ) -> None:
