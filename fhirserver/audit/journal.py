@@ -116,7 +116,7 @@ class Journal:
     def waiting(self) -> dict[str, int]:
         """The bytes of the files in which something may wait, by their names, the oldest first."""
         found = {}
-        with suppress(FileNotFoundError), os.scandir(self._folder) as entries:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._folder) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):
                     if entry.name.endswith(SUFFIX) and (size := entry.stat().st_size):
