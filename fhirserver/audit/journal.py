@@ -57,6 +57,11 @@ def kept(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def lane_of(path: Path) -> str:
+    """The name of the lane that a file of the journal is of, as checkpoints have it."""
+    return path.name.partition("-")[0]
+
+
 class Journal:
     """A `fhirserver.audit.shelf.Shelf` in a folder. To be used from one event loop.
 
