@@ -215,7 +215,10 @@ class SealedStore:
         if body is not None and change.type not in CLEAR_TYPES:
             place = place_of(change.type, change.id, change.version)
             body = SealedBody(body, place, cipher)
-        return replace(change, body=body, entries=self._blinding.entries(change.entries))
+        entries = self._blinding.entries(change.entries)
+        return Change(  # `replace` takes ten times as long
+            change.type, change.id, change.version, change.method, body, entries, change.concepts
+        )
 
     def _kept(self, kept: Kept, cipher: Cipher) -> Kept:
         version = kept.version
