@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +56,12 @@ def check(content: bytes) -> Resource:
     return event
 
 
+MISLEADING = (
+    ',"recorded":"1970-01-01T00:00:00.000Z","entity":[{"what":{"reference":"Patient/p9"}}]}'
+)
+request_ids = st.sampled_from(["", "req-1", 'a"b\\', "\\", MISLEADING]) | st.text(
+    'aé"\\\\{}[],:', max_size=8
+)
 callers = st.builds(
     Caller,
     st.sampled_from([None, DOCTOR, PATIENT, SYSTEM]),
@@ -68,9 +75,9 @@ accesses = st.builds(
     st.sampled_from(["read", "vread", "create", "update", "delete", "search-type", "operation"]),
     st.sampled_from(["C", "R", "U", "D", "E"]),
     callers,
-    request_id=st.sampled_from(["", "req-1", 'a"b\\']),
+    request_id=request_ids,
     outcome=st.sampled_from(["0", "4", "8", "12"]),
-    reason=st.just("forbidden"),
+    reason=st.sampled_from(["forbidden", MISLEADING]),
     operation=st.sampled_from(["", "$everything"]),
     data=st.none() | st.sampled_from([("Observation", "o1", 0), ("Patient", "p1", 3)]),
     query=st.none() | st.binary(min_size=1, max_size=60),
@@ -101,7 +108,7 @@ def test_what_an_access_says_is_valid_and_indexed_as_an_indexer_would(access: Ac
 @given(
     st.sampled_from(["read", "vread"]),
     callers,
-    st.sampled_from(["req-1", 'a"b\\']),
+    request_ids.filter(bool),
     st.sampled_from([("Observation", "o1", 0), ("Patient", "p1", 3)]),
     st.none() | st.sampled_from(["p1", "p2"]),
 )
@@ -132,6 +139,37 @@ def test_every_kind_of_event(kind: str, principal: Principal | None) -> None:
     event = check(made)
     assert event["type"]["code"] == KINDS[kind].type.code
     assert event["subtype"][0]["code"] == KINDS[kind].subtype.code
+
+
+def test_what_events_share_does_not_pass_from_one_to_another() -> None:
+    """Parts of events are read once for all that have them; the rest is each one's own."""
+    first = {"interaction": "read", "caller": Caller(DOCTOR, "192.0.2.7", "fhir.example.org")}
+    reads = [
+        ("req-1", ("Observation", "o1", 2), "p1", NOW),
+        ("req-2", ("Observation", "o1", 2), "p1", NOW + 1000),
+        ("req-3", ("Observation", "o2", 2), "p2", NOW),
+        ("req-1", ("Observation", "o1", 2), None, NOW),
+    ]
+    made = [
+        read_content(**first, request_id=id, data=data, patient=patient, now=now)
+        for id, data, patient, now in reads
+    ]
+    for content in (*made, *reversed(made)):
+        check(content)
+    found = [entries_of(content) for content in made]
+    assert [one["entity:identifier"][0].code for one in found] == [id for id, *_ in reads]
+    assert [[it.id for it in one.get("patient", ())] for one in found] == [
+        ["p1"],
+        ["p1"],
+        ["p2"],
+        [],
+    ]
+
+
+def test_what_is_no_event_has_no_entries() -> None:
+    for content in (b"", b"}", b',"type":{}}', b',"subtype":[],"recorded":"x","outcome":"0"}'):
+        with pytest.raises((ValueError, msgspec.MsgspecError)):
+            entries_of(content)
 
 
 def test_a_bare_event() -> None:

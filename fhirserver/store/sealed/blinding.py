@@ -78,6 +78,8 @@ class Blinding:
 
     def _values(self, param: str, values: tuple[Entry, ...]) -> tuple[Entry, ...]:
         kind = values[0].__class__ if values else None  # all of a parameter are of one kind
+        if kind in _CLEAR:
+            return values
         if kind is Token:
             clear = self._fields.has_clear_tokens(param)
             return values if clear else self._tokens(param, values)
@@ -85,8 +87,6 @@ class Blinding:
             return self._strings(param, values)
         if kind is Date:
             return values if self._fields.has_clear_dates(param) else self._dates(param, values)
-        if kind in _CLEAR:
-            return values
         return self._blinded(param, values)
 
     def _tokens(self, param: str, values: tuple[Entry, ...]) -> tuple[Entry, ...]:

@@ -147,7 +147,8 @@ class Batch:
         if any(here.rid in self._pending for change, here in placed if change.version > 1):
             self.flush()  # what it replaces must be in the tables
         for change, here in placed:
-            self._add_parts(commit, change, here)
+            if change.version > 1 or CONTAINED in change.entries:
+                self._add_parts(commit, change, here)
             if change.version == 1:
                 commit.add_rows(commit.rows, change.entries, here)
             else:

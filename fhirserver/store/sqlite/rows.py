@@ -92,6 +92,10 @@ def add_rows(
             elif isinstance(entry, String):
                 hashed = hash_of(entry.exact)
                 rows["string"].append((rid, pid, n, entry.folded, entry.exact, hashed))
+            elif isinstance(entry, Date):
+                rows["date"].append((rid, pid, *entry))
+                if n:
+                    names.mark_several(pid)
             else:
                 _add_other(rows, rid, pid, n, entry, names, rid_of)
 
@@ -107,15 +111,11 @@ def _add_other(
     rid: int,
     pid: int,
     n: int,
-    entry: Date | Number | Quantity | Uri | Composite | Position | Words | Contained,
+    entry: Number | Quantity | Uri | Composite | Position | Words | Contained,
     names: Interning,
     rid_of: RidOf,
 ) -> None:
     match entry:
-        case Date(start, end):
-            rows["date"].append((rid, pid, start, end))
-            if n:
-                names.mark_several(pid)
         case Quantity(low, high, system, code, unit):
             units = map(names.intern_symbol, (system, code, unit))
             rows["quantity"].append((rid, pid, low, high, *units))
