@@ -33,6 +33,7 @@ from fhirserver.interactions.transaction_write import checked_writes, refuse
 from fhirserver.store.port import Key
 
 _READING = frozenset({"GET", "HEAD"})
+_OF_ONE = frozenset({"read", "vread"})
 
 
 async def run(context: Context, request: Request) -> Answer:
@@ -52,18 +53,19 @@ async def run(context: Context, request: Request) -> Answer:
         context, [entry for entry in entries if entry.verb not in _READING]
     )
     targets = Targets()
+    known: dict[int, Answer] = {}
 
     async def plan() -> Plan:
         nonlocal targets
         targets = await choose_targets(context, writes)
         made = await make_steps(context, request, writes, targets)
-        await _check_reads(context, reads, made.steps)
+        await _check_reads(context, reads, made.steps, known)
         return made
 
     done = await carry_out(context, request, plan)
     results = _written(entries, done, targets)
     for entry in reads:
-        results[entry.index] = await _read(context, entry)
+        results[entry.index] = await _read(context, entry, known.get(entry.index))
     body = bundle(
         "transaction-response",
         [results[entry.index] for entry in entries],
@@ -89,9 +91,16 @@ def _entries(context: Context, request: Request) -> list[BundleEntry]:
 
 
 async def _check_reads(
-    context: Context, reads: Sequence[BundleEntry], steps: Sequence[Step]
+    context: Context,
+    reads: Sequence[BundleEntry],
+    steps: Sequence[Step],
+    known: dict[int, Answer],
 ) -> None:
-    """Raises what a read would be refused with after the commit, where that can be known."""
+    """Raises what a read would be refused with after the commit, where that can be known.
+
+    `known` takes the answers to reads of one resource that the commit does not change: they are
+    not asked, and recorded, again.
+    """
     changed: Mapping[Key, Step] = {step.key: step for step in steps if step.change}
     if not changed:
         return
@@ -101,8 +110,13 @@ async def _check_reads(
         step = changed.get(Key(type or "", id or ""))
         with entry_errors(entry.index):
             if step is None:
-                await context.dispatch(asked)
-            elif asked.interaction == "read" and step.status == 204:
+                if entry.index not in known:
+                    answered = await context.dispatch(asked)
+                    if asked.interaction in _OF_ONE:
+                        known[entry.index] = answered
+                continue
+            known.pop(entry.index, None)
+            if asked.interaction == "read" and step.status == 204:
                 raise Gone(f"{type}/{id} is deleted by this transaction.")
 
 
@@ -127,8 +141,8 @@ def _written(entries: Sequence[BundleEntry], done: Done, targets: Targets) -> di
     return results
 
 
-async def _read(context: Context, entry: BundleEntry) -> Entry:
+async def _read(context: Context, entry: BundleEntry, known: Answer | None) -> Entry:
     try:
-        return response_entry(entry, await context.dispatch(entry.request))
+        return response_entry(entry, known or await context.dispatch(entry.request))
     except FhirError as error:
         return refused_entry(located(error, entry.index))

@@ -441,3 +441,24 @@ async def test_an_id_that_is_none_is_told_as_it_was_asked(world: World) -> None:
     (event,) = await world.events()
     (query,) = [item["query"] for item in event["entity"] if "query" in item]
     assert b64decode(query) == b'Patient/1"},"role":{"x\0'
+
+
+@pytest.mark.check("AUD-1")
+async def test_a_read_of_a_transaction_is_recorded_once(world: World) -> None:
+    await world.put(patient("p1"))
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [
+            {"request": {"method": "PUT", "url": "Patient/p2"}, "resource": patient("p2")},
+            {"request": {"method": "GET", "url": "Patient/p1"}},
+        ],
+    }
+
+    async def do() -> None:
+        answer = await world.ask("transaction", resource=bundle)
+        assert answer.body is not None
+        assert decode(answer.body)["entry"][1]["resource"]["id"] == "p1"
+
+    events = await world.new_events(do)
+    assert sorted(event["action"] for event in events) == ["C", "R"]
