@@ -48,7 +48,9 @@ class Adding:
         found = list(outcomes)
         for place, one in enumerate(instances):
             if found[place] == "again" and await self._blobs.has(one.blob):
-                (found[place],) = await self._archive.add([one], verified=True)
+                (outcome,) = await self._archive.add([one], verified=True)
+                # It may have been deleted behind the look. Now nobody deletes it any more.
+                found[place] = outcome if await self._blobs.has(one.blob) else "again"
         return found
 
 

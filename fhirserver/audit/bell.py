@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from fhirserver.audit.folders import make_folder
+
 _URGENT: Final = "!"
 _ONCE: Final = 65536  # bytes read at a time: as many as a pipe holds
 
@@ -59,7 +61,7 @@ class Listener:
     """Listens to the bell at a path, which is made. Raises `OSError` where there can be none."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         with suppress(FileExistsError):
             os.mkfifo(path, 0o600)
         # For writing as well: else it would be at its end whenever nobody rings.

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from fhirserver.audit.chain import Place
+from fhirserver.audit.folders import make_folder, sync_folder
 from fhirserver.errors import Unavailable
 from fhirserver.store.port import Stale
 from fhirserver.store.records import ABSENT, MAX_LISTED, Record, Records
@@ -91,7 +92,11 @@ class Checkpoints:
             await self._records.put(COLLECTION, _name(checkpoint.lane), body, expected=ABSENT)
         except Stale:
             return False
-        self._copy(checkpoint, body)
+        try:
+            self._copy(checkpoint, body)
+        except OSError:  # nothing is in the lane: the next one may have its place
+            await self._records.delete(COLLECTION, _name(checkpoint.lane))
+            raise
         return True
 
     async def save(self, checkpoint: Checkpoint) -> None:
@@ -144,7 +149,7 @@ class Checkpoints:
         """The file of the lane: whole or as it was before, on disk on return."""
         if self._folder is None:
             return
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._folder)
         path = self._folder / f"{_name(checkpoint.lane)}.json"
         draft = path.with_suffix(".new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -153,6 +158,7 @@ class Checkpoints:
             file.flush()
             os.fsync(descriptor)
         draft.replace(path)
+        sync_folder(self._folder)
 
 
 def _name(lane: int) -> str:

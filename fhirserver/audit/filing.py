@@ -46,13 +46,17 @@ class Filing:
         self._events += count
         self._added = time.monotonic()
 
-    async def keep_up(self) -> None:
-        """Sees to it that what was added is filed; waits for it where that is too much."""
+    async def make_room(self) -> None:
+        """Before more is recorded: waits for filing where too much is to be filed. Raises what
+        keeps it from being filed."""
         if self._handover is not None and self._handover.is_too_much:
             await self._handover.until_less(self._segments)
         if self._events > MOST_UNFILED:
             await self.file_all()
-        elif self._task is None:
+
+    def keep_up(self) -> None:
+        """Sees to it that what was added is filed."""
+        if self._task is None:
             self._task = asyncio.create_task(self._in_turns())
 
     async def file_all(self) -> None:
@@ -89,8 +93,9 @@ class Filing:
             return False
         async with self._lock:
             await self._handover.leave()
-            self._unfiled.clear()
-            self._events = 0
+            left = self._handover.is_left  # not what was put since
+            self._unfiled = deque(one for one in self._unfiled if not left(one[0]))
+            self._events = sum(count for _, count in self._unfiled)
         return True
 
     async def _in_turns(self) -> None:

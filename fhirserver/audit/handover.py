@@ -54,11 +54,16 @@ class Handover:
         self.is_too_much = self.waits_too_much()
         self._bell.ring()
 
+    def is_left(self, key: str) -> bool:
+        """Whether a segment that this process put is others' to file."""
+        return not self._journal.has(key)
+
     async def settle(self, segments: Segments) -> None:
         """What others are to file by now is filed when it returns: by them, as long as they go
         on, else from here."""
         if not await self._is_done():
-            lying = self._of_others()
+            others = self._of_others()
+            lying = {name: size for name, size in others.items() if not self._journal.is_held(name)}
             await segments.settle()
             self._passed = lying  # what is in them still is damaged, or waits for a backup's end
 

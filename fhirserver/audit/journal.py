@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fhirserver.audit import spares
+from fhirserver.audit.folders import make_folder, sync_folder
 from fhirserver.audit.shelf import Held, Sealed
 from fhirserver.audit.spares import leave, remove_spares, taken
 from fhirserver.store.port import Stale
@@ -106,11 +107,11 @@ class Journal:
         if self.is_due:
             return
         self._current = None
-        self._clear()  # what is empty is nobody's
-        for file in self._files:
-            file.close()
-        self._files.clear()
+        with suppress(OSError):
+            self._clear()  # what is empty is nobody's
         self._by_key.clear()
+        while self._files:
+            self._files.pop().close()
 
     def waiting(self) -> dict[str, int]:
         """The bytes of the files in which something may wait, by their names, the oldest first."""
@@ -125,6 +126,14 @@ class Journal:
     def own(self) -> set[str]:
         """The names of this process's files."""
         return {file.path.name for file in self._files}
+
+    def has(self, key: str) -> bool:
+        """Whether a segment is this process's to file."""
+        return key in self._by_key
+
+    def is_held(self, name: str) -> bool:
+        """Whether a process puts into the file of that name."""
+        return _is_held(self._folder / name)
 
     def is_kept(self) -> bool:
         """Whether a backup is taken, so that no file goes."""
@@ -158,7 +167,7 @@ class Journal:
         names = [path.name for path in self._paths() if path.name not in own]
         self._done = {name: self._done[name] for name in names if name in self._done}
         for name in names:
-            if not of_living and _is_held(self._folder / name):
+            if not of_living and self.is_held(name):
                 continue
             segments = _read(self._folder / name)
             done = self._done.setdefault(name, set())
@@ -192,7 +201,7 @@ class Journal:
 
     def _next(self, lane: int, key: str) -> _File:
         self._current = None
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._folder)
         file = self._current = _File(self._folder / f"{key}{SUFFIX}", lane)
         self._files.append(file)
         return file
@@ -216,8 +225,8 @@ class Journal:
                     if file is self._current:
                         self._current = None
                     leave(file.path)
-                    file.close(cut=False)
                     self._files.remove(file)
+                    file.close(cut=False)
 
     def _paths(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{SUFFIX}"))
@@ -270,7 +279,7 @@ class _File:
         os.fdatasync(self._descriptor)
         if self._is_new:
             self._is_new = False
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         self.size += length
 
     def read(self, start: int, length: int) -> bytes:
@@ -281,10 +290,11 @@ class _File:
         self.size = 0
 
     def close(self, *, cut: bool = True) -> None:
-        """Ends the file where its segments do, unless it is left as a spare."""
+        """Ends the file where its segments do, if it can be, unless it is left as a spare."""
         try:
             if cut:
-                os.ftruncate(self._descriptor, self.size)
+                with suppress(OSError):  # what lies behind them is none of its segments
+                    os.ftruncate(self._descriptor, self.size)
         finally:
             os.close(self._descriptor)
 
@@ -352,11 +362,3 @@ def _is_held(path: Path) -> bool:
 
 def _opened_lock(folder: Path) -> int:
     return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -122,13 +122,15 @@ class Trail:
             await self.catch_up()
         if self._owed:
             _LOG.error("%d changes were made that the audit trail does not have", len(self._owed))
-        if self._lane is not None:
-            with suppress(FhirError):
-                await self.record(Event("stop"))
-                await self._filing.end()
-                await self._note(is_closed=True)
+        try:
+            if self._lane is not None:
+                with suppress(FhirError):
+                    await self.record(Event("stop"))
+                    await self._filing.end()
+                    await self._note(is_closed=True)
+        finally:
             self._lane = None
-        await self._segments.close()
+            await self._segments.close()
 
     async def checkpoint(self) -> None:
         """Notes how far the lane has come, if it has come further."""
@@ -147,7 +149,6 @@ class Trail:
                 try:
                     await self._keep([content for events, _ in waiting for content in events])
                 except Exception as error:  # noqa: BLE001 - who waits must be told, whatever it was
-                    self._lane = None
                     _LOG.error("audit events cannot be recorded: %s", type(error).__name__)
                     for _, done in waiting:
                         if not done.done():
@@ -169,6 +170,7 @@ class Trail:
             await asyncio.sleep(0)
 
     async def _keep(self, events: list[bytes]) -> None:
+        await self._filing.make_room()
         lane = self._lane
         if lane is None:
             lane = self._lane = await self._open()
@@ -177,10 +179,14 @@ class Trail:
             some = events[start : start + AT_ONCE]
             first = Place(lane.lane, lane.number + 1)
             made = links(self._key, lane.link, first, some)
-            segment = await self._segments.keep(first, made, some)
+            try:
+                segment = await self._segments.keep(first, made, some)
+            except BaseException:
+                self._lane = None
+                raise
             lane.number, lane.link = lane.number + len(some), made[-1]
             self._filing.add(segment, len(some))
-        await self._filing.keep_up()
+        self._filing.keep_up()
 
     # --- lanes and checkpoints ----------------------------------------------------------
 

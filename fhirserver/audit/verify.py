@@ -41,44 +41,56 @@ class Verified:
 
 
 class _Lane:
-    """The walk along one lane. `noted` are the links that checkpoints say, by number."""
+    """The walk along one lane, up to `number`; `ahead` is what was met that comes later.
+
+    `noted` are the links that checkpoints say, by number; `beside` the numbers of events that
+    were found beside the log.
+    """
 
     def __init__(self, key: bytes, tenant: str, lane: int, report: list[Problem]) -> None:
         self.lane = lane
         self.number = 0
         self.noted: dict[int, str] = {}
+        self.ahead: dict[int, Found] = {}
+        self.beside: set[int] = set()
         self._key = key
         self._before = genesis(key, tenant, lane)
-        self._ahead: dict[int, Found] = {}
         self._report = report
 
-    def take(self, number: int, event: Found, *, is_copy: bool = False) -> None:
-        """The next event that was met; a copy may have been met before."""
-        if number <= self.number or number in self._ahead:
-            if not is_copy:
-                self._tell(number, "is there twice")
-            return
-        self._ahead[number] = event
+    def take(self, number: int, event: Found) -> None:
+        """The next event of the log."""
+        if number in self.beside:
+            self.beside.remove(number)
+        elif not self._add(number, event):
+            self._tell(number, "is there twice")
+
+    def find(self, number: int, event: Found) -> None:
+        """An event that was found beside the log, which may have it as well."""
+        if self._add(number, event):
+            self.beside.add(number)
+
+    def _add(self, number: int, event: Found) -> bool:
+        """Whether it was not met before."""
+        if number <= self.number or number in self.ahead:
+            return False
+        self.ahead[number] = event
         self._go_on()
-        if len(self._ahead) > _AHEAD:
-            self.skip()
+        return True
 
     def skip(self) -> None:
         """Goes on behind what is missing."""
-        while self._ahead:
-            first = min(self._ahead)
-            self._missing(self.number + 1, first - 1)
-            self.number = first - 1
-            self._go_on(is_known=False)
+        first = min(self.ahead)
+        self._missing(self.number + 1, first - 1)
+        self.number = first - 1
+        self._go_on(is_known=False)
 
     def end(self, last: int) -> None:
         """The lane had come at least to that number."""
-        self.skip()
         if last > self.number:
             self._missing(self.number + 1, last, "cut off")
 
     def _go_on(self, *, is_known: bool = True) -> None:
-        while (event := self._ahead.pop(self.number + 1, None)) is not None:
+        while (event := self.ahead.pop(self.number + 1, None)) is not None:
             self.number += 1
             id = Place(self.lane, self.number).id
             expected = link(self._key, self._before, id, event.content)
@@ -116,33 +128,60 @@ class Verification:
         self._last: dict[int, int] = {}
 
     async def run(self, told: Callable[[int], None] = lambda events: None) -> Verified:
-        """The findings; `told` hears how many events were looked at."""
+        """The findings; `told` hears how many events were looked at.
+
+        Little of it is in memory: what is not filed is read after the log, and what was filed in
+        between is looked up.
+        """
         await self._read_checkpoints()
-        unfiled: list[tuple[Place, Found]] = []
+        async for version in self._store.log(LogQuery((TYPE,))):
+            self._out.events += 1
+            told(self._out.events)
+            lane = self._look(version)
+            if lane is not None and len(lane.ahead) > _AHEAD:
+                await self._read_unfiled(lane.lane)
+                await self._catch_up(lane, _AHEAD)
+        await self._read_unfiled()
+        await self._end()
+        return self._out
+
+    async def _read_unfiled(self, only: int | None = None) -> None:
+        """Looks at what is not filed, of all lanes or of one."""
         async for segment in self._segments.listed():
-            if not segment.events:
+            if only is None and not segment.events:
                 self._tell(segment.key, "and what follows was damaged before it was filed")
             for linked in segment.events:
                 place = place_of(linked.id)
                 assert place is not None
-                unfiled.append((place, Found(linked.link, linked.content)))
-        async for version in self._store.log(LogQuery((TYPE,))):
-            self._look(version)
-            self._out.events += 1
-            told(self._out.events)
-        for place, event in unfiled:
-            lane = self._lane(place.lane)
-            self._out.events += place.number > lane.number
-            lane.take(place.number, event, is_copy=True)
-        self._end()
-        return self._out
+                if only in (None, place.lane):
+                    lane = self._lane(place.lane)
+                    await self._look_up(lane, place.number)
+                    lane.find(place.number, Found(linked.link, linked.content))
+
+    async def _look_up(self, lane: _Lane, until: int) -> None:
+        """Looks up what a lane lacks before a number: it may have been filed since."""
+        while lane.number + 1 < until:
+            version = await self._store.read(TYPE, Place(lane.lane, lane.number + 1).id)
+            event = None if version is None else found(version)
+            if event is None:
+                return
+            lane.find(lane.number + 1, event)
+
+    async def _catch_up(self, lane: _Lane, most: int) -> None:
+        """Goes on along a lane, behind what is nowhere, until no more than `most` are ahead."""
+        while len(lane.ahead) > most:
+            first = min(lane.ahead)
+            await self._look_up(lane, first)
+            if lane.number < first:
+                lane.skip()
 
     async def _read_checkpoints(self) -> None:
+        copies = self._checkpoints.copies()  # first: a lane's is made after that in the store
         stored = [item async for item in self._checkpoints.stored()]
-        for item in (*stored, *self._checkpoints.copies()):
+        for item in (*stored, *copies):
             if isinstance(item, Damaged):
                 self._tell("checkpoint", item.text)
-            elif item.key != key_name(self._key) or item.tenant != self._tenant:
+            elif not self._is_ours(item):
                 self._tell(f"lane {item.lane}", "its checkpoint is of another key or tenant")
             else:
                 self._note(item)
@@ -150,32 +189,51 @@ class Verification:
         for lane in sorted(set(range(1, max(self._last, default=0) + 1)) - known):
             self._tell(f"lane {lane}", "its checkpoint was removed from the store")
 
+    def _is_ours(self, item: Checkpoint) -> bool:
+        return item.key == key_name(self._key) and item.tenant == self._tenant
+
     def _note(self, item: Checkpoint) -> None:
         self._last[item.lane] = max(item.number, self._last.get(item.lane, 0))
         if item.number:
             self._lane(item.lane).noted[item.number] = item.link
 
-    def _look(self, version: Version) -> None:
+    def _look(self, version: Version) -> _Lane | None:
+        """Looks at a version of the log; its lane, if it is an event in its place."""
         place = place_of(version.id)
         if place is None or place.number < 1 or place.lane < 1:
             self._tell(version.id, "was put in: the server gave no such id")
-            return
+            return None
         event = found(version)
         if event is None:
             how = "was deleted" if version.body is None else "was altered"
             self._tell(version.id, how)
-            return
+            return None
         recorded = _RECORDED.search(event.content)
         if recorded is None or version.last_updated < _instant(recorded[1]) - _CLOCKS:
             self._tell(version.id, "has another time than it was recorded at")
-        self._lane(place.lane).take(place.number, event)
+        lane = self._lane(place.lane)
+        lane.take(place.number, event)
+        return lane
 
-    def _end(self) -> None:
+    async def _end(self) -> None:
+        known = set(self._last)
+        if not self._lanes.keys() <= known:  # lanes may have been begun meanwhile
+            known.update(
+                [
+                    item.lane
+                    async for item in self._checkpoints.stored()
+                    if isinstance(item, Checkpoint) and self._is_ours(item)
+                ]
+            )
         for number, lane in sorted(self._lanes.items()):
-            if number not in self._last:
+            if number not in known:
                 self._tell(f"lane {number}", "was put in: there is no checkpoint of it")
-            lane.end(self._last.get(number, 0))
-        self._out.lanes = len(self._last)
+            last = self._last.get(number, 0)
+            await self._catch_up(lane, 0)
+            await self._look_up(lane, last + 1)
+            lane.end(last)
+            self._out.events += len(lane.beside)
+        self._out.lanes = len(self._last.keys() | (self._lanes.keys() & known))
 
     def _lane(self, number: int) -> _Lane:
         lane = self._lanes.get(number)

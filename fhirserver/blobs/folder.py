@@ -31,17 +31,21 @@ class FolderShelf:
                 self._make_folders()
 
     def take(self, part: Path, descriptor: int, name: str) -> None:
-        """Renamed first and synchronised then: one wait makes bytes and name durable.
+        """Named first and synchronised then: one wait makes bytes and name durable.
 
         What a loss of power leaves of that was not acknowledged: a blob without a row, or a row
-        without its bytes, which `check` finds.
+        without its bytes, which `check` finds. A blob that is there may have been, so what takes
+        its place is durable before.
         """
         target = self._path(name)
         with translated():
             try:
-                part.rename(target)
-            except FileNotFoundError:
-                self._make_folders()
+                os.link(part, target)  # unlike `rename`, never in the place of another
+                part.unlink()
+            except OSError:  # one is there, or the folder is missing, or links are
+                os.fsync(descriptor)
+                if not target.parent.exists():
+                    self._make_folders()
                 part.rename(target)
 
     def _make_folders(self) -> None:

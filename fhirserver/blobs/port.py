@@ -129,7 +129,7 @@ class Blobs(Protocol):
 
     async def url(self, digest: str, expires: int) -> str | None:
         """An address that gives the plain bytes to whoever has it, for so many seconds; None
-        where the storage cannot sign, or the blob is sealed."""
+        where the storage or the credentials cannot sign, or the blob is sealed."""
 
     async def has(self, digest: str) -> bool: ...
 

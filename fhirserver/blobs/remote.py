@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _PART: Final = 8 << 20
 _AT_ONCE: Final = 4  # parts of one upload in memory
+_PATIENCE: Final = timedelta(seconds=30)  # no later retry: modalities wait no longer either
+_NO_BUCKET: Final = "The bucket or container of FHIRSERVER_BLOBS is not there."
 
 
 class RemoteShelf:
@@ -33,16 +35,14 @@ class RemoteShelf:
 
         self._obstore = obstore
         with _translated():
-            self._store: ObjectStore = from_url(url, **dict(options or {}))
+            patient = {"retry_config": {"retry_timeout": _PATIENCE}}
+            self._store: ObjectStore = from_url(url, **(patient | dict(options or {})))
 
     def take(self, part: Path, descriptor: int, name: str) -> None:
         with translated():
             size = part.stat().st_size
-        with _translated():
-            if self._there(name) != size:  # what is there may be being read
-                self._obstore.put(
-                    self._store, _key(name), part, chunk_size=_PART, max_concurrency=_AT_ONCE
-                )
+        if self._there(name) != size:  # what is there may be being read
+            self._put(part, name, size)
         with translated():
             part.unlink()
 
@@ -65,7 +65,7 @@ class RemoteShelf:
             return
 
     async def list(self) -> AsyncIterator[Kept]:
-        with _translated():
+        with _translated(bucket=True):
             async for page in self._obstore.list(self._store):
                 for found in page:
                     modified = int(found["last_modified"].timestamp() * 1_000_000)
@@ -76,11 +76,14 @@ class RemoteShelf:
         return None
 
     async def url(self, name: str, expires: int) -> str | None:
-        with _translated():
-            store = cast("SignCapableStore", self._store)
-            return await self._obstore.sign_async(
-                store, "GET", _key(name), timedelta(seconds=expires)
-            )
+        store = cast("SignCapableStore", self._store)
+        try:
+            with _translated():
+                return await self._obstore.sign_async(
+                    store, "GET", _key(name), timedelta(seconds=expires)
+                )
+        except Unavailable:  # no key of one's own, and no service that signs for these credentials
+            return None
 
     async def read(self, name: str, start: int, end: int) -> bytes:
         """A range of an object. Raises `NotFound`."""
@@ -92,10 +95,23 @@ class RemoteShelf:
             )
         return bytes(found)
 
+    def _put(self, part: Path, name: str, size: int) -> None:
+        try:
+            with _translated(bucket=True):
+                self._obstore.put(
+                    self._store, _key(name), part, chunk_size=_PART, max_concurrency=_AT_ONCE
+                )
+        except Unavailable:
+            # Azure keeps one list of parts for a name: of several uploads the first to end drops
+            # the parts of the others, which fail though the same object is there.
+            if self._there(name) != size:
+                raise
+
     def _there(self, name: str) -> int:
         try:
-            return int(self._obstore.head(self._store, _key(name))["size"])
-        except FileNotFoundError:
+            with _translated():
+                return int(self._obstore.head(self._store, _key(name))["size"])
+        except NotFound:
             return -1
 
 
@@ -119,12 +135,15 @@ def _key(name: str) -> str:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(*, bucket: bool = False) -> Iterator[None]:
+    """`bucket`: what can be missing is the bucket or container, not an object."""
     from obstore.exceptions import BaseError
 
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if bucket:
+            raise Unavailable(_NO_BUCKET) from error
         raise NotFound(NOT_THERE) from None
     except (BaseError, OSError) as error:  # its text may name the address, but no credentials
         raise Unavailable(

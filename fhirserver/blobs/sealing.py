@@ -107,7 +107,7 @@ class Opening:
         if len(head) != HEAD or head[:4] != _FORM:
             raise Altered(_TEXT)
         self.layout = layout_of(total)
-        self._head = head
+        self.head = head
         number = int.from_bytes(head[4:8], "big")
         self._cipher = AESGCM(keys.derived(_USE, head[_SALT], number))
         self.digest = self._opened(tail, self.layout.chunks, _DIGEST).hex()
@@ -127,9 +127,9 @@ class Opening:
         return out[0] if len(out) == 1 else b"".join(out)
 
     def _opened(self, sealed: Bytes, number: int, flag: bytes) -> bytes:
-        nonce = self._head[_PREFIX] + number.to_bytes(4, "big") + flag
+        nonce = self.head[_PREFIX] + number.to_bytes(4, "big") + flag
         try:
-            return self._cipher.decrypt(nonce, sealed, self._head)
+            return self._cipher.decrypt(nonce, sealed, self.head)
         except (InvalidTag, ValueError):
             raise Altered(_TEXT) from None
 

@@ -10,7 +10,8 @@ from fhirserver.blobs.port import Kept
 
 
 class Open(Protocol):
-    """An object that stays the same while it is read."""
+    """An object that is read. In a folder it stays the same meanwhile; remotely, one of the same
+    name and size, and if not sealed of the same bytes, may come into its place."""
 
     @property
     def size(self) -> int: ...

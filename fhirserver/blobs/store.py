@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 from fhirserver.blobs.folder import FolderShelf
 from fhirserver.blobs.keys import ContentKeys
 from fhirserver.blobs.port import CHUNK, Bytes, Kept, Stored
 from fhirserver.blobs.remote import RemoteShelf
-from fhirserver.blobs.sealing import HEAD, PLAIN, TAIL, Opening, layout_of
+from fhirserver.blobs.sealing import HEAD, PLAIN, TAIL, Altered, Opening, layout_of
 from fhirserver.blobs.shelf import Open, Shelf
 from fhirserver.blobs.spool import FileSpool, SpoolFile
 from fhirserver.errors import NotFound
@@ -143,8 +144,16 @@ class ShelfBlobs:
         while place < end:
             first = place // PLAIN
             last = min(first + _CHUNKS, -(-end // PLAIN))
-            sealed = await opened.read(*opening.layout.span(first, last))
-            plain = opening.open(sealed, first)
+            span = opening.layout.span(first, last)
+            try:
+                plain = opening.open(await opened.read(*span), first)
+            except Altered:
+                now = await self._now(opened, self._keys, opening.head)
+                if now is None:
+                    raise
+                opening = now
+                opening.check(digest)
+                plain = opening.open(await opened.read(*span), first)
             base = first * PLAIN
             yield (
                 plain[place - base : end - base]
@@ -153,19 +162,37 @@ class ShelfBlobs:
             )
             place = min(last * PLAIN, end)
 
-    @staticmethod
-    async def _opening(opened: Open, keys: ContentKeys) -> Opening:
+    async def _opening(self, opened: Open, keys: ContentKeys) -> Opening:
         total = opened.size
         layout_of(total)
         head = await opened.read(0, HEAD)
+        try:
+            return Opening(keys, head, await opened.read(total - TAIL, total), total)
+        except Altered:
+            now = await self._now(opened, keys, head)
+            if now is None:
+                raise
+            return now
+
+    @staticmethod
+    async def _now(opened: Open, keys: ContentKeys, before: bytes) -> Opening | None:
+        """What has come into the place of the object with that head meanwhile: remotely, two who
+        send the same blob at once seal it each, and the later object stays. None: nothing."""
+        head, total = await opened.read(0, HEAD), opened.size
+        if head == before:
+            return None
         return Opening(keys, head, await opened.read(total - TAIL, total), total)
 
 
 class SpoolWriting:
-    """A `fhirserver.blobs.port.Writing`: gathers what comes, and a thread writes it."""
+    """A `fhirserver.blobs.port.Writing`: gathers what comes, and a thread writes it.
+
+    One thread at a time: whoever is cancelled leaves one behind that still writes.
+    """
 
     def __init__(self, spool: FileSpool) -> None:
         self._spool = spool
+        self._writes = Lock()
         self._file: SpoolFile | None = None
         self._gathered: list[bytes] = []
         self._weight = 0
@@ -180,21 +207,24 @@ class SpoolWriting:
         self._weight += len(data)
         self.size += len(data)
         if self._weight >= _GATHERED:
-            await asyncio.to_thread(self._out)
+            await asyncio.to_thread(self._write)
 
     async def commit(self) -> Stored:
         return await asyncio.to_thread(self._commit)
 
     async def abort(self) -> None:
         self._gathered.clear()
-        if self._file is not None:
-            await asyncio.to_thread(self._file.abort)
+        await asyncio.to_thread(self._abort)
 
     async def __aenter__(self) -> SpoolWriting:
         return self
 
     async def __aexit__(self, *error: object) -> None:
         await self.abort()
+
+    def _write(self) -> None:
+        with self._writes:
+            self._out()
 
     def _out(self) -> SpoolFile:
         if self._file is None:
@@ -206,4 +236,10 @@ class SpoolWriting:
         return self._file
 
     def _commit(self) -> Stored:
-        return self._out().commit()
+        with self._writes:
+            return self._out().commit()
+
+    def _abort(self) -> None:
+        with self._writes:
+            if self._file is not None:
+                self._file.abort()

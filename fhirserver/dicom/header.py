@@ -62,8 +62,7 @@ def read_header(
 ) -> Header:
     """The header of the data set that `data` holds from `start` on (an `mmap` will do as well).
 
-    `whole`: nothing comes behind `data`; else they are the first bytes of it (a deflated one is
-    read as if it were whole). `assumed` are
+    `whole`: nothing comes behind `data`; else they are the first bytes of it. `assumed` are
     values of (0008,0005) for a data set that has none. Places count from `start`.
     Raises `NeedMore` where the header goes on behind `data`, `Unreadable` where its bytes are
     against PS3.5 or it is beyond the bounds above.
@@ -72,6 +71,8 @@ def read_header(
     if encoding.deflated:
         scan = HeaderScan(transfer_syntax, assumed)
         scan.feed(data[start:])
+        if not whole and not scan.is_read:
+            raise NeedMore(len(data) + 1)
         return scan.finish()
     reader = Reader(data, start, encoding, whole=whole, assumed=assumed)
     dataset = reader.read()
@@ -97,6 +98,11 @@ class HeaderScan:
         self._size = 0
         self._skips = 0  # bytes of a long value that are still to come, and not wanted
         self._wants = 0  # so many bytes are needed to go on
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the pixel data were reached, so that no more is wanted."""
+        return self._dataset is not None
 
     def feed(self, piece: bytes | bytearray | memoryview) -> None:
         """Takes in the next bytes, and keeps no reference to them. Raises `Unreadable`."""

@@ -26,7 +26,7 @@ _LOOSE_UID: Final = re.compile(r"[0-9][0-9.]*")  # never a path such as `..`
 class FileMeta:
     """What a file says of its data set. `start`: where that begins in the file.
 
-    The UIDs are as they stand there, and may be empty; the transfer syntax never is.
+    The UIDs are as they stand there, and may be empty; the transfer syntax is one in any case.
     """
 
     sop_class: str
@@ -65,7 +65,7 @@ def read_file_meta(data: bytes | bytearray | memoryview, *, whole: bool = True) 
             raise _short(at, whole=whole)
         if vr == b"UI":
             found[number] = bytes(data[value:at]).decode("latin_1").strip(" \0")
-    if not found.get(0x10):
+    if not may_be_uid(found.get(0x10, "")):
         raise Unreadable("The File Meta Information tells no transfer syntax.")
     return FileMeta(found.get(0x02, ""), found.get(0x03, ""), found[0x10], at)
 

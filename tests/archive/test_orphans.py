@@ -160,3 +160,33 @@ async def test_what_was_deleted_comes_again(kind: str, tmp_path: Path) -> None:
         with pytest.raises(Invalid):
             await asyncio.wrap_future(adding.add_soon([broken]))
         assert await blobs.get(stored.digest) == b"one"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_deleted_after_the_look_is_not_said_to_be_there(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = blobs_in(tmp_path, kind)
+    async with opened(kind, tmp_path) as archive:
+        adding = Adding(archive, blobs)
+        stored = await blobs.put(b"one")
+        one = replace(instance(), blob=stored.digest)
+        await archive.add([one])
+        await archive.delete("1.1")
+        (claimed,) = await archive.freed()
+        await blobs.put(b"one")
+        has = ShelfBlobs.has
+
+        async def looked(self: ShelfBlobs, digest: str) -> bool:
+            """The look, and then the end of what had begun to delete."""
+            found = await has(self, digest)
+            await self.delete(claimed)
+            await archive.dropped([claimed])
+            return found
+
+        with monkeypatch.context() as patched:
+            patched.setattr(ShelfBlobs, "has", looked)
+            assert await adding.add([one]) == ["again"]
+        await blobs.put(b"one")
+        assert (await adding.add([one]))[0] in ("new", "same")
+        assert await blobs.get(stored.digest) == b"one"

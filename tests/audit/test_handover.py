@@ -12,7 +12,7 @@ import pytest
 from audit.conftest import World, opened, patient
 
 from fhirserver.app import filing as process
-from fhirserver.audit import filing, handover
+from fhirserver.audit import filing, handover, spares
 from fhirserver.audit.bell import Listener, bell_of
 from fhirserver.audit.journal import SUFFIX, kept
 
@@ -193,3 +193,44 @@ async def test_where_too_much_waits_recording_does(
         await task
         assert answered <= await reads(world) <= answered + 1
         assert (await world.verified()).problems == []
+
+
+async def test_what_is_put_while_handing_over_ends_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow disk the hand-over is done at the end of a write; another may follow at once."""
+    monkeypatch.setattr(handover, "_SOON", 0.1)
+    monkeypatch.setattr(filing, "_SHARE", 1000.0)  # only who is told hands over
+    async with opened(tmp_path) as world:
+        listener = Listener(bell_of(tmp_path))
+        await world.put(patient("p1"))
+        trail = world.running._trail
+        assert trail is not None
+        journal = trail._filing._handover._journal  # type: ignore[union-attr]
+        journal._is_putting = True  # as in the middle of a write
+        handing = asyncio.create_task(trail._filing._hand_over())
+        await asyncio.sleep(0)
+        assert journal.is_due
+        await read(world, 1)  # at the end of which it is handed over
+        assert not journal.is_due
+        await read(world, 1)
+        await handing
+        listener.close()
+        assert await reads(world) == 2
+
+
+async def test_what_others_put_into_files_that_are_written_over_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a file has its size from the beginning: that it did not grow says nothing."""
+    monkeypatch.setattr(spares, "WORTH", 1)
+    async with opened(tmp_path) as one, opened(tmp_path) as other:
+        await one.put(patient("p1"))
+        await read(other, MANY)
+        assert await reads(one) == MANY
+        await other.events()  # a spare is left
+        assert list((tmp_path / "audit" / "journal").glob(f"*{spares.SPARE}"))
+        monkeypatch.setattr(other.running._trail._filing, "keep_up", lambda: None)  # nobody files
+        for turn in range(1, 4):
+            await read(other, 1)
+            assert await reads(one) == MANY + turn

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -264,3 +265,29 @@ async def test_what_is_being_written_is_not_emptied_away(
         await writing
     assert SEGMENTS[1] in await held(Journal(tmp_path))
     await shelf.close()
+
+
+async def test_a_file_that_cannot_be_cut_is_closed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closed twice, its descriptor may be another file's by then, which would be cut instead."""
+    monkeypatch.setattr(journal, "LARGEST", 1)
+    shelf, other = Journal(tmp_path), Journal(tmp_path)
+    await put(shelf, *SEGMENTS[:3])
+
+    def fail(descriptor: int, length: int) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", fail)
+        with suppress(OSError):
+            shelf.hand_over()
+    others = [os.open(tmp_path / name, os.O_RDWR | os.O_CREAT) for name in ("a", "b", "c")]
+    for descriptor in others:
+        os.write(descriptor, b"something else that is longer than a segment" * 9)
+    shelf.hand_over()
+    assert {os.fstat(descriptor).st_size for descriptor in others} == {44 * 9}
+    for descriptor in others:
+        os.close(descriptor)
+    there = [segment async for held in other.left(of_living=False) for segment in held.segments]
+    assert there == SEGMENTS[:3]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from base64 import b64encode
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 from audit.conftest import World, opened, patient
 
+from fhirserver.audit.checkpoint import COLLECTION as CHECKPOINTS
+from fhirserver.audit.checkpoint import Checkpoints
 from fhirserver.audit.journal import FOLDER, SUFFIX
 from fhirserver.audit.recorder import Event
 from fhirserver.audit.shelf import COLLECTION, Sealed, Shelf
+from fhirserver.errors import Unavailable
 
 
 async def test_events_that_come_together_are_all_recorded(tmp_path: Path, each_store: str) -> None:
@@ -96,6 +101,25 @@ async def test_what_comes_together_is_written_together(
         written.clear()
         await asyncio.gather(*(world.ask("read", "Patient", id="p1") for _ in range(200)))
         assert len(written) < 20
+
+
+async def test_a_lane_that_could_not_be_begun_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as world:
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoints, "_copy", refuse)
+            for _ in range(3):
+                with pytest.raises(Unavailable):
+                    await world.ask("read", "Patient", id="p1")
+        assert not await world.running.store.records.list(CHECKPOINTS)
+        await world.put(patient("p1"))
+        found = await world.verified()
+        assert (found.problems, found.lanes) == ([], 1)
+
+
+def refuse(*_: Any) -> NoReturn:
+    raise OSError(errno.ENOSPC, "full")
 
 
 async def _held(world: World) -> bytes:

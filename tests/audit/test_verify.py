@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-from collections.abc import AsyncIterator
+import tracemalloc
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhirserver.app.audit import checkpoints_of, key_of
-from fhirserver.audit.chain import place_of
-from fhirserver.audit.checkpoint import Checkpoint
-from fhirserver.audit.segment import Segment
+from fhirserver.audit import verify as verification
+from fhirserver.audit.chain import Place, found, genesis, link, place_of
+from fhirserver.audit.checkpoint import Checkpoint, Checkpoints, Damaged, key_name
+from fhirserver.audit.segment import Linked, Segment
 from fhirserver.audit.verify import Verification, Verified
 from fhirserver.model.resource import redrafted
 from fhirserver.store.port import LogQuery, Version
@@ -36,17 +38,31 @@ class Recorded(NamedTuple):
 class Held:
     """Versions and checkpoints as a store and a folder would give them."""
 
-    def __init__(self, versions: list[Version], checkpoints: list[Checkpoint]) -> None:
+    def __init__(
+        self,
+        versions: list[Version],
+        checkpoints: list[Checkpoint],
+        unfiled: Sequence[Version] = (),
+        later: Sequence[Version] = (),
+    ) -> None:
         self._versions = versions
         self._checkpoints = checkpoints
+        self._unfiled = unfiled
+        self._later = later
 
     async def log(self, query: LogQuery) -> AsyncIterator[Version]:
         for version in self._versions:
             yield version
 
+    async def read(self, type: str, id: str) -> Version | None:
+        there = [*self._later, *reversed(self._versions)]
+        return next((item for item in there if item.id == id), None)
+
     async def listed(self) -> AsyncIterator[Segment]:
-        for segment in ():
-            yield segment
+        for version in self._unfiled:
+            event = found(version)
+            assert event is not None
+            yield Segment(version.id, (Linked(version.id, *event),))
 
     async def stored(self) -> AsyncIterator[Checkpoint]:
         for checkpoint in self._checkpoints:
@@ -76,8 +92,15 @@ async def _record(data: Path) -> Recorded:
         return Recorded(tuple(versions), checkpoints, key_of(world.settings))
 
 
-def verify(recorded: Recorded, versions: Any, checkpoints: Any = None) -> Verified:
-    held: Any = Held(list(versions), list(checkpoints or recorded.checkpoints))
+def verify(
+    recorded: Recorded,
+    versions: Any,
+    checkpoints: Any = None,
+    unfiled: Sequence[Version] = (),
+    later: Sequence[Version] = (),
+) -> Verified:
+    """`unfiled` is in the journal, `later` in the store when it is looked up, not in its log."""
+    held: Any = Held(list(versions), list(checkpoints or recorded.checkpoints), unfiled, later)
     return asyncio.run(Verification(held, held, held, recorded.key, TENANT).run())
 
 
@@ -95,6 +118,74 @@ def test_it_may_be_filed_in_another_order(recorded: Recorded) -> None:
     mixed = list(recorded.versions)
     random.Random(1).shuffle(mixed)
     assert verify(recorded, mixed).problems == []
+
+
+@given(data=st.data())
+def test_wherever_it_is_by_now_it_is_met(recorded: Recorded, data: st.DataObject) -> None:
+    """Filed or not, filed since the log was read, not yet removed, in any order."""
+    where = st.sets(st.sampled_from(["log", "journal", "later"]), min_size=1)
+    places = [data.draw(where) for _ in recorded.versions]
+    log, journal, later = (
+        [version for version, of in zip(recorded.versions, places, strict=True) if name in of]
+        for name in ("log", "journal", "later")
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, "_AHEAD", data.draw(st.integers(0, 5)))
+        checked = verify(recorded, data.draw(st.permutations(log)), None, journal, later)
+    assert checked == Verified(len(recorded.versions), 2, [])
+
+
+@given(data=st.data())
+def test_what_was_removed_is_told_and_nothing_else(recorded: Recorded, data: st.DataObject) -> None:
+    gone = data.draw(st.sets(st.sampled_from([*recorded.versions]), min_size=1))
+    left = [version for version in recorded.versions if version not in gone]
+    later = data.draw(st.sets(st.sampled_from(left))) if left else set()
+    log = [version for version in left if version not in later]
+    checked = verify(recorded, log, None, (), sorted(later))
+    assert places(checked) <= {version.id for version in gone}
+    assert min(version.id for version in gone) in places(checked)
+
+
+async def test_a_lane_that_is_begun_meanwhile_is_none_put_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as one, opened(tmp_path) as other:
+        await one.put(patient("p1"))
+        stored = Checkpoints.stored
+
+        async def then_another(self: Checkpoints) -> AsyncIterator[Checkpoint | Damaged]:
+            async for item in stored(self):
+                yield item
+            await other.put(patient("p2"))
+            await other.events()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoints, "stored", then_another)
+            found = await one.verified()
+        assert (found.problems, found.lanes, found.events) == ([], 2, 4)
+
+
+def test_what_is_not_filed_is_not_held_in_memory() -> None:
+    key, lane, count, size = bytes(32), 1, 2000, 20_000
+    begun = Checkpoint(TENANT, lane, 0, genesis(key, TENANT, lane).hex(), 0, key_name(key))
+
+    class Journal(Held):
+        async def listed(self) -> AsyncIterator[Segment]:
+            before = genesis(key, TENANT, lane)
+            for number in range(1, count + 1):
+                id, content = Place(lane, number).id, b"%d" % number * size
+                before = link(key, before, id, content)
+                yield Segment(id, (Linked(id, before, content),))
+
+    held: Any = Journal([], [begun])
+    tracemalloc.start()
+    try:
+        checked = asyncio.run(Verification(held, held, held, key, TENANT).run())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert checked == Verified(count, 1, [])
+    assert peak < count * size / 20
 
 
 @pytest.mark.check("AUD-7")

@@ -1,4 +1,5 @@
-"""The kinds of storage that blobs are tested on: a folder, a sealed one, and S3 over the wire."""
+"""The kinds of storage that blobs are tested on: a folder, and the protocols of S3, Azure Blob
+Storage and Google Cloud Storage over the wire; each plain and sealed."""
 
 from __future__ import annotations
 
@@ -7,17 +8,54 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from wire.object_storage import BUCKET, CLOUDS
+from wire.server import Absent
 
 from fhirserver.blobs.keys import ContentKeys
 from fhirserver.blobs.store import ShelfBlobs, open_blobs
 
 KEYS = ContentKeys("default", {1: bytes(range(32))})
-KINDS = ("folder", "sealed", "s3", "s3-sealed")
+REMOTE = (
+    "s3",
+    "s3-sealed",
+    *(
+        pytest.param(f"{cloud}{seal}", marks=pytest.mark.slow)
+        for cloud in CLOUDS
+        for seal in ("", "-sealed")
+    ),
+)
+KINDS = ("folder", "sealed", *REMOTE)
+
+
+class Clouds:
+    """Servers of object storage, each started when a test first asks for it."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self._stack = stack
+        self._folder = folder
+        self._variables: dict[str, dict[str, str]] = {}
+
+    def variables(self, cloud: str) -> dict[str, str]:
+        """How it is reached. Skips the test where there is none."""
+        if cloud not in self._variables:
+            start, _ = CLOUDS[cloud]
+            try:
+                self._variables[cloud] = self._stack.enter_context(start(self._folder))
+            except Absent as absent:
+                pytest.skip(str(absent))
+        return self._variables[cloud]
+
+
+@pytest.fixture(scope="session")
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clouds]:
+    with ExitStack() as stack:
+        yield Clouds(stack, tmp_path_factory.mktemp("clouds"))
 
 
 @pytest.fixture(scope="session")
@@ -59,13 +97,22 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the server of S3 did not start")
 
 
-def opened(kind: str, place: Path, request: pytest.FixtureRequest) -> ShelfBlobs:
+def opened(
+    kind: str, place: Path, request: pytest.FixtureRequest, bucket: str = BUCKET
+) -> ShelfBlobs:
     """Blobs of a kind, empty."""
-    keys = KEYS if "sealed" in kind else None
-    if kind.startswith("s3"):
-        options = request.getfixturevalue("s3")
-        return open_blobs(f"s3://images/{place.name}", place / "spool", keys, options)
-    return open_blobs(f"file://{place}/blobs", place / "blobs" / "spool", keys)
+    storage, _, sealed = kind.partition("-")
+    keys = KEYS if sealed or kind == "sealed" else None
+    if storage in ("folder", "sealed"):
+        return open_blobs(f"file://{place}/blobs", place / "blobs" / "spool", keys)
+    if storage == "s3":
+        scheme, options = "s3", request.getfixturevalue("s3")
+    else:
+        scheme, options = CLOUDS[storage][1], None
+        patched: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+        for name, value in request.getfixturevalue("clouds").variables(storage).items():
+            patched.setenv(name, value)
+    return open_blobs(f"{scheme}://{bucket}/{place.name}", place / "spool", keys, options)
 
 
 @pytest.fixture(params=KINDS)

@@ -65,34 +65,35 @@ def server(kind: str = REPLICA_SET) -> Iterator[str]:
 
 
 def _java_command() -> list[str]:
-    jars = _made("jars", [_HERE / "pom.xml"], _fetch_jars)
+    jars = made("jars", [_HERE / "pom.xml"], _fetch_jars)
     sources = sorted(_JAVA.glob("*.java"))
-    classes = _made("classes", [_HERE / "pom.xml", *sources], lambda into: _compile(jars, into))
+    classes = made("classes", [_HERE / "pom.xml", *sources], lambda into: _compile(jars, into))
     return ["java", "-XX:+UseSerialGC", "-cp", f"{jars}/*{os.pathsep}{classes}", "Wire"]
 
 
 def _ferretdb_command(data: Path) -> list[str]:
-    built = _made("ferretdb", sorted(_GO.iterdir()), _build_ferretdb)
+    built = made("ferretdb", sorted(_GO.iterdir()), _build_ferretdb)
     return [str(built / "ferretdb"), str(data)]
 
 
 def _fetch_jars(into: Path) -> None:
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={into}"]
-    _run("Maven cannot fetch mongo-java-server", ["mvn", "-q", "-B", "-f", "pom.xml", *goal], _HERE)
+    ran("Maven cannot fetch mongo-java-server", ["mvn", "-q", "-B", "-f", "pom.xml", *goal], _HERE)
 
 
 def _compile(jars: Path, into: Path) -> None:
     names = [source.name for source in sorted(_JAVA.glob("*.java"))]
-    _run("The wire does not compile", ["javac", "-cp", f"{jars}/*", "-d", str(into), *names], _JAVA)
+    ran("The wire does not compile", ["javac", "-cp", f"{jars}/*", "-d", str(into), *names], _JAVA)
 
 
 def _build_ferretdb(into: Path) -> None:
-    _run("Go cannot build FerretDB", ["go", "build", "-o", str(into / "ferretdb"), "."], _GO)
+    ran("Go cannot build FerretDB", ["go", "build", "-o", str(into / "ferretdb"), "."], _GO)
 
 
-def _run(failure: str, command: list[str], folder: Path) -> None:
+def ran(failure: str, command: list[str], folder: Path) -> None:
+    """Raises `Absent` with the failure when a command is not there or fails."""
     if shutil.which(command[0]) is None:
-        raise Absent(f"{command[0]} is not installed, so MongoDB's protocol cannot be tested.")
+        raise Absent(f"{failure}: {command[0]} is not installed.")
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=_BUILD_SECONDS
     )
@@ -100,7 +101,7 @@ def _run(failure: str, command: list[str], folder: Path) -> None:
         raise Absent(f"{failure}: {(done.stdout + done.stderr)[-500:]}")
 
 
-def _made(name: str, sources: list[Path], make: Callable[[Path], None]) -> Path:
+def made(name: str, sources: list[Path], make: Callable[[Path], None]) -> Path:
     """The folder with what `make` makes of the sources: made once for each state of them."""
     named = os.environ.get(_CACHE)
     cache = Path(named) if named else Path.home() / ".cache" / "fhirserver-wire"

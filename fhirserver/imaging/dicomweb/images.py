@@ -114,6 +114,8 @@ class Images:
             return found
 
     def _remember(self, digest: str, found: Frames) -> None:
+        if digest in self._known:  # others looked at the same time
+            return
         self._known[digest] = found
         self._size += len(found.starts) + 100
         while self._size > _CACHED:

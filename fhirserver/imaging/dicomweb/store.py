@@ -111,8 +111,7 @@ class Storing:
                 await self._parts(body, kind)
             await self._settled()
         finally:
-            for task in self._finishing:
-                task.cancel()
+            await asyncio.gather(*self._finishing, return_exceptions=True)
             await self._end()
         outcomes = self.outcomes
         if not outcomes.stored and not outcomes.failed and not outcomes.unread:
@@ -180,7 +179,9 @@ class Storing:
     async def _settled(self) -> None:
         self._weight = 0
         tasks, self._finishing = self._finishing, []
-        await asyncio.gather(*tasks)
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
 
     async def _finish(self, incoming: Incoming) -> None:
         received = await self.durable(incoming)

@@ -120,7 +120,8 @@ class Reception:
         self._stops = True
         if at_once or self._message is None:
             with suppress(OSError):
-                self._wire.connection.shutdown(socket.SHUT_RD)
+                # Not that of an SSLSocket, which then reads on without decrypting.
+                socket.socket.shutdown(self._wire.connection, socket.SHUT_RD)
 
     def _associate(self) -> None:
         kind, length = self._wire.pdu(ARTIM)

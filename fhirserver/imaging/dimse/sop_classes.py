@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from fhirserver.dicom.part10 import may_be_uid
+
 VERIFICATION: Final = "1.2.840.10008.1.1"
 
 _DICOM: Final = "1.2.840.10008."
@@ -33,7 +35,7 @@ def is_storage(sop_class: str, *, private: bool = True) -> bool:
 
 def takes_transfer_syntax(uid: str) -> bool:
     """Whether data sets are stored under it: all of the standard, and the one of GE's."""
-    return uid in _SYNTAXES or uid.startswith("1.2.840.10008.1.2.")
+    return may_be_uid(uid) and (uid in _SYNTAXES or uid.startswith("1.2.840.10008.1.2."))
 
 
 OTHER_SERVICES: Final = frozenset(

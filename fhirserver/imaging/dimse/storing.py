@@ -2,7 +2,7 @@
 
 The bytes land in a buffer, and go from there to the spool when it is full, or all have come: so
 usual instances are hashed and written in one piece, and those that cannot be stored not at all.
-`Success` is said when the blob is renamed and synced and the row is committed, both at the same
+`Success` is said when the blob is named and synced and the row is committed, both at the same
 time, together with those of other associations that wait.
 """
 

@@ -14,6 +14,8 @@ import pytest
 from imaging.dicomweb.house import DICOM, House, address, instance, opened, parts_of, read
 from pydicom.pixels.utils import pixel_array
 
+from fhirserver.blobs import folder
+
 MULTI = 'multipart/related; type="application/dicom"'
 OCTETS = "application/octet-stream"
 OHIF = "multipart/related; type=application/octet-stream; transfer-syntax=*"
@@ -270,6 +272,18 @@ async def test_frames_that_cannot_be_had(web: House) -> None:
         assert (await web("GET", path)).status == status, path
     accept = {"Accept": "multipart/related; type=video/mp4"}
     assert (await web("GET", f"{address(data)}/frames/1", accept)).status == 406
+
+
+async def test_frames_asked_for_at_once(web: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As viewers do: where they are is remembered, and counted, once."""
+    monkeypatch.setattr(folder, "_AT_ONCE", 0)  # every read takes its time
+    data = instance("SC_rgb_rle_2frame.dcm")
+    await web.store(data)
+    path, headers = f"{address(data)}/frames/1", {"Accept": OHIF}
+    answers = await asyncio.gather(*(web("GET", path, headers) for _ in range(8)))
+    assert {response.status for response in answers} == {200}
+    kept = web.web._services._images
+    assert kept._size == sum(len(found.starts) + 100 for found in kept._known.values())
 
 
 async def test_bulk_data(web: House) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+import struct
 from typing import Any
 
 import pytest
-from imaging.dicomweb.house import DICOM, House, address, instance, opened, parts
+from imaging.dicomweb.house import DICOM, House, address, instance, opened, parts, read, written
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from fhirserver.imaging.dicomweb.store_response import (
     CANNOT_UNDERSTAND,
@@ -166,3 +169,53 @@ async def test_nothing_is_left_when_the_client_goes_away(web: House) -> None:
     assert sent == []
     assert await web.archive.count() == (0, 0, 0)
     assert await web.blobs.leftovers() == 0
+
+
+async def test_what_came_whole_before_the_client_went_away_is_stored_and_counted(
+    web: House,
+) -> None:
+    headers, body = parts(*(instance() for _ in range(3)))
+
+    async def receive() -> dict[str, Any]:
+        return pieces.pop(0) if pieces else {"type": "http.disconnect"}
+
+    pieces = [{"type": "http.request", "body": body[:-30_000], "more_body": True}]
+    lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "scheme": "http", "path": "/dicom-web/studies"}
+    scope |= {"raw_path": b"/dicom-web/studies", "query_string": b"", "client": None}
+    await web.web(scope | {"headers": [(b"host", b"localhost"), *lines]}, receive, None)
+    assert web.asked is not None
+    assert [one.interaction for one in web.asked] == ["dicom-begin", "dicom-store"]
+    assert web.asked[1].imaging.stored == 2
+    assert await web.archive.count() == (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "syntax", [b"1.2.840.10008.1.2.1\r\nX-A: b", b"1.2.840\xe9", b"1.2.840.10008.1.2.1;q=0"]
+)
+async def test_a_transfer_syntax_that_is_no_uid(web: House, syntax: bytes) -> None:
+    """It would stand in the headers of answers."""
+    data = bytearray(instance())
+    at = data.index(b"\x02\x00\x10\x00UI")
+    (length,) = struct.unpack_from("<H", data, at + 6)
+    padded = syntax + b"\0" * (len(syntax) % 2)
+    data[at + 6 : at + 8 + length] = struct.pack("<H", len(padded)) + padded
+    struct.pack_into("<I", data, 140, struct.unpack_from("<I", data, 140)[0] + len(padded) - length)
+    response = await web.store(bytes(data))
+    assert response.status == 409
+    assert await web.archive.count() == (0, 0, 0)
+
+
+async def test_a_deflated_header_that_comes_in_pieces(web: House) -> None:
+    dataset = read("rtplan.dcm")
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.add_new(0x00420011, "OB", random.Random(1).randbytes(200_000))
+    dataset.add_new(0x300A0002, "SH", "behind it")
+    data = written(dataset)
+    headers, body = parts(data)
+    pieces = [body[at : at + 5000] for at in range(0, len(body), 5000)]
+    assert (await web("POST", "/studies", headers, pieces)).status == 200
+    (found,) = (await web("GET", f"{address(data)}/metadata")).json
+    assert found["300A0002"]["Value"] == ["behind it"]
+    response = await web("GET", address(data), {"Accept": f"{DICOM}; transfer-syntax=*"})
+    assert opened(response.body) == opened(data)

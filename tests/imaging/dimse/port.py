@@ -23,7 +23,8 @@ from fhirserver.imaging.dimse.session import Limits
 
 @dataclass
 class Port:
-    """`number` is the TCP port. `left` counts the associations that have ended."""
+    """`number` is the TCP port, which `listening` serves. `left` counts the associations that have
+    ended."""
 
     hospital: Hospital
     archive: Archive
@@ -31,6 +32,7 @@ class Port:
     folder: Path
     number: int = 0
     left: list[None] = field(default_factory=list)
+    listening: Listening | None = None
 
     async def held(self, *studies: str) -> list[Held]:
         found: list[Held] = []
@@ -79,7 +81,7 @@ async def port(
             )
             with listener("127.0.0.1", 0) as socket:
                 place.number = socket.getsockname()[1]
-                listening = Listening(socket, house, most=most, tls=tls)
+                listening = place.listening = Listening(socket, house, most=most, tls=tls)
                 listening.start()
                 try:
                     yield place

@@ -19,6 +19,7 @@ from pynetdicom.sop_class import CTImageStorage, Verification
 
 from fhirserver.dicom.part10 import read_file_meta
 from fhirserver.dicom.pixels import decoded_pixels
+from fhirserver.imaging.dimse.sop_classes import takes_transfer_syntax
 
 FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"
 CT = FOLDER / "CT_small.dcm"
@@ -240,6 +241,13 @@ async def shared(tmp_path_factory):
 
 
 shared_loop = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1\r\nX-A: b", "1.2.840.10008.1.2.x", "1.2"])
+def test_a_transfer_syntax_is_a_uid_of_the_standard(syntax):
+    """It stands in the headers of DICOMweb's answers."""
+    assert takes_transfer_syntax("1.2.840.10008.1.2.4.50")
+    assert not takes_transfer_syntax(syntax)
 
 
 @shared_loop

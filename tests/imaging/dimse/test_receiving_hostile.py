@@ -33,6 +33,7 @@ from imaging.dimse.test_receiving import (
     until,
 )
 
+from fhirserver.imaging.dimse import wire
 from fhirserver.imaging.dimse.command import Command
 from fhirserver.imaging.dimse.pdu import Malformed, read_associate_request
 from fhirserver.imaging.dimse.session import Limits
@@ -153,6 +154,40 @@ async def test_tls_with_certificates_of_clients(tmp_path):
         plain = await command("echoscu", "-aec", TITLE, "127.0.0.1", number, ok=False)
         assert "Accepted" not in plain
         idle.close()
+
+
+async def test_what_is_stopped_under_tls_is_not_read_without_it(tmp_path, monkeypatch):
+    """A stop between two reads of a data set: what is encrypted is no part of it."""
+    certificate, key = make_certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    client = ssl.create_default_context(cafile=certificate)
+    async with port(tmp_path, tls=tls) as place:
+        await place.hospital.peer("STORESCU", "echo", "store")
+        data = DATA + bytes(2**16)
+        sent = pdv(3, store_request(UID)) + pdv(2, data)
+
+        def stopping(connection: socket.socket) -> None:
+            for reception in list(place.listening._open):
+                if reception._message is not None and reception._message.storage is not None:
+                    reception.stop(at_once=True)
+
+        monkeypatch.setattr(wire, "acknowledge", stopping)
+
+        def store() -> bytes:
+            plain = connected(place.number)
+            with client.wrap_socket(plain, server_hostname="localhost") as connection:
+                connection.sendall(associate_request() + sent)
+                answer = b""
+                with contextlib.suppress(OSError):
+                    while got := connection.recv(65536):
+                        answer += got
+                return answer
+
+        assert (await asyncio.to_thread(store))[:1] == b"\x02", "it was accepted"
+        await until(place.ended, 1)
+        for held in await place.held(CT_STUDY):
+            assert (await place.blobs.get(held.blob)).endswith(data)
 
 
 # --- bytes of any kind ---------------------------------------------------------------------------
