@@ -136,3 +136,25 @@ def test_the_longest_statements_stay_prepared(connection: Connection) -> None:
     assert connection.cache_stats()["too_big"] == 0
     assert connection.cache_stats()["hits"] >= 4
     assert all(len(insertion._text(*item)) < 16_384 for item in insertion._MOST.items())
+
+
+def test_what_comes_often_is_put_together_from_statements_that_stay_prepared(
+    connection: Connection,
+) -> None:
+    """As the process that files does, whose commits have another number of events each time."""
+    counts, before, first = (2560, 2650, 2600, 2711, 2560), connection.cache_stats(), 0
+    for count in counts:
+        insert(connection, "token", [(first + n, 1, f"{n}", 0) for n in range(count)])
+        first += count
+    after = connection.cache_stats()
+    assert connection.execute("SELECT count(*), max(rid) FROM token").get == (first, first - 1)
+    assert after["no_cache"] - before["no_cache"] <= len(counts)  # of 127 rows at the most
+    assert after["hits"] - before["hits"] >= 3 * len(counts)
+
+
+@pytest.mark.parametrize("most", [600, 888, 1600])
+def test_all_rows_are_in_one_portion(most: int) -> None:
+    for count in range(3 * most):
+        portions = list(insertion._portions(count, most))
+        assert sum(portions) == count
+        assert all(0 < portion <= most for portion in portions)

@@ -17,6 +17,7 @@ from fhirserver.store.sqlite.rows import WIDTHS, WORD_TABLES, Row
 _TEXT = 16_000  # characters of a statement that apsw keeps prepared (its limit is 16,384)
 _FEW = 64  # rows up to which statements are kept prepared, of a few numbers of rows only
 _STEP = 16
+_LARGE = (512, 128)  # rows of what is kept prepared besides, for what has that many
 _COLUMNS = {
     **WIDTHS,
     "resource": 8,
@@ -34,7 +35,7 @@ def insert(connection: apsw.Connection, table: str, rows: Sequence[Row]) -> None
     remaining = iter(rows)
     for count in _portions(len(rows), _MOST[table]):
         values = list(chain.from_iterable(islice(remaining, count)))
-        if count <= _FEW or count == _MOST[table]:
+        if count <= _FEW or count in _LARGE or count == _MOST[table]:
             connection.execute(_statement(table, count), values)
         else:  # another number each time
             connection.execute(_text(table, count), values, can_cache=False)
@@ -45,6 +46,11 @@ def _portions(count: int, most: int) -> Iterator[int]:
     while count >= most:
         yield most
         count -= most
+    if count >= _LARGE[0]:  # to prepare a statement takes as long as to execute it
+        for large in _LARGE:
+            while count >= large:
+                yield large
+                count -= large
     if _STEP < count <= _FEW:
         yield count - count % _STEP
         count %= _STEP
