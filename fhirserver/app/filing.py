@@ -103,7 +103,7 @@ class Filer:
                 return False
             place.used = begun
             await place.segments.settle(of_living=False, pace=_Turn(place.inner, begun))
-        except (FhirError, NotRunnable, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - it is not the other tenants'; logged
             # Its events are in the journal still; the server files them where this goes on.
             _LOG.error("audit events cannot be filed yet: %s", type(error).__name__)
             self._resting[name] = begun + _REST

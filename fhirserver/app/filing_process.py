@@ -50,8 +50,10 @@ def _is_wanted(data: Path, listener: Listener, told: Sequence[int]) -> bool:
     before = signal.set_wakeup_fd(signalled)
     try:
         while not any(any(data.glob(pattern)) for pattern in _JOURNALS):
+            if told:  # a signal wakes only from here on
+                return False
             ready, _, _ = select.select([listener, ending, sys.stdin], [], [])
-            if listener not in ready or told:
+            if listener not in ready:
                 return False
             listener.heard()
     finally:

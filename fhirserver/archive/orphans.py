@@ -80,13 +80,15 @@ async def mend(archive: Archive, blobs: Blobs, found: Orphans) -> Mended:
                 removed += 1
         await archive.free(digests)
     removed += await delete_freed(archive, blobs)
-    return Mended(leftovers, removed, await _delete_rows(archive, found.missing))
+    return Mended(leftovers, removed, await _delete_rows(archive, blobs, found.missing))
 
 
-async def _delete_rows(archive: Archive, digests: tuple[str, ...]) -> int:
+async def _delete_rows(archive: Archive, blobs: Blobs, digests: tuple[str, ...]) -> int:
     number = 0
     for start in range(0, len(digests), _SOME):
         for held in await archive.held_by_blob(digests[start : start + _SOME]):
+            if await blobs.has(held.blob):  # it came again since
+                continue
             number += (await archive.delete(held.study, held.series, held.instance)).instances
     return number
 

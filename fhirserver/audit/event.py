@@ -17,7 +17,7 @@ from fhirserver.audit.imaging import ImagingEvent, StudyAccess, study_entities
 from fhirserver.audit.kinds import BALP_ENTITY, EVENT_TYPE, KINDS, OWN, Action, Code
 from fhirserver.audit.recorder import SUCCESS, Event, Outcome
 from fhirserver.model.json import encode
-from fhirserver.model.reference import literal
+from fhirserver.model.reference import ID, literal
 from fhirserver.model.temporal import format_instant
 
 EMERGENCY: Final = (OWN, "emergency-access")
@@ -155,6 +155,9 @@ def _names_version(access: Access, version: int) -> bool:
 
 
 def _data_entity(access: Access, type: str, id: str, version: int) -> tuple[bytes, ...]:
+    """Raises `ValueError` for an id that cannot be one, which would write on in the event."""
+    if not ID.fullmatch(id):
+        raise ValueError("an event was to name a resource by what is no id")
     if _names_version(access, version):
         return (_DATA_BEFORE, f"{type}/{id}/_history/{version}".encode(), _data_behind(0))
     told = version if access.action == "R" else 0

@@ -25,6 +25,7 @@ PATIENCE: Final = 5.0
 _LOG = logging.getLogger("fhirserver.audit")
 _SOON = 0.001  # seconds between looks whether what is being put is there
 _LOOK = 0.02  # seconds between looks whether files have gone
+_AGAIN = 0.2  # seconds after which it is rung again
 
 
 class Handover:
@@ -73,11 +74,13 @@ class Handover:
             name for name, size in self._of_others().items() if self._passed.get(name) != size
         }
         last = time.monotonic()
-        if waiting:
-            self._bell.ring(urgent=True)
+        rung = 0.0
         while waiting:
             if not self.is_there() or self._journal.is_kept():
                 return False
+            if time.monotonic() - rung > _AGAIN:  # what others hand over by now is wanted as well
+                self._bell.ring(urgent=True)
+                rung = time.monotonic()
             await asyncio.sleep(_LOOK)
             left = waiting & self._of_others().keys()
             if left != waiting:

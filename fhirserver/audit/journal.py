@@ -57,6 +57,11 @@ def kept(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def lane_of(path: Path) -> str:
+    """The name of the lane that a file of the journal is of, as checkpoints have it."""
+    return path.name.partition("-")[0]
+
+
 class Journal:
     """A `fhirserver.audit.shelf.Shelf` in a folder. To be used from one event loop.
 
@@ -116,7 +121,7 @@ class Journal:
     def waiting(self) -> dict[str, int]:
         """The bytes of the files in which something may wait, by their names, the oldest first."""
         found = {}
-        with suppress(FileNotFoundError), os.scandir(self._folder) as entries:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._folder) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):
                     if entry.name.endswith(SUFFIX) and (size := entry.stat().st_size):

@@ -86,14 +86,20 @@ class Recovery:
                 await self._watch
 
     async def look(self) -> None:
-        """Records what has not been recorded for so long. Raises `Unavailable`."""
+        """Records what has not been recorded for so long. Raises what the last that failed did."""
         due = self._due(await self._notes.left())
         if not due:
             return
         await self._trail.catch_up()
         await self._trail.settle()
+        failure: Exception | None = None
         for noted in due:
-            await self._settle(noted)
+            try:
+                await self._settle(noted)
+            except Exception as error:  # noqa: BLE001 - it is not in the way of others; raised
+                failure = error
+        if failure is not None:
+            raise failure
 
     async def unrecorded(self, note: Note) -> list[Made]:
         """The versions of a note that the trail, as far as it is filed, says nothing of."""

@@ -10,6 +10,7 @@ was searched for does not stand in the store as plain text.
 from __future__ import annotations
 
 import hmac
+import logging
 import os
 from asyncio import sleep
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -25,6 +26,8 @@ from fhirserver.audit.entries import entries_of
 from fhirserver.audit.shelf import Sealed, Shelf
 from fhirserver.model.resource import draft_head
 from fhirserver.store.port import Change, Stale, Store
+
+_LOG = logging.getLogger("fhirserver.audit")
 
 FILED_AT_ONCE: Final = 512
 """So many events, or a segment more, are filed in one commit; answers wait for it meanwhile."""
@@ -102,13 +105,19 @@ class Segments:
 
     async def _file(self, segments: Sequence[Segment]) -> list[str]:
         """Files segments, if nobody has yet; the keys of those that are not damaged."""
-        whole = [segment for segment in segments if segment.events]
+        whole, groups = [], []
+        for segment in segments:
+            if not segment.events:
+                continue
+            try:
+                groups.append([change_of(event) for event in segment.events])
+            except (msgspec.MsgspecError, ValueError):  # it stays, and is not in others' way
+                _LOG.error("audit events from %s on cannot be filed", segment.key)
+                continue
+            whole.append(segment)
+            await sleep(0)  # requests need not wait for all of them
         if not whole:
             return []
-        groups = []
-        for segment in whole:
-            groups.append([change_of(event) for event in segment.events])
-            await sleep(0)  # requests need not wait for all of them
         try:
             await self._commit([change for group in groups for change in group])
         except Stale:  # some of them are filed

@@ -68,7 +68,7 @@ def _is_renamed(descriptor: int, spare: Path, path: Path) -> bool:
     is_free = status.st_nlink == 1  # who ended between the two has left a file in use as a spare
     if is_free:
         os.link(spare, path)  # unlike a rename, it takes nobody's place
-    spare.unlink()
+    spare.unlink(missing_ok=True)
     return is_free
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fhirserver.archive.sqlite.content import content as archived
+from fhirserver.audit.checkpoint import COLLECTION as LANES
 from fhirserver.audit.journal import FOLDER as JOURNAL
-from fhirserver.audit.journal import SUFFIX, kept
+from fhirserver.audit.journal import SUFFIX, kept, lane_of
 from fhirserver.backup.manifest import (
     ARCHIVE,
     BLOBS,
@@ -28,7 +29,7 @@ from fhirserver.backup.manifest import (
     make_durable,
     write_manifest,
 )
-from fhirserver.store.sqlite.copy import content, copy
+from fhirserver.store.sqlite.copy import content, copy, keys
 
 _WRITTEN: Final = ".part"
 """What ends the names of blobs that are being written."""
@@ -100,7 +101,9 @@ def _part(
         if has_archive:  # before the store: what it says was projected is in the store then
             _copy_database(source.tenant, archive, place / ARCHIVE, folder, files, told)
         _copy_database(source.tenant, source.database, place / DATABASE, folder, files, told)
-        _copy_files((audit / JOURNAL).glob(f"*{SUFFIX}"), source, folder, place, files)
+        lanes = keys(place / DATABASE, LANES)  # one that was begun since has all behind the copy
+        journal = [path for path in (audit / JOURNAL).glob(f"*{SUFFIX}") if lane_of(path) in lanes]
+        _copy_files(journal, source, folder, place, files)
     if source.blobs is not None:
         _copy_blobs(source.blobs, folder, place / BLOBS, files)
     told(f"{source.tenant}: digests")

@@ -67,6 +67,7 @@ class _Kept:
         self._command = command
         self._descriptors = descriptors
         self._stops = threading.Event()
+        self._lock = threading.Lock()  # while it is started, or told
         self._process = self._started()
         self._thread = threading.Thread(target=self._keep, name="beside", daemon=True)
         self._thread.start()
@@ -90,13 +91,17 @@ class _Kept:
             if self._stops.wait(_PAUSES[min(failures, len(_PAUSES) - 1)]):
                 return
             failures += 1
-            self._close()
-            self._process = self._started()
+            with self._lock, suppress(OSError):  # no memory, no descriptors: tried again
+                if self._stops.is_set():
+                    return
+                self._close()
+                self._process = self._started()
 
     def tell(self) -> None:
         """Tells it to stop."""
-        self._stops.set()
-        self._process.terminate()
+        with self._lock:
+            self._stops.set()
+            self._process.terminate()
 
     def end(self) -> None:
         """Waits until it has; ends it where it does not."""

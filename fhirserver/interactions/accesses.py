@@ -204,7 +204,7 @@ class Accesses:
             return
         access = _access(request)
         access.outcome, access.reason = _failure(error)
-        if request.id is not None and request.type is not None:
+        if request.id is not None and request.type is not None and ID.fullmatch(request.id):
             access.data = (request.type, request.id, 0)
         if request.parameters or access.data is None:
             access.query = _query(request)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from fhirserver.app.tenants import Tenant
 from fhirserver.audit.bell import Bell, Listener, bell_of
 from fhirserver.audit.journal import SUFFIX
 from fhirserver.audit.recorder import Event
+from fhirserver.audit.segment import Segments
 from fhirserver.cli import beside
 from fhirserver.settings import DEFAULT_TENANT, Settings
 
@@ -134,6 +137,42 @@ async def test_what_fails_is_tried_again_later(
     await filer.file("one")
     assert not journals(one)
     await closed(filer)
+
+
+async def test_what_goes_wrong_with_one_tenant_is_not_the_others(
+    server: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = [await tenant_settings(server, name) for name in ("one", "two")]
+    await record(one, 1)
+    await record(two, 1)
+    (server.data / "tenants" / "notes.txt").write_text("put there by somebody")
+    filer = await opened(server)
+
+    async def fails(self: Segments, **more: Any) -> None:
+        raise RuntimeError("nobody thought of it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segments, "settle", fails)
+        assert not await filer.file("one")
+    assert "cannot be filed yet: RuntimeError" in caplog.text
+    assert filer.waiting().keys() == {"one", "two"}
+    await filer.file("two")
+    assert filer.waiting().keys() == {"one"}
+    await closed(filer)
+
+
+def test_it_ends_if_it_was_told_before_it_could_wait(tmp_path: Path) -> None:
+    listener = Listener(bell_of(tmp_path))
+    never, end = os.pipe()
+    with open(never) as stdin, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", stdin)
+        closing = threading.Timer(10, os.close, (end,))  # so that it ends in any case
+        closing.start()
+        assert not process._is_wanted(tmp_path, listener, [signal.SIGTERM])
+        assert closing.is_alive()
+        closing.cancel()
+        os.close(end)
+    listener.close()
 
 
 async def test_stores_that_nothing_is_filed_in_are_closed(server: Settings) -> None:

@@ -115,6 +115,23 @@ async def test_rows_without_their_blob(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_what_comes_again_while_it_is_mended_stays(kind: str, tmp_path: Path) -> None:
+    blobs = blobs_in(tmp_path, kind)
+    async with opened(kind, tmp_path) as archive:
+        stored, other = await blobs.put(b"one"), await blobs.put(b"two")
+        one = replace(instance(), blob=stored.digest)
+        await archive.add([one, replace(instance(uid="1.2"), blob=other.digest)])
+        await blobs.delete(stored.digest)
+        found = await find_orphans(archive, blobs)
+        assert found.missing == (stored.digest,)
+        await blobs.put(b"one")
+        assert await archive.add([one]) == ["same"]  # acknowledged
+        assert (await mend(archive, blobs, found)).rows == 0
+        assert (await archive.count())[2] == 2
+        assert await blobs.get(stored.digest) == b"one"
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_storage_that_is_not_there_costs_no_row(kind: str, tmp_path: Path) -> None:
     blobs = blobs_in(tmp_path, kind)
     async with opened(kind, tmp_path) as archive:

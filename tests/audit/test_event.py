@@ -204,3 +204,8 @@ def test_a_patient_is_not_named() -> None:
     event = check(access_content(Access("read", "R", Caller.of(PATIENT, ORIGIN)), NOW))
     assert "Somebody" not in str(event)
     assert "policy" not in event["agent"][2]  # a session of the server's own pages
+
+
+def test_what_is_no_id_is_no_reference() -> None:
+    with pytest.raises(ValueError, match="no id"):
+        access_content(Access("read", "R", Caller(None, "", ""), "", data=("Patient", '1"', 0)), 0)

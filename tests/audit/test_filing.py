@@ -65,3 +65,19 @@ async def test_the_journal_is_let_go_whatever_fails_at_the_end(
         async with opened(tmp_path) as other:
             assert len(await other.events()) == 1
             assert held(tmp_path) == b""
+
+
+async def test_what_cannot_be_read_is_not_in_the_way_of_the_rest(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path) as world:
+        trail = world.running._trail
+        assert trail is not None
+        await world.put(patient("p1"))
+        await trail.append([b',"type":{"no":"event'])
+        await world.ask("read", "Patient", id="p1")
+        assert len(await world.events()) == 2
+        assert "cannot be filed" in caplog.text
+    async with opened(tmp_path) as world:
+        assert len(await world.events()) == 2
+        assert held(tmp_path)

@@ -432,3 +432,12 @@ def shelf_of(world: World) -> type[Shelf]:
 
 async def fails(*args: object, **more: object) -> None:
     raise Unavailable("the disk is full")
+
+
+@pytest.mark.check("AUD-3")
+async def test_an_id_that_is_none_is_told_as_it_was_asked(world: World) -> None:
+    with pytest.raises(NotFound):
+        await world.ask("read", "Patient", id='1"},"role":{"x\0')
+    (event,) = await world.events()
+    (query,) = [item["query"] for item in event["entity"] if "query" in item]
+    assert b64decode(query) == b'Patient/1"},"role":{"x\0'

@@ -12,7 +12,7 @@ import pytest
 from audit.conftest import World, opened, patient
 
 from fhirserver.app import filing as process
-from fhirserver.audit import filing, handover, spares
+from fhirserver.audit import due, filing, handover, spares
 from fhirserver.audit.bell import Listener, bell_of
 from fhirserver.audit.journal import SUFFIX, kept
 
@@ -234,3 +234,20 @@ async def test_what_others_put_into_files_that_are_written_over_is_found(
         for turn in range(1, 4):
             await read(other, 1)
             assert await reads(one) == MANY + turn
+
+
+async def test_who_searches_does_not_wait_for_the_end_of_anothers_burst(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another hands over after it was rung for is wanted as well."""
+    monkeypatch.setattr(due, "LONGEST", 1000.0)
+    monkeypatch.setattr(due, "QUIET", 1000.0)
+    monkeypatch.setattr(handover, "PATIENCE", 1000.0)
+    async with opened(tmp_path) as one, filer(one), opened(tmp_path) as other:
+        await one.put(patient("p1"))
+        monkeypatch.setattr(filing, "_SHARE", 1000.0)
+        await read(other, 3)
+        searching = asyncio.create_task(reads(one))
+        await asyncio.sleep(0.1)  # it was rung for, and nothing is left yet
+        await other.running._trail._filing._hand_over()  # type: ignore[union-attr]
+        assert await asyncio.wait_for(searching, 20) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,28 @@ async def test_a_note_of_another_key_is_left(
     assert "cannot be read" in caplog.text
     assert done.number in [one.number for one in await store.noted()]
     assert len(await written(world)) == 1
+
+
+async def test_one_that_cannot_be_recorded_is_not_in_the_way_of_others(
+    world: World, monkeypatch: Any
+) -> None:
+    await world.put(patient("p1"))
+    for resource in (observation("o1", "p1"), observation("o2", "p1")):
+        await unrecorded(world, monkeypatch, partial(world.put, resource))
+    found, events = recovery_of(world), Recovery._events
+
+    async def fails(self: Recovery, note: Any, made: Made) -> list[bytes]:
+        if made.id == "o1":
+            raise RuntimeError("it cannot be read")
+        return await events(self, note, made)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recovery, "_events", fails)
+        with pytest.raises(RuntimeError):
+            await found.look()
+    assert [about(event)[0] for event in (await written(world))[1:]] == [
+        "Observation/o2/_history/1"
+    ]
 
 
 def test_a_note_says_what_it_was_given(tmp_path: Path) -> None:

@@ -147,3 +147,21 @@ async def test_no_spare_takes_the_place_of_a_file(tmp_path: Path) -> None:
     assert await held(Journal(tmp_path)) == [LARGE[20]]
     await one.close()
     await other.close()
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_spare_that_is_removed_while_it_is_taken_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another does that ends just then."""
+    living, link = Journal(tmp_path), os.link
+    await spare(tmp_path, living)
+
+    def removed(source: Path, target: Path) -> None:
+        link(source, target)
+        source.unlink()
+
+    monkeypatch.setattr(os, "link", removed)
+    await put(living, LARGE[11])
+    assert await held(Journal(tmp_path)) == [LARGE[11]]
+    await living.close()

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
@@ -22,6 +23,7 @@ from fhirserver.app import open_gate, tenant_settings, tenant_table, whole_store
 from fhirserver.app.backing import back_up, drill, keys_of, restore_into
 from fhirserver.app.imaging import open_imaging
 from fhirserver.app.tenants import Tenant
+from fhirserver.backup import write
 from fhirserver.backup.keys import read_keys, write_keys
 from fhirserver.backup.manifest import Manifest, NotRestorable, read_manifest, write_manifest
 from fhirserver.interactions.request import Request
@@ -449,3 +451,25 @@ async def test_events_that_are_not_filed_are_in_a_backup(tmp_path: Path) -> None
     for number in range(3):
         found = await drill(settings, tmp_path / f"{number}", keys, silent)
         assert found.wrong == ()
+
+
+@pytest.mark.check("OPS-7")
+async def test_what_begins_to_record_while_a_backup_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the store nor the checkpoints of the backup know of its lane."""
+    settings = Settings(auth="none", audit="on", data=tmp_path / "data")
+    loop, copy = asyncio.get_running_loop(), write._copy_database
+    async with opened(tmp_path / "data") as one, opened(tmp_path / "data") as other:
+        await one.put({"resourceType": "Patient", "id": "a"})
+        keys = keys_of(settings)
+
+        def then_another(*arguments: Any) -> None:
+            copy(*arguments)
+            asked = other.ask("read", "Patient", id="a")
+            asyncio.run_coroutine_threadsafe(asked, loop).result(20)
+
+        monkeypatch.setattr(write, "_copy_database", then_another)
+        await back_up(settings, tmp_path / "backup", silent)
+    found = await drill(settings, tmp_path / "backup", keys, silent)
+    assert found.wrong == ()

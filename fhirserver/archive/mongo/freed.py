@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from bson import Int64
+from pymongo.errors import DuplicateKeyError
 
 from fhirserver.store.mongo.connection import Connection
 from fhirserver.store.mongo.document import Json
@@ -34,10 +36,11 @@ class FreedBlobs:
         return await self._freed.find_one(query, {"_id": 1}) is None
 
     async def add(self, digest: str) -> None:
-        """Says that no row has it."""
-        query: Json = {"t": self._tenant, "b": digest}
+        """Says that no row has it. Who claimed it deletes it, whatever is found meanwhile."""
+        query: Json = {"t": self._tenant, "b": digest, "s": {"$ne": _CLAIMED}}
         fields: Json = {"s": _WAITING, "d": Int64(self._clock())}
-        await self._freed.update_one(query, {"$set": fields}, upsert=True)
+        with suppress(DuplicateKeyError):  # it is claimed
+            await self._freed.update_one(query, {"$set": fields}, upsert=True)
 
     async def claim(self, limit: int) -> list[str]:
         """Claims some; each is claimed by one process at a time."""

@@ -183,8 +183,9 @@ class Batch:
         if self._connection.execute(sql, (blob,)).get is None:
             self._has_freed = True
             self._connection.execute(
-                "INSERT INTO freed VALUES (?,?,?) ON CONFLICT DO UPDATE SET state=excluded.state",
-                (blob, WAITING, self._now),
+                """INSERT INTO freed VALUES (?,?,?) ON CONFLICT DO UPDATE SET state=excluded.state
+                WHERE state<>?""",  # who claimed it deletes it, whatever is found meanwhile
+                (blob, WAITING, self._now, CLAIMED),
             )
 
     # --- blobs and projection ------------------------------------------------------------------

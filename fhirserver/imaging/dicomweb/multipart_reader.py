@@ -21,7 +21,7 @@ MAX_PART_HEAD: Final = 16 * 1024
 _MAX_PREAMBLE: Final = 64 * 1024
 _MAX_PADDING: Final = 1024
 # RFC 2046, 5.1.1; others send more characters than there are named, and more than 70 (Orthanc).
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=?@\[\]{}!#$%&*^`|~ ]{0,199}[^\s]", re.ASCII)
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=?@\[\]{}!#$%&*^`|~ ]{0,199}[!-~]", re.ASCII)
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*+:(.*)", re.DOTALL)
 
 

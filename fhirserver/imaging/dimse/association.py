@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 from pydicom import config
@@ -241,3 +242,16 @@ def serve(
     association.start()
     association.join()
     association.dul.join()
+    _remove_files(association)
+
+
+def _remove_files(association: Association) -> None:
+    """Of data sets that came in part, or that nobody served any more: pynetdicom forgets them."""
+    left: list[Any] = [association.dimse.message]
+    while not association.dimse.msg_queue.empty():
+        left.append(association.dimse.msg_queue.get_nowait()[1])
+    for one in left:
+        file = getattr(one, "_data_set_file", None) or getattr(one, "_dataset_file", None)
+        if file is not None:
+            file.close()
+            Path(file.name).unlink(missing_ok=True)

@@ -95,7 +95,13 @@ class Listening:
             if is_full:
                 connection.close()
                 continue
-            threading.Thread(target=self._run, args=(connection,), daemon=True).start()
+            try:
+                threading.Thread(target=self._run, args=(connection,), daemon=True).start()
+            except RuntimeError:
+                _LOG.warning("a DICOM connection has no thread: the system has no more")
+                with self._lock:
+                    self._connections -= 1
+                connection.close()
 
     def _run(self, connection: socket.socket) -> None:
         """The thread of a connection. The handshake of TLS is part of it."""

@@ -139,7 +139,7 @@ class Reception:
             self._wire.drain(_LEAVING)
             return
         self._leave = admission.leave
-        if not _is_for_storage(request, admission.private):
+        if not _is_for_storage(request):
             held = pdu.HEAD.pack(kind, length) + body + self._wire.held()
             self._house.hand_over(self._wire.connection, held, admission)
             return
@@ -279,7 +279,7 @@ class Reception:
             self._storing.close()
 
 
-def _is_for_storage(request: AssociateRequest, private: bool) -> bool:
+def _is_for_storage(request: AssociateRequest) -> bool:
     """Whether nothing else is asked for: what nobody serves does not count as asked for."""
     return not request.roles and not any(
         one.abstract_syntax in OTHER_SERVICES for one in request.contexts

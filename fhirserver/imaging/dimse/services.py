@@ -70,6 +70,7 @@ def serve_association(
             return instance.finish()
         finally:
             instance.abort()
+            event.dataset_path.unlink(missing_ok=True)  # pynetdicom leaves it after a failure
 
     handlers: list[tuple[Any, Callable[..., Any]]] = [
         (evt.EVT_C_ECHO, lambda event: SUCCESS),

@@ -27,6 +27,8 @@ _VERSIONS: Final = """SELECT v.vid, t.name, r.id, v.version, v.instant, v.method
     FROM version v JOIN resource r ON r.rid=v.rid JOIN type t ON t.tid=v.tid ORDER BY v.vid"""
 _RECORDS: Final = "SELECT collection, key, revision, body, expires FROM record ORDER BY revision"
 
+_KEYS: Final = "SELECT key FROM record WHERE collection=?"
+
 
 class Content(msgspec.Struct, frozen=True):
     """What a store file holds: current resources by type, versions, records, and their digests.
@@ -92,6 +94,16 @@ def content(path: Path) -> Content:
                 of_versions.hexdigest(),
                 of_records.hexdigest(),
             )
+        finally:
+            connection.close()
+
+
+def keys(path: Path, collection: str) -> set[str]:
+    """The keys of a collection of records, as a file has them. Raises `Unavailable`."""
+    with translated():
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            return {str(row[0]) for row in connection.execute(_KEYS, (collection,))}
         finally:
             connection.close()
 

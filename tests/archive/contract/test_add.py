@@ -180,6 +180,19 @@ async def test_a_blob_that_is_being_deleted_is_not_relied_on(archive: Archive) -
     assert await archive.add([one]) == ["same"]
 
 
+async def test_an_orphan_that_is_being_deleted_stays_claimed(archive: Archive) -> None:
+    """Else who brings it again relies on a blob that is deleted in the next moment."""
+    one = instance()
+    await archive.free([one.blob])
+    assert await archive.freed() == [one.blob]
+    await archive.free([one.blob])  # found a second time
+    assert await archive.add([one]) == ["again"]
+    assert await archive.freed() == []
+    await archive.dropped([one.blob])
+    await archive.free([one.blob])
+    assert await archive.freed() == [one.blob]
+
+
 async def test_a_blob_of_two_rows_is_freed_with_the_last(archive: Archive) -> None:
     one = instance()
     other = instance("2.2", "2.2.2", "2.2.2.2")

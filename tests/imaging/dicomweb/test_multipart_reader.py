@@ -113,7 +113,10 @@ def test_headers_without_end_are_refused() -> None:
         read([b"--b0undary\r\nA: " + b"x" * MAX_PART_HEAD])
 
 
-@pytest.mark.parametrize("boundary", ["", "x" * 201, "ends in blank ", 'q"uote', "line\r\nbreak"])
+@pytest.mark.parametrize(
+    "boundary",
+    ["", "x" * 201, "ends in blank ", 'q"uote', "line\r\nbreak", "ends in \xe9", "ends in \0"],
+)
 def test_boundaries_that_are_none(boundary: str) -> None:
     with pytest.raises(Invalid):
         MultipartReader(boundary)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import threading
 import time
 from contextlib import ExitStack
 
@@ -56,3 +57,26 @@ def test_as_many_connections_as_may_be_and_some_that_are_told():
         until(lambda: len(one._open) == most + spare)
         assert select.select(opened, [], [], 30)[0] == opened[-1:]
         assert opened[-1].recv(1) == b"", "closed unheard"
+
+
+def test_a_machine_without_threads_costs_single_connections(monkeypatch) -> None:
+    start, left = threading.Thread.start, [1]
+
+    def none(thread: threading.Thread) -> None:
+        if thread.name != "dicom-accept" and left:
+            left.pop()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", none)
+    with listener("127.0.0.1", 0) as port, ExitStack() as stack:
+        one = Listening(port, NoHouse(), most=100)
+        one.start()
+        stack.callback(one.stop, 0.1)
+        refused, taken = (
+            stack.enter_context(socket.create_connection(port.getsockname(), 10)) for _ in range(2)
+        )
+        assert refused.recv(1) == b"", "closed"
+        until(lambda: len(one._open) == 1)
+        assert taken.fileno() >= 0
+        assert one._connections == 1

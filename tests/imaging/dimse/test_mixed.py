@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,15 @@ from imaging.dimse.hospital import TITLE
 from imaging.dimse.pictures import OTHER_STUDY, STUDY, picture
 from imaging.dimse.port import Port, port
 from imaging.dimse.test_mpps import beginning, ending
+from imaging.dimse.test_receiving import (
+    DATA,
+    UID,
+    associate_request,
+    item,
+    pdv,
+    store_request,
+    until,
+)
 from imaging.dimse.test_worklist import wanted
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage
@@ -163,3 +175,35 @@ async def test_who_may_nothing_is_told_so_by_each_service(place: Port, tmp_path:
     assert told == dict.fromkeys(told, NOT_AUTHORISED)
     assert await place.archive.count() == (0, 0, 0)
     assert await hospital.all("Task") == []
+
+
+async def test_what_is_broken_off_leaves_no_file(
+    place: Port, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What pynetdicom receives goes through a file, with all that it says of a patient."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    def send() -> int:
+        request = item(0x20, bytes((1, 0, 0, 0)) + proposal(CTImageStorage))
+        request += item(0x20, bytes((3, 0, 0, 0)) + proposal(STUDY_ROOT_FIND))
+        with socket.create_connection(("127.0.0.1", place.number)) as connection:
+            connection.settimeout(20)
+            connection.sendall(associate_request("CT1", proposed=request))
+            assert connection.recv(1) == b"\x02"
+            connection.sendall(pdv(3, store_request(UID)) + pdv(0, DATA[:20_000]))
+            for _ in range(1000):
+                if any(one.stat().st_size > 20_000 for one in folder.iterdir()):
+                    return len(list(folder.iterdir()))
+                time.sleep(0.01)
+        return 0
+
+    assert await asyncio.to_thread(send) == 1
+    await until(place.ended, 1)
+    assert list(folder.iterdir()) == []
+    assert await place.archive.count() == (0, 0, 0)
+
+
+def proposal(abstract: str) -> bytes:
+    return item(0x30, str(abstract).encode()) + item(0x40, b"1.2.840.10008.1.2.1")

@@ -158,8 +158,10 @@ def item(kind: int, value: bytes) -> bytes:
     return struct.pack(">BxH", kind, len(value)) + value
 
 
-def associate_request(calling: str = "STORESCU", called: str = TITLE, contexts: int = 1) -> bytes:
-    proposed = b"".join(
+def associate_request(
+    calling: str = "STORESCU", called: str = TITLE, contexts: int = 1, proposed: bytes = b""
+) -> bytes:
+    proposed = proposed or b"".join(
         item(
             0x20,
             bytes((2 * n + 1, 0, 0, 0))

@@ -335,3 +335,24 @@ async def test_a_peer_gets_no_study_that_its_role_does_not_see(hospital):
             statuses, _ = await move(port, data("STUDY", StudyInstanceUID=STUDY))
     assert statuses[-1].Status == 0
     assert came == []
+
+
+@pytest.mark.check("AUD-3")
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+async def test_what_is_no_uid_does_not_write_on_in_the_event(hospital):
+    await hospital.peer("WS1", "move", roles=("admin",))
+    await hospital.peer("DEST", "echo", host="127.0.0.1", port=free_port())
+    asked = data("STUDY")
+    asked.add_new("StudyInstanceUID", "UI", '1.2"},"role":{"x')
+    async with hospital.listening("WS1") as port:
+        await move(port, asked)
+        await move(port, data("STUDY", StudyInstanceUID="1.2.3"))
+    await hospital.running._trail.settle()
+    refused = [item for item in await hospital.all("AuditEvent") if item["outcome"] == "4"]
+    references = [what.get("reference") for item in refused for what in whats(item)]
+    assert sorted(filter(None, references)) == ["ImagingStudy/1.2.3"]
+    assert len(refused) == 2
+
+
+def whats(event) -> list[dict]:
+    return [entity.get("what", {}) for entity in event["entity"]]
