@@ -34,6 +34,7 @@ from pathlib import Path
 
 from benchmarks.dicom_sender import Run, copies, cpu_seconds, peak_megabytes, send
 
+_DCMTK = "/usr/bin:/usr/local/bin"  # pynetdicom has a storescp, too, in the environment
 _ENVIRONMENT = {"TCP_NODELAY": "1"}  # else dcmtk waits 40 ms for every acknowledgement
 
 
@@ -128,7 +129,8 @@ def orthanc(folder: Path, **more: object) -> Iterator[Receiver]:
 @contextmanager
 def storescp(folder: Path) -> Iterator[Receiver]:
     port = _free_port()
-    command = ["storescp", "--fork", "--max-pdu", "131072", "-od", str(folder), str(port)]
+    program = shutil.which("storescp", path=_DCMTK) or "storescp"
+    command = [program, "--fork", "--max-pdu", "131072", "-od", str(folder), str(port)]
     with _started(Receiver("storescp (no sync)", "STORESCP", port, []), command) as receiver:
         yield receiver
 
