@@ -140,7 +140,7 @@ class Verification:
             lane = self._look(version)
             if lane is not None and len(lane.ahead) > _AHEAD:
                 await self._read_unfiled(lane.lane)
-                await self._catch_up(lane, _AHEAD)
+                await self._catch_up(lane, _AHEAD // 2)  # not again for each event
         await self._read_unfiled()
         await self._end()
         return self._out

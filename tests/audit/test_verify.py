@@ -146,6 +146,25 @@ def test_what_was_removed_is_told_and_nothing_else(recorded: Recorded, data: st.
     assert min(version.id for version in gone) in places(checked)
 
 
+def test_the_journal_is_read_seldom_however_much_is_missing(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is long where nothing was filed for long."""
+    monkeypatch.setattr(verification, "_AHEAD", 4)
+    read = []
+
+    class Journal(Held):
+        def listed(self) -> AsyncIterator[Segment]:
+            read.append(self)
+            return super().listed()
+
+    left = recorded.versions[1::2]
+    held: Any = Journal(list(left), list(recorded.checkpoints))
+    checked = asyncio.run(Verification(held, held, held, recorded.key, TENANT).run())
+    assert checked.events == len(left) == 12
+    assert len(read) <= 1 + len(left) // 4
+
+
 async def test_a_lane_that_is_begun_meanwhile_is_none_put_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
