@@ -56,10 +56,10 @@ async def run(context: Context, request: Request) -> Answer:
     known: dict[int, Answer] = {}
 
     async def plan() -> Plan:
-        nonlocal targets
+        nonlocal targets, known
         targets = await choose_targets(context, writes)
         made = await make_steps(context, request, writes, targets)
-        await _check_reads(context, reads, made.steps, known)
+        known = await _check_reads(context, reads, made.steps)
         return made
 
     done = await carry_out(context, request, plan)
@@ -91,33 +91,29 @@ def _entries(context: Context, request: Request) -> list[BundleEntry]:
 
 
 async def _check_reads(
-    context: Context,
-    reads: Sequence[BundleEntry],
-    steps: Sequence[Step],
-    known: dict[int, Answer],
-) -> None:
+    context: Context, reads: Sequence[BundleEntry], steps: Sequence[Step]
+) -> dict[int, Answer]:
     """Raises what a read would be refused with after the commit, where that can be known.
 
-    `known` takes the answers to reads of one resource that the commit does not change: they are
-    not asked, and recorded, again.
+    The answers to reads of one resource that the commit does not change, by their entries: they
+    are not asked, and recorded, again.
     """
+    known: dict[int, Answer] = {}
     changed: Mapping[Key, Step] = {step.key: step for step in steps if step.change}
     if not changed:
-        return
+        return known
     for entry in reads:
         asked = entry.request
         type, id = asked.compartment or (asked.type, asked.id)
         step = changed.get(Key(type or "", id or ""))
         with entry_errors(entry.index):
             if step is None:
-                if entry.index not in known:
-                    answered = await context.dispatch(asked)
-                    if asked.interaction in _OF_ONE:
-                        known[entry.index] = answered
-                continue
-            known.pop(entry.index, None)
-            if asked.interaction == "read" and step.status == 204:
+                answered = await context.dispatch(asked)
+                if asked.interaction in _OF_ONE:
+                    known[entry.index] = answered
+            elif asked.interaction == "read" and step.status == 204:
                 raise Gone(f"{type}/{id} is deleted by this transaction.")
+    return known
 
 
 def _written(entries: Sequence[BundleEntry], done: Done, targets: Targets) -> dict[int, Entry]:

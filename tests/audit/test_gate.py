@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
 import pytest
 from audit.conftest import TENANT, World, about, observation, opened, patient
@@ -11,6 +12,7 @@ from fhirserver.access.principal import Principal
 from fhirserver.audit.masked import Masked
 from fhirserver.audit.shelf import Shelf
 from fhirserver.errors import FhirError, MethodNotAllowed, NotFound, Unavailable
+from fhirserver.interactions import transaction
 from fhirserver.interactions.request import Request
 from fhirserver.model.json import Resource, decode
 from fhirserver.validation import validate
@@ -462,3 +464,30 @@ async def test_a_read_of_a_transaction_is_recorded_once(world: World) -> None:
 
     events = await world.new_events(do)
     assert sorted(event["action"] for event in events) == ["C", "R"]
+
+
+async def test_a_transaction_that_is_planned_again_reads_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its answer would have one resource as it was before another's commit, one as after."""
+    await world.put(patient("p1"))
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [
+            {"request": {"method": "PUT", "url": "Patient/p2"}, "resource": patient("p2")},
+            {"request": {"method": "GET", "url": "Patient/p1"}},
+        ],
+    }
+    carry_out = transaction.carry_out
+
+    async def contended(context: Any, request: Any, plan: Any) -> Any:
+        await plan()
+        monkeypatch.setattr(transaction, "carry_out", carry_out)
+        await world.put(patient("p1") | {"active": False})
+        return await carry_out(context, request, plan)
+
+    monkeypatch.setattr(transaction, "carry_out", contended)
+    answer = await world.ask("transaction", resource=bundle)
+    assert answer.body is not None
+    assert decode(answer.body)["entry"][1]["resource"]["active"] is False
