@@ -111,7 +111,7 @@ class Storing:
                 await self._parts(body, kind)
             await self._settled()
         finally:
-            await asyncio.gather(*self._finishing, return_exceptions=True)
+            await self._finished()
             await self._end()
         outcomes = self.outcomes
         if not outcomes.stored and not outcomes.failed and not outcomes.unread:
@@ -178,10 +178,16 @@ class Storing:
 
     async def _settled(self) -> None:
         self._weight = 0
-        tasks, self._finishing = self._finishing, []
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        for outcome in await self._finished():
             if outcome is not None:
                 raise outcome
+
+    async def _finished(self) -> list[BaseException | None]:
+        """What became of those being made durable; none is broken off when this is cancelled."""
+        if self._finishing:
+            await asyncio.wait(self._finishing)
+        tasks, self._finishing = self._finishing, []
+        return await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _finish(self, incoming: Incoming) -> None:
         received = await self.durable(incoming)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import struct
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from imaging.dicomweb.house import DICOM, House, address, instance, opened, parts, read, written
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from fhirserver.imaging.dicomweb import store
+from fhirserver.imaging.dicomweb.incoming import Incoming
 from fhirserver.imaging.dicomweb.store_response import (
     CANNOT_UNDERSTAND,
     DUPLICATE,
@@ -197,6 +200,31 @@ async def test_what_came_whole_before_the_client_went_away_is_stored_and_counted
     assert [one.interaction for one in web.asked] == ["dicom-begin", "dicom-store"]
     assert web.asked[1].imaging.stored == 2
     assert await web.archive.count() == (1, 1, 2)
+
+
+async def test_who_is_cancelled_waits_for_what_is_being_made_durable(
+    web: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_TOGETHER", 1)
+    begun, goes_on, finish = asyncio.Event(), asyncio.Event(), Incoming.finish
+
+    async def slow(self: Incoming, received: int) -> Any:
+        begun.set()
+        await goes_on.wait()
+        return await finish(self, received)
+
+    monkeypatch.setattr(Incoming, "finish", slow)
+    sending = asyncio.create_task(web.store(instance()))
+    await begun.wait()
+    await asyncio.sleep(0.05)  # it waits for what it has finished
+    sending.cancel()
+    await asyncio.sleep(0.05)
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert web.asked is not None
+    assert web.asked[-1].imaging.stored == 1
+    assert await web.archive.count() == (1, 1, 1)
 
 
 @pytest.mark.parametrize(
