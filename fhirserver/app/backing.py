@@ -21,9 +21,10 @@ from fhirserver.app.opening import open_recorder, tenant_settings, tenant_table,
 from fhirserver.app.tenants import tenant_folder
 from fhirserver.archive.orphans import find_orphans
 from fhirserver.audit.recorder import Event
-from fhirserver.backup.manifest import Manifest, NotRestorable, make_durable
+from fhirserver.backup.manifest import Manifest, NotRestorable
 from fhirserver.backup.restore import Place, differences, restore
 from fhirserver.backup.write import Source, backup
+from fhirserver.durable import make_durable
 from fhirserver.errors import FhirError
 from fhirserver.settings import DEFAULT_TENANT, Settings
 from fhirserver.store.port import LogQuery, ServerStore

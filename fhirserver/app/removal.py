@@ -18,6 +18,7 @@ from fhirserver.app.open_tenants import FRESH
 from fhirserver.app.opening import whole_store
 from fhirserver.app.stores import open_inner
 from fhirserver.app.tenants import Tenant, TenantTable, tenant_folder
+from fhirserver.durable import make_durable
 from fhirserver.export import write
 from fhirserver.imaging.dimse.peers import CalledTitles
 from fhirserver.settings import Settings
@@ -143,9 +144,5 @@ def _remove_folder(folder: Path) -> None:
     """Keys go first, and are gone from the disk before anything else is."""
     for path in sorted(folder.glob("*.key")):
         path.unlink()
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    make_durable(folder)
     shutil.rmtree(folder)

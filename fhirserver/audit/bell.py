@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from fhirserver.audit.folders import make_folder
+from fhirserver.durable import make_folder
 
 _URGENT: Final = "!"
 _ONCE: Final = 65536  # bytes read at a time: as many as a pipe holds

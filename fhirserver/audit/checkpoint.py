@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from fhirserver.audit.chain import Place
-from fhirserver.audit.folders import make_folder, sync_folder
+from fhirserver.durable import make_durable, make_folder
 from fhirserver.errors import Unavailable
 from fhirserver.store.port import Stale
 from fhirserver.store.records import ABSENT, MAX_LISTED, Record, Records
@@ -158,7 +158,7 @@ class Checkpoints:
             file.flush()
             os.fsync(descriptor)
         draft.replace(path)
-        sync_folder(self._folder)
+        make_durable(self._folder)
 
 
 def _name(lane: int) -> str:

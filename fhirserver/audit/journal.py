@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fhirserver.audit import spares
-from fhirserver.audit.folders import make_folder, sync_folder
 from fhirserver.audit.shelf import Held, Sealed
 from fhirserver.audit.spares import leave, remove_spares, taken
+from fhirserver.durable import make_durable, make_folder
 from fhirserver.store.port import Stale
 
 LARGEST: Final = 4 * 1024 * 1024
@@ -284,7 +284,7 @@ class _File:
         os.fdatasync(self._descriptor)
         if self._is_new:
             self._is_new = False
-            sync_folder(self.path.parent)
+            make_durable(self.path.parent)
         self.size += length
 
     def read(self, start: int, length: int) -> bytes:

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from fhirserver.archive.sqlite.content import Content as Imaging
+from fhirserver.durable import make_durable
 from fhirserver.store.sqlite.copy import Content
 
 MANIFEST: Final = "manifest.json"
@@ -139,15 +140,6 @@ def files_below(folder: Path) -> Iterator[Path]:
     """The files of a folder and of those in it; none where it is not there."""
     if folder.is_dir():
         yield from (path for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-def make_durable(path: Path) -> None:
-    """Waits until a file or folder would be there after a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def discard(folder: Path) -> None:

@@ -19,9 +19,9 @@ from fhirserver.backup.manifest import (
     copy_file,
     discard_below,
     files_below,
-    make_durable,
     read_manifest,
 )
+from fhirserver.durable import make_durable
 from fhirserver.errors import FhirError
 from fhirserver.store.sqlite.copy import content, damage
 

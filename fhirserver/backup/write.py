@@ -26,9 +26,9 @@ from fhirserver.backup.manifest import (
     described,
     discard,
     files_below,
-    make_durable,
     write_manifest,
 )
+from fhirserver.durable import make_durable
 from fhirserver.store.sqlite.copy import content, copy, keys
 
 _WRITTEN: Final = ".part"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from fhirserver.blobs.port import Kept
+from fhirserver.durable import make_durable
 from fhirserver.errors import NotFound, Unavailable
 
 _NAME: Final = 64
@@ -52,7 +53,7 @@ class FolderShelf:
         """All of them at once, which is one wait instead of 256."""
         for number in range(256):
             (self._folder / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
-        _synchronise(self._folder)
+        make_durable(self._folder)
 
     def settle(self, descriptor: int) -> None:
         with translated():
@@ -171,14 +172,6 @@ def _listed(folder: Path) -> list[Kept]:
 def _kept(entry: os.DirEntry[str]) -> Kept:
     state = entry.stat()
     return Kept(entry.name, state.st_size, state.st_mtime_ns // 1000)
-
-
-def _synchronise(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 NOT_THERE: Final = "The stored object is not there."

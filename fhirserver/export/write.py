@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from fhirserver.durable import make_durable
 from fhirserver.export.layout import (
     HISTORY,
     MANIFEST,
@@ -111,9 +112,9 @@ class _Files:
         """Gives the files, which are closed, their names, and writes the manifest."""
         for name in self._open:
             part = self._folder / f"{name}{_PART}"
-            _make_durable(part)
+            make_durable(part)
             part.rename(self._folder / name)
-        _make_durable(self._folder)  # before the manifest says that they are there
+        make_durable(self._folder)  # before the manifest says that they are there
         manifest = Manifest(
             f"fhirserver {version_of('fhirserver')}",
             "history" if what.history else "current",
@@ -124,9 +125,9 @@ class _Files:
         part = self._folder / f"{MANIFEST}{_PART}"
         with _private(part) as file:
             file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-        _make_durable(part)
+        make_durable(part)
         part.rename(self._folder / MANIFEST)
-        _make_durable(self._folder)
+        make_durable(self._folder)
         return manifest
 
     def discard(self) -> None:
@@ -145,15 +146,6 @@ class _Files:
 def _private(path: Path) -> BufferedIOBase:
     """A new file that its owner alone can read: it holds patients' data."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-
-
-def _make_durable(path: Path) -> None:
-    """Waits until a file or folder would be there after a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class _Current:

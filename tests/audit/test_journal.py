@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from audit.conftest import opened, patient
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -291,3 +292,21 @@ async def test_a_file_that_cannot_be_cut_is_closed_once(
         os.close(descriptor)
     there = [segment async for held in other.left(of_living=False) for segment in held.segments]
     assert there == SEGMENTS[:3]
+
+
+@pytest.mark.check("AUD-6")
+async def test_names_are_on_disk_before_it_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, sync = set(), os.fsync
+
+    def told(descriptor: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        sync(descriptor)
+
+    async with opened(tmp_path) as world:
+        monkeypatch.setattr(os, "fsync", told)
+        await world.put(patient("p1"))
+    assert {
+        str(path) for path in (tmp_path, tmp_path / "audit", tmp_path / "audit" / "journal")
+    } <= synced
