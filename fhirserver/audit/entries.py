@@ -71,8 +71,8 @@ _PRESENT: Final[tuple[Entry, ...]] = (Token("", ""),)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _PRECISION: Final = 1000  # microseconds: events are recorded in milliseconds
-# Nothing within a text reads so: a quotation mark in one has a backslash before it.
 _NOTHING: Final = _Part({})
+# Nothing within a text reads so: a quotation mark in one has a backslash before it.
 _RECORDED: Final = b',"recorded":"'
 _ENTITY: Final = b',"entity":['
 _REQUEST: Final = b'{"what":{"identifier":{"value":"'  # the first entity, of most events

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from wire.server import Absent, made, ran
+from wire.server import Absent, made, ran, told
 
 BUCKET = "images"
 ACCOUNT = "fhirserver"
@@ -68,23 +68,10 @@ def azure(folder: Path) -> Iterator[dict[str, str]]:
 def gcs(folder: Path) -> Iterator[dict[str, str]]:
     """The variables of a service account that may use a bucket `images`. Raises `Absent`."""
     built = made("gcs", sorted(_GO.iterdir()), _build)
-    with subprocess.Popen(
-        [str(built / "gcs"), BUCKET],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            account = _service_account(process.stdout.readline().strip())
-            file = folder / "service-account.json"
-            file.write_text(json.dumps(account))
-            yield {"GOOGLE_SERVICE_ACCOUNT": str(file)}
-        finally:
-            process.stdin.close()
-            process.wait(20)
+    with told([str(built / "gcs"), BUCKET]) as address:
+        file = folder / "service-account.json"
+        file.write_text(json.dumps(_service_account(address)))
+        yield {"GOOGLE_SERVICE_ACCOUNT": str(file)}
 
 
 CLOUDS = {"azure": (azure, "az"), "gcs": (gcs, "gs")}

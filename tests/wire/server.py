@@ -45,23 +45,31 @@ def server(kind: str = REPLICA_SET) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="wire-") as folder:
         command = _java_command() if kind == REPLICA_SET else _ferretdb_command(Path(folder))
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            address = process.stdout.readline().strip().rstrip("/")
-            if not address:
-                raise Absent(f"{kind} did not start.")
-            try:
-                yield address
-            finally:
-                process.stdin.close()
-                process.wait(20)
+        with told(command) as address:
+            yield address.rstrip("/")
+
+
+@contextmanager
+def told(command: list[str]) -> Iterator[str]:
+    """The first line that a program tells, which ends when its standard input does. Raises
+    `Absent` where it tells nothing."""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline().strip()
+            if not line:
+                raise Absent(f"{command[0]} did not start.")
+            yield line
+        finally:
+            process.stdin.close()
+            process.wait(20)
 
 
 def _java_command() -> list[str]:
